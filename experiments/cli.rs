@@ -1,0 +1,117 @@
+//! What can be typed. Settings belong into the experiment file; a flag is about this invocation only.
+
+use crate::console::Verbosity;
+use crate::device::DeviceChoice;
+use crate::run::Resume;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Shown below `--help`.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    a check failed: a hash differs (verify), a loss or metric is not finite
+  2    could not run: wrong configuration or arguments, bad or missing data, device not available
+  130  interrupted by Ctrl-C; the same command continues
+  143  interrupted by SIGTERM; the same command continues
+
+Environment: NO_COLOR=1 for plain text, RUST_LOG=debug (or a tracing filter) for more of the log on stderr.";
+
+/// Aligns generative recommenders with what users value: from an interaction log to an aligned policy and a report.
+#[derive(Debug, Parser)]
+#[command(name = "recalign", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Cli {
+    /// Only warnings and errors on stderr
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// More of the log on stderr
+    #[arg(short, long, global = true, action = ArgAction::SetTrue)]
+    verbose: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+impl Cli {
+    /// How much is told on stderr.
+    pub fn verbosity(&self) -> Verbosity {
+        match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (_, true) => Verbosity::Verbose,
+            _ => Verbosity::Normal,
+        }
+    }
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run an experiment, or continue it: finished stages with unchanged inputs are skipped
+    Run(RunArgs),
+    /// Render the reports of run directories again
+    Report {
+        /// Run directories
+        #[arg(required = true, value_name = "RUN")]
+        runs: Vec<PathBuf>,
+    },
+    /// Recompute every hash of a run directory and follow the lineage from data to report
+    Verify {
+        /// Run directory
+        run: PathBuf,
+    },
+    /// Look inside a run directory
+    Inspect {
+        /// What to look at
+        what: Inspected,
+        /// Run directory
+        run: PathBuf,
+        /// Most rows to print
+        #[arg(short = 'n', long, default_value_t = 20, value_name = "ROWS")]
+        rows: usize,
+    },
+    /// Check what this machine and this build can do
+    Doctor {
+        /// Device to check: cpu, cuda:N or webgpu
+        #[arg(long, default_value_t, value_name = "DEVICE")]
+        device: DeviceChoice,
+    },
+}
+
+/// `recalign run`.
+#[derive(Args, Clone, Debug)]
+pub struct RunArgs {
+    /// Experiment file (TOML); see experiments/configs
+    pub config: PathBuf,
+    /// Change a key of the experiment file, for example data.path=../data or align.arms.0.name=mine; repeatable
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// Run directory [default: runs/<run.name>]
+    #[arg(long, value_name = "DIR")]
+    pub run_dir: Option<PathBuf>,
+    /// What to do with stages that an earlier session finished
+    #[arg(long, value_enum, default_value_t)]
+    pub resume: Resume,
+    /// Stop after this stage
+    #[arg(long, value_name = "STAGE")]
+    pub until: Option<String>,
+    /// Where tensors live: cpu, cuda:N or webgpu
+    #[arg(long, default_value_t, value_name = "DEVICE")]
+    pub device: DeviceChoice,
+    /// Check everything, print the resolved configuration, write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print the result as one JSON object on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `inspect` shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Inspected {
+    /// Stages: state, time, files, size
+    Run,
+    /// Semantic IDs of items
+    Sids,
+    /// Preference pairs
+    Pairs,
+}

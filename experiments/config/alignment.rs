@@ -1,0 +1,138 @@
+//! `[reward]`, `[sample]`, `[align]` and `[evaluate]`: judges, rollouts, updates and what is measured.
+
+use serde::{Deserialize, Serialize};
+
+/// `[reward]`: two judges of one architecture, trained on disjoint users.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Reward {
+    /// What a judge knows of an item.
+    pub item_features: reward::features::ItemFeatures,
+    /// Width of user and item representations.
+    pub width: usize,
+    /// Items in a training session (OneRec: 5).
+    pub session_items: usize,
+    /// Most recent items that describe the user.
+    pub history_items: usize,
+    /// Sampled sessions per observed one where the log has no feedback.
+    pub negatives: usize,
+    /// Passes over the sessions.
+    pub epochs: usize,
+    /// Sessions per step.
+    pub batch_size: usize,
+    /// Peak learning rate.
+    pub learning_rate: f64,
+    /// Share of users kept for judging the judges; the rest is halved between them.
+    pub evaluation_share: f64,
+    /// How heads become one score.
+    pub fusion: reward::fusion::Fusion,
+}
+
+impl Default for Reward {
+    fn default() -> Self {
+        Self {
+            item_features: reward::features::ItemFeatures::Embeddings,
+            width: 64,
+            session_items: 5,
+            history_items: 20,
+            negatives: 1,
+            epochs: 3,
+            batch_size: 128,
+            learning_rate: 1e-3,
+            evaluation_share: 0.2,
+            fusion: reward::fusion::Fusion::default(),
+        }
+    }
+}
+
+/// `[sample]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sample {
+    /// Users whose candidates are sampled, per round and arm.
+    pub users: usize,
+    /// Candidates per user: the beam width.
+    pub beam_width: usize,
+    /// Over which continuations probabilities are normalised, everywhere.
+    pub log_prob_space: policy::log_prob::LogProbSpace,
+    /// Least difference of judge scores within a pair.
+    pub min_margin: f64,
+}
+
+impl Default for Sample {
+    fn default() -> Self {
+        Self {
+            users: 1000,
+            beam_width: 16,
+            log_prob_space: policy::log_prob::LogProbSpace::Trie,
+            min_margin: 0.0,
+        }
+    }
+}
+
+/// `[align]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Align {
+    /// Rounds of sample and update.
+    pub rounds: usize,
+    /// Users per step.
+    pub batch_size: usize,
+    /// Passes over a round's rollouts.
+    pub epochs: usize,
+    /// Peak learning rate.
+    pub learning_rate: f64,
+    /// Largest global gradient norm.
+    pub max_grad_norm: f64,
+    /// Arms: each starts from the pretrained policy and is aligned with its own objective on its own rollouts.
+    pub arms: Vec<Arm>,
+}
+
+/// One `[[align.arms]]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Arm {
+    /// Name in files, curves and tables.
+    pub name: String,
+    /// What is optimised.
+    pub objective: align::objective::Objective,
+}
+
+impl Default for Align {
+    fn default() -> Self {
+        let arm = |name: &str, objective| Arm { name: name.into(), objective };
+        Self {
+            rounds: 2,
+            batch_size: 32,
+            epochs: 1,
+            learning_rate: 1e-4,
+            max_grad_norm: 1.0,
+            arms: vec![
+                arm("ipa", align::objective::Objective::Ipa(align::ipa::Ipa::default())),
+                arm("grpo", align::objective::Objective::Grpo(align::grpo::Grpo::default())),
+            ],
+        }
+    }
+}
+
+/// `[evaluate]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Evaluate {
+    /// Test users; 0 = all.
+    pub users: usize,
+    /// Beam width; at least the largest cut-off.
+    pub beam_width: usize,
+    /// Cut-offs of Recall and NDCG.
+    pub cutoffs: Vec<usize>,
+    /// Recommended items that the judges score.
+    pub judged_items: usize,
+    /// Bootstrap resamples behind every interval.
+    pub resamples: usize,
+}
+
+impl Default for Evaluate {
+    fn default() -> Self {
+        Self { users: 0, beam_width: 50, cutoffs: vec![5, 10, 50], judged_items: 10, resamples: 1000 }
+    }
+}

@@ -1,0 +1,273 @@
+//! The ranges of every key, and the few rules between keys.
+//!
+//! A range excludes what cannot work or is surely a slip; it is no judgement of what works well.
+
+use super::{
+    Align, Columns, Config, Data, EmbeddingSource, Evaluate, Model, Pretrain, Problem, Reward, Run, Sample,
+};
+use super::{Source, Tokenize};
+use align::objective::Objective;
+use std::collections::BTreeSet;
+use std::fmt::{Debug, Display};
+use std::ops::RangeInclusive;
+
+impl Config {
+    /// Every value that is out of its range, and every contradiction between values.
+    pub fn check(&self) -> Vec<Problem> {
+        let mut check = Check::default();
+        check.that("version", self.version == 1, self.version, "1, the only version of this format");
+        run(&self.run, &mut check);
+        data(&self.data, &mut check);
+        tokenize(&self.tokenize, &mut check);
+        codes_of_a_world(self, &mut check);
+        model(&self.model, &mut check);
+        pretrain(&self.pretrain, &mut check);
+        reward(&self.reward, &mut check);
+        sample(&self.sample, &mut check);
+        align(&self.align, &mut check);
+        evaluate(&self.evaluate, &mut check);
+        check.problems
+    }
+}
+
+#[derive(Default)]
+struct Check {
+    problems: Vec<Problem>,
+}
+
+impl Check {
+    fn that(&mut self, key: impl Into<String>, holds: bool, value: impl Display, allowed: &str) -> &mut Self {
+        if !holds {
+            let key = key.into();
+            let message = format!("`{key}` = {value} is out of range, must be {allowed}");
+            self.problems.push(Problem::new(key, message));
+        }
+        self
+    }
+
+    fn within<T: PartialOrd + Display + Debug>(&mut self, key: &str, value: T, range: RangeInclusive<T>) {
+        let allowed = format!("{} to {}", range.start(), range.end());
+        self.that(key, range.contains(&value), value, &allowed);
+    }
+
+    /// A size or count that only memory bounds.
+    fn positive(&mut self, key: &str, value: usize) {
+        self.that(key, value >= 1, value, "at least 1");
+    }
+
+    fn learning_rate(&mut self, key: &str, value: f64) {
+        self.that(key, value > 0.0 && value <= 1.0, value, "above 0 and at most 1");
+    }
+
+    fn gradient_norm(&mut self, key: &str, value: f64) {
+        self.that(key, value > 0.0 && value.is_finite(), value, "above 0 and finite");
+    }
+
+    fn between_keys(&mut self, key: &str, message: String, depends_on: &'static str) {
+        let mut problem = Problem::new(key, message);
+        problem.depends_on.push(depends_on);
+        self.problems.push(problem);
+    }
+}
+
+/// Names become directories, file names and legends. A dot would end a stage's name: what follows marks temporary
+/// directories.
+fn is_name(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    (1..=100).contains(&name.len()) && name.chars().all(allowed) && !name.starts_with('-')
+}
+
+const NAME: &str = "1 to 100 letters, digits, `-` or `_`, not starting with `-`";
+
+fn run(run: &Run, check: &mut Check) {
+    check.that("run.name", is_name(&run.name), &run.name, NAME);
+}
+
+fn data(data: &Data, check: &mut Check) {
+    if let Some(max_users) = data.max_users {
+        check.that(
+            "data.max_users",
+            max_users >= 10,
+            max_users,
+            "at least 10: the judges need users of their own",
+        );
+    }
+    match &data.embeddings {
+        EmbeddingSource::HashedText { width } | EmbeddingSource::CoOccurrence { width } => {
+            check.within("data.embeddings.width", *width, 8..=8192);
+        }
+        EmbeddingSource::Auto | EmbeddingSource::File { .. } => {}
+    }
+    if let Some(items) = &data.items {
+        let columns = items.text.len();
+        check.that("data.items.text", columns >= 1, "[]", "at least one column name");
+    }
+    source(&data.source, check);
+    if data.path.is_none() && !matches!(data.source, Source::World { .. }) {
+        let message =
+            "missing key `data.path`: the directory or file of the log, for example --set data.path=DIR";
+        check.between_keys("data.path", message.into(), "data.source");
+    }
+}
+
+fn source(source: &Source, check: &mut Check) {
+    match source {
+        Source::World { users, items, .. } => {
+            check.within("data.source.users", *users, 20..=10_000_000);
+            check.within("data.source.items", *items, 20..=10_000_000);
+        }
+        Source::Csv { separator, columns, .. } => {
+            let usable = separator.is_ascii() && !"\"\n\r".contains(*separator);
+            check.that(
+                "data.source.separator",
+                usable,
+                format!("{separator:?}"),
+                "one ASCII character, not a quote",
+            );
+            self::columns(columns, check);
+        }
+        Source::Parquet { columns, .. } | Source::Jsonl { columns, .. } | Source::Recbole { columns, .. } => {
+            self::columns(columns, check);
+        }
+        Source::S3rec { .. } | Source::Kuairand { .. } | Source::SequencesJson { .. } => {}
+    }
+}
+
+fn columns(columns: &Columns, check: &mut Check) {
+    let mut seen = BTreeSet::new();
+    let feedback = columns.feedback.iter().map(|name| ("feedback", name));
+    let named = [("user", &columns.user), ("item", &columns.item)].into_iter();
+    for (role, name) in named.chain(columns.timestamp.iter().map(|name| ("timestamp", name))).chain(feedback)
+    {
+        let key = format!("data.source.columns.{role}");
+        check.that(
+            key,
+            !name.is_empty() && seen.insert(name),
+            format!("{name:?}"),
+            "a column no other key names",
+        );
+    }
+}
+
+fn tokenize(tokenize: &Tokenize, check: &mut Check) {
+    check.within("tokenize.levels", tokenize.levels, 1..=8);
+    check.within("tokenize.codes", tokenize.codes, 2..=65_536);
+    check.within("tokenize.iterations", tokenize.iterations, 1..=1000);
+}
+
+/// Only of a world is the number of items known before the data is read.
+fn codes_of_a_world(config: &Config, check: &mut Check) {
+    let codes = config.tokenize.codes;
+    if let Source::World { items, .. } = config.data.source
+        && codes > items
+    {
+        let message = format!("`tokenize.codes` = {codes} is more than the {items} items of the world");
+        check.between_keys("tokenize.codes", message, "data.source.items");
+    }
+}
+
+fn model(model: &Model, check: &mut Check) {
+    check.within("model.d_model", model.d_model, 8..=8192);
+    check.within("model.num_heads", model.num_heads, 1..=128);
+    check.within("model.d_kv", model.d_kv, 4..=1024);
+    check.within("model.d_ff", model.d_ff, 8..=65_536);
+    check.within("model.encoder_layers", model.encoder_layers, 1..=64);
+    check.within("model.decoder_layers", model.decoder_layers, 1..=64);
+    let dropout = model.dropout;
+    check.that("model.dropout", (0.0..1.0).contains(&dropout), dropout, "at least 0 and below 1");
+}
+
+fn pretrain(pretrain: &Pretrain, check: &mut Check) {
+    check.within("pretrain.history_items", pretrain.history_items, 1..=1000);
+    check.positive("pretrain.batch_size", pretrain.batch_size);
+    check.positive("pretrain.epochs", pretrain.epochs);
+    check.learning_rate("pretrain.learning_rate", pretrain.learning_rate);
+    check.within("pretrain.weight_decay", pretrain.weight_decay, 0.0..=10.0);
+    check.gradient_norm("pretrain.max_grad_norm", pretrain.max_grad_norm);
+    check.positive("pretrain.validation_users", pretrain.validation_users);
+    check.positive("pretrain.evaluate_every", pretrain.evaluate_every);
+    check.positive("pretrain.patience", pretrain.patience);
+    let every = pretrain.checkpoint_every;
+    check.that("pretrain.checkpoint_every", every >= 1, every, "at least 1");
+}
+
+fn reward(reward: &Reward, check: &mut Check) {
+    check.within("reward.width", reward.width, 4..=4096);
+    check.within("reward.session_items", reward.session_items, 1..=100);
+    check.within("reward.history_items", reward.history_items, 1..=1000);
+    check.within("reward.negatives", reward.negatives, 1..=100);
+    check.positive("reward.epochs", reward.epochs);
+    check.positive("reward.batch_size", reward.batch_size);
+    check.learning_rate("reward.learning_rate", reward.learning_rate);
+    let share = reward.evaluation_share;
+    check.that("reward.evaluation_share", share > 0.0 && share <= 0.9, share, "above 0 and at most 0.9");
+}
+
+fn sample(sample: &Sample, check: &mut Check) {
+    check.positive("sample.users", sample.users);
+    check.within("sample.beam_width", sample.beam_width, 2..=4096);
+    let margin = sample.min_margin;
+    check.that("sample.min_margin", margin >= 0.0 && margin.is_finite(), margin, "at least 0 and finite");
+}
+
+fn align(align: &Align, check: &mut Check) {
+    check.within("align.rounds", align.rounds, 1..=1000);
+    check.positive("align.batch_size", align.batch_size);
+    check.positive("align.epochs", align.epochs);
+    check.learning_rate("align.learning_rate", align.learning_rate);
+    check.gradient_norm("align.max_grad_norm", align.max_grad_norm);
+    check.that("align.arms", !align.arms.is_empty(), "[]", "at least one arm");
+    let mut seen = BTreeSet::new();
+    for (index, arm) in align.arms.iter().enumerate() {
+        let key = format!("align.arms.{index}.name");
+        check.that(&key, is_name(&arm.name), &arm.name, NAME);
+        check.that(&key, seen.insert(&arm.name), &arm.name, "a name that no other arm has");
+        objective(&format!("align.arms.{index}.objective"), &arm.objective, check);
+    }
+}
+
+fn objective(key: &str, objective: &Objective, check: &mut Check) {
+    let mut that = |name: &str, holds: bool, value: f64, allowed: &str| {
+        check.that(format!("{key}.{name}"), holds, value, allowed);
+    };
+    let not_negative = |value: f64| value >= 0.0 && value.is_finite();
+    match objective {
+        Objective::Ipa(ipa) => {
+            that("beta", ipa.beta > 0.0 && ipa.beta.is_finite(), ipa.beta, "above 0 and finite");
+            that("lambda", not_negative(ipa.lambda), ipa.lambda, "at least 0 and finite");
+            let share = ipa.dpo_share;
+            that("dpo_share", share > 0.0 && share <= 1.0, share, "above 0 and at most 1");
+        }
+        Objective::Grpo(grpo) => {
+            let low = grpo.clip_low;
+            that("clip_low", (0.0..1.0).contains(&low), low, "at least 0 and below 1");
+            that("clip_high", not_negative(grpo.clip_high), grpo.clip_high, "at least 0 and finite");
+            that("kl_weight", not_negative(grpo.kl_weight), grpo.kl_weight, "at least 0 and finite");
+        }
+    }
+}
+
+fn evaluate(evaluate: &Evaluate, check: &mut Check) {
+    let Evaluate { beam_width, cutoffs, judged_items, .. } = evaluate;
+    check.within("evaluate.beam_width", *beam_width, 1..=4096);
+    let rising = !cutoffs.is_empty() && cutoffs[0] >= 1 && cutoffs.is_sorted_by(|a, b| a < b);
+    check.that(
+        "evaluate.cutoffs",
+        rising,
+        format!("{cutoffs:?}"),
+        "a list of rising numbers, each at least 1",
+    );
+    check.positive("evaluate.judged_items", *judged_items);
+    check.within("evaluate.resamples", evaluate.resamples, 10..=1_000_000);
+    for (key, needed) in [
+        ("evaluate.cutoffs", cutoffs.iter().max().copied().unwrap_or(0)),
+        ("evaluate.judged_items", *judged_items),
+    ] {
+        if needed > *beam_width {
+            let message = format!(
+                "`{key}` needs {needed} items, but `evaluate.beam_width` = {beam_width} yields no more"
+            );
+            check.between_keys(key, message, "evaluate.beam_width");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The experiment file: TOML, `version = 1`, every key known, every problem reported at once.
+//!
+//! [`load`] reads the file, applies `--set` overrides, refuses what it does not know, checks every range and
+//! applies the budget. Each section is defined beside its neighbours in `config/`; a stage receives only checked
+//! sections.
+
+mod alignment;
+mod budget;
+mod check;
+mod data;
+mod document;
+mod node;
+mod pretraining;
+mod problem;
+mod strict;
+mod wording;
+
+pub use alignment::{Align, Arm, Evaluate, Reward, Sample};
+pub use data::{Columns, Data, EmbeddingSource, ItemTable, Source, TieOrder};
+pub use pretraining::{Model, Pretrain, Targets, Tokenize};
+pub use problem::{ConfigError, Problem};
+
+use document::Document;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// A whole experiment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Format version, 1.
+    pub version: u32,
+    /// Name, seed, budget.
+    pub run: Run,
+    /// Where the log comes from and how it is filtered.
+    pub data: Data,
+    /// Items to semantic IDs.
+    #[serde(default)]
+    pub tokenize: Tokenize,
+    /// Size of the policy.
+    #[serde(default)]
+    pub model: Model,
+    /// Next-token training.
+    #[serde(default)]
+    pub pretrain: Pretrain,
+    /// The judges.
+    #[serde(default)]
+    pub reward: Reward,
+    /// Beam candidates and pairs.
+    #[serde(default)]
+    pub sample: Sample,
+    /// Alignment rounds and arms.
+    #[serde(default)]
+    pub align: Align,
+    /// What is measured at the end.
+    #[serde(default)]
+    pub evaluate: Evaluate,
+}
+
+/// `[run]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// Name of the run; its directory is `runs/<name>`.
+    pub name: String,
+    /// All randomness derives from it.
+    #[serde(default = "default_seed")]
+    pub seed: u64,
+    /// `smoke` shrinks every stage so that the whole run takes seconds.
+    #[serde(default)]
+    pub budget: Budget,
+}
+
+const fn default_seed() -> u64 {
+    42
+}
+
+/// How much work a run does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Budget {
+    /// As configured.
+    #[default]
+    Full,
+    /// All stages, in seconds: a check that everything works, worth nothing as a result.
+    Smoke,
+}
+
+impl Config {
+    /// The configuration as TOML; loading this text gives an equal `Config`.
+    ///
+    /// # Panics
+    /// Never: every field has a TOML form.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("every field of a configuration has a TOML form")
+    }
+}
+
+/// Reads, overrides, checks and resolves an experiment file.
+///
+/// `overrides` are `key=value` texts: a dotted key (array elements by number, `align.arms.0.name`) and a TOML value;
+/// what does not parse as TOML is taken as a string.
+///
+/// # Errors
+/// [`ConfigError`]: the file cannot be read, is not TOML, or has problems - all of which it lists.
+pub fn load(path: &Path, overrides: &[String]) -> Result<Config, ConfigError> {
+    let mut document = Document::read(path)?;
+    let mut problems = document.apply(overrides);
+    let outcome = strict::deserialize::<Config>(document.table());
+    problems.extend(outcome.problems);
+    let config = outcome.value.map(|config| {
+        let ranges = config.check();
+        problems.extend(ranges.into_iter().filter(|problem| problem.is_independent_of(&outcome.repaired)));
+        config.within_budget()
+    });
+    match config {
+        Some(config) if problems.is_empty() => Ok(config),
+        _ => Err(document.explain(problems)),
+    }
+}
+
+/// The dotted key of `key` in the table `prefix`.
+pub(crate) fn join_key(prefix: &str, key: &str) -> String {
+    if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") }
+}

@@ -1,0 +1,190 @@
+//! A log as it stands in a file, before filters: ids as text, rows in file order.
+
+use super::error::Place;
+use super::table::TableSource;
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+/// A point in time: whole units and billionths, so that milliseconds and fractions keep their order exactly.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Moment {
+    pub(super) whole: i64,
+    pub(super) billionths: u32,
+}
+
+impl Moment {
+    /// A decimal number; `None` if it is none or does not fit.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        if let Ok(whole) = text.parse() {
+            return Some(Self { whole, billionths: 0 });
+        }
+        let value: f64 = text.parse().ok().filter(|value: &f64| value.abs() < 9e18)?;
+        let whole = value.floor();
+        Some(Self { whole: whole as i64, billionths: ((value - whole) * 1e9) as u32 })
+    }
+    /// Milliseconds as seconds.
+    pub(super) fn milliseconds_to_seconds(self) -> Self {
+        let billionths = self.whole.rem_euclid(1000) as u32 * 1_000_000;
+        Self { whole: self.whole.div_euclid(1000), billionths: billionths + self.billionths / 1000 }
+    }
+}
+
+/// Text ids, numbered by first appearance.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    rows: HashMap<String, u32>,
+    list: Vec<String>,
+}
+
+impl Names {
+    /// The number of this id, new or known.
+    pub(super) fn number(&mut self, name: &str) -> u32 {
+        if let Some(&row) = self.rows.get(name) {
+            return row;
+        }
+        let row = u32::try_from(self.list.len()).expect("fewer than 2^32 distinct ids");
+        self.rows.insert(name.into(), row);
+        self.list.push(name.into());
+        row
+    }
+    /// The id of a number.
+    pub(super) fn name(&self, row: u32) -> &str {
+        &self.list[row as usize]
+    }
+    /// How many ids there are.
+    pub(super) fn len(&self) -> usize {
+        self.list.len()
+    }
+}
+
+/// One interaction.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row {
+    pub(super) user: u32,
+    pub(super) item: u32,
+    /// Equal for all rows of a log without a clock.
+    pub(super) moment: Moment,
+}
+
+/// Whether the log says when things happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Clock {
+    /// Rows are chronological; there is no time.
+    None,
+    /// Every row has a time.
+    Timestamps,
+}
+
+/// What happens to rows that repeat an earlier row's user, item and time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Duplicates {
+    /// Logging artefacts: counted and dropped.
+    Drop,
+    /// Part of the published data: counted and kept.
+    Keep,
+}
+
+/// Numeric attributes of the source's own, per raw item.
+#[derive(Debug)]
+pub(super) struct RawAttributes {
+    pub(super) names: Vec<String>,
+    /// `[items, names]`, row-major, by raw item number.
+    pub(super) values: Vec<f32>,
+}
+
+/// A log before filters.
+#[derive(Debug)]
+pub(super) struct RawLog {
+    pub(super) users: Names,
+    pub(super) items: Names,
+    pub(super) rows: Vec<Row>,
+    pub(super) signals: Vec<String>,
+    /// `[rows, signals]`, row-major.
+    pub(super) feedback: Vec<f32>,
+    pub(super) clock: Clock,
+    pub(super) duplicates: Duplicates,
+    pub(super) attributes: Option<RawAttributes>,
+    pub(super) locator: Locator,
+}
+
+/// Finds the place of a row when there is something to say about it.
+#[derive(Debug)]
+pub(super) enum Locator {
+    /// One line per row, known from reading.
+    Lines(PathBuf, Vec<u32>),
+    /// A table, scanned again when asked.
+    Table(TableSource),
+    /// JSON keys: the line of the user's key, searched when asked.
+    Keys(PathBuf, String),
+}
+
+impl RawLog {
+    /// A log without clock, feedback and attributes that keeps every row.
+    pub(super) fn new(users: Names, items: Names, rows: Vec<Row>, locator: Locator) -> Self {
+        Self {
+            users,
+            items,
+            rows,
+            signals: Vec::new(),
+            feedback: Vec::new(),
+            clock: Clock::None,
+            duplicates: Duplicates::Keep,
+            attributes: None,
+            locator,
+        }
+    }
+    /// Where a row stands.
+    pub(super) fn place(&self, row: usize) -> Place {
+        match &self.locator {
+            Locator::Lines(path, lines) => Place::line(path, u64::from(lines[row])),
+            Locator::Table(source) => source.place(row),
+            Locator::Keys(path, text) => {
+                let key = serde_json::to_string(self.users.name(self.rows[row].user)).unwrap_or_default();
+                Place::line(path, line_of_key(text, &key))
+            }
+        }
+    }
+}
+
+/// The line of the first `key` that is followed by a colon; 1 if it is written in another way.
+pub(super) fn line_of_key(text: &str, key: &str) -> u64 {
+    let is_key = |&(at, _): &(usize, &str)| text[at + key.len()..].trim_start().starts_with(':');
+    let at = text.match_indices(key).find(is_key).map_or(0, |(at, _)| at);
+    1 + text[..at].matches('\n').count() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_keep_the_order_of_fractions_and_of_negative_times() {
+        let moments: Vec<_> = ["-1.5", "-1", "0", "0.25", "1", "9007199254740993"]
+            .map(|text| Moment::parse(text).unwrap())
+            .into();
+        assert!(moments.is_sorted());
+        assert_eq!(moments[0], Moment { whole: -2, billionths: 500_000_000 });
+        assert_eq!(moments[5].whole, 9_007_199_254_740_993);
+    }
+
+    #[test]
+    fn what_is_no_finite_number_is_no_moment() {
+        for text in ["", "abc", "NaN", "inf", "1e30", "2020-01-01"] {
+            assert_eq!(Moment::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn milliseconds_become_seconds_without_losing_order() {
+        let [a, b] =
+            ["1649581149287", "1649581149288"].map(|t| Moment::parse(t).unwrap().milliseconds_to_seconds());
+        assert_eq!((a.whole, a.billionths), (1_649_581_149, 287_000_000));
+        assert!(a < b);
+    }
+
+    #[test]
+    fn json_keys_are_found_on_their_line() {
+        assert_eq!(line_of_key("{\"1\": [\"7\"],\n\"7\" : [1]}", "\"7\""), 2);
+    }
+}

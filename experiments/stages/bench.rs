@@ -1,0 +1,83 @@
+//! What every stage after the judges works with: data, codebook, judges, and how the policy reads and is read.
+
+use super::reward::Judges;
+use crate::data::Dataset;
+use policy::history::Split;
+use policy::ids::{ItemId, UserId};
+use policy::log_prob::LogProbSpace;
+use policy::model::T5;
+use reward::judge::{Judge, Request};
+use reward::world::OracleJudge;
+use sampler::recommend::{Codebook, Recommender};
+
+/// The fixed surroundings of a policy.
+pub struct Bench {
+    /// Users and items.
+    pub dataset: Dataset,
+    /// Semantic IDs, trie, tokens.
+    pub codebook: Codebook,
+    /// The proxy and the held-out judge.
+    pub judges: Judges,
+    /// The truth, where the data is the built-in world.
+    pub oracle: Option<OracleJudge>,
+    /// Most recent items the encoder sees.
+    pub history_items: usize,
+    /// The normalisation of probabilities in rollouts, losses and evaluation.
+    pub space: LogProbSpace,
+    /// Least difference of proxy scores within a pair.
+    pub min_margin: f64,
+}
+
+/// Items shown to a user whose first `known` interactions are known.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// The user.
+    pub user: UserId,
+    /// Known interactions.
+    pub known: usize,
+    /// The items, best first.
+    pub items: Vec<ItemId>,
+}
+
+impl Bench {
+    /// `model` as a recommender in these surroundings.
+    pub fn recommender<'a>(&'a self, model: &'a T5) -> Recommender<'a> {
+        let (codebook, history_items, space) = (&self.codebook, self.history_items, self.space);
+        Recommender { model, codebook, history_items, space }
+    }
+    /// Every judge with the metric key of its score: the proxy first.
+    pub fn judges(&self) -> Vec<(&'static str, &dyn Judge)> {
+        let mut judges: Vec<(&'static str, &dyn Judge)> =
+            vec![("judge/proxy", &self.judges.proxy), ("judge/held-out", &self.judges.held_out)];
+        if let Some(oracle) = &self.oracle {
+            judges.push(("judge/oracle", oracle));
+        }
+        judges
+    }
+    /// Mean score of each user's list, in the order of `shown`; an empty list scores 0.
+    pub fn list_scores(judge: &dyn Judge, shown: &[Shown]) -> Vec<f64> {
+        let requests: Vec<_> = shown.iter().map(Shown::request).collect();
+        judge
+            .score(&requests)
+            .iter()
+            .map(|scores| mean(scores.iter().map(|score| f64::from(score.fused))))
+            .collect()
+    }
+    /// What is known of a user before the held-out item of `split`, as a number of interactions.
+    pub fn known(&self, user: UserId, split: Split) -> usize {
+        self.dataset.log.context(user, split).len()
+    }
+}
+
+impl Shown {
+    /// The question to a judge.
+    pub fn request(&self) -> Request<'_> {
+        Request { user: self.user, known: self.known, candidates: &self.items }
+    }
+}
+
+/// The mean; 0 of nothing.
+pub(super) fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
+    let n = values.len().max(1) as f64;
+    values.sum::<f64>() / n
+}

@@ -1,0 +1,230 @@
+//! Next-token training of the policy on every user's history, stopped where validation NDCG is best.
+
+pub mod examples;
+mod resume;
+mod state;
+
+use super::codebook::PolicySize;
+use crate::config::{Model, Pretrain};
+use crate::data::Dataset;
+use crate::run::StageContext;
+use anyhow::Context as _;
+use examples::{Example, batches, examples};
+use policy::checkpoint;
+use policy::history::Split;
+use policy::ids::{ItemId, UserId};
+use policy::log_prob::LogProbSpace;
+use policy::model::{Dropout, T5};
+use policy::optimizer::{Optimizer, OptimizerConfig, Schedule, StepReport};
+use policy::random::Key;
+use rand::seq::SliceRandom as _;
+use reward::ranking::{ndcg, rank_in_list, recall};
+use sampler::recommend::{Codebook, Recommender, Seen};
+use state::State;
+use std::path::Path;
+use tracing::info;
+
+/// Hypotheses kept in validation: NDCG@10 with room for seen items.
+const VALIDATION_BEAM: usize = 20;
+const CUTOFF: usize = 10;
+/// Rows of each training curve, at most about this many.
+const CURVE_POINTS: u64 = 400;
+
+/// The directory of the best policy within the scratch space.
+const BEST: &str = "best";
+
+/// Trains the policy and writes its best checkpoint. An interrupted attempt continues bit for bit.
+///
+/// # Errors
+/// If the run is interrupted, a loss or gradient is not finite, or a file cannot be written.
+pub fn pretrain(
+    (model, section): (&Model, &Pretrain),
+    dataset: &Dataset,
+    codebook: &Codebook,
+    ctx: &StageContext,
+) -> anyhow::Result<()> {
+    let size = PolicySize::of(model, codebook);
+    let trainer = Trainer { section, dataset, codebook, ctx, dropout: model.dropout };
+    let plan = trainer.plan();
+    let weights = T5::new(&size.0, ctx.key().named("weights"), &ctx.device().clone().autodiff())?;
+    let optimizer = Optimizer::new(&OptimizerConfig {
+        weight_decay: section.weight_decay,
+        max_grad_norm: section.max_grad_norm,
+    });
+    let mut training = Training { weights, optimizer, state: State::default() };
+    if let Some(resumed) = resume::newest(ctx.scratch(), &training.weights, section)? {
+        info!(step = resumed.state.step, "continuing an interrupted training");
+        ctx.restore_metrics(resumed.state.metrics.clone());
+        training = resumed;
+    }
+    let progress = ctx.progress("pretrain: steps", plan.total);
+    progress.inc(training.state.step);
+    while training.state.step < plan.total && !training.state.exhausted(section.patience) {
+        let epoch = training.state.step / plan.steps_per_epoch;
+        for batch in trainer.epoch(epoch).iter().skip((training.state.step % plan.steps_per_epoch) as usize) {
+            training = trainer.step(training, batch, &plan)?;
+            progress.inc(1);
+            let step = training.state.step;
+            let validate = plan.validates_after(step);
+            if validate {
+                trainer.validate(&mut training, &size)?;
+            }
+            if validate || step.is_multiple_of(section.checkpoint_every) {
+                resume::save(ctx.scratch(), &training, ctx.metrics())?;
+            }
+            if let Err(stop) = ctx.check_stop() {
+                resume::save(ctx.scratch(), &training, ctx.metrics())?;
+                return Err(stop);
+            }
+            if step == plan.total {
+                break;
+            }
+        }
+    }
+    publish(ctx)
+}
+
+/// Copies the best policy into the stage's output.
+fn publish(ctx: &StageContext) -> anyhow::Result<()> {
+    for file in ["config.json", "model.safetensors"] {
+        let from = ctx.scratch().join(BEST).join(file);
+        std::fs::copy(&from, ctx.path(file)).with_context(|| format!("cannot copy {}", from.display()))?;
+    }
+    Ok(())
+}
+
+/// Reads the policy of a stage directory.
+///
+/// # Errors
+/// If the checkpoint is missing or damaged.
+pub fn load(dir: &Path, device: &burn::prelude::Device) -> anyhow::Result<T5> {
+    Ok(checkpoint::read(dir, device)?.0)
+}
+
+/// What changes from step to step.
+pub(super) struct Training {
+    weights: T5,
+    optimizer: Optimizer,
+    state: State,
+}
+
+/// How many steps there are and when to validate.
+struct Plan {
+    steps_per_epoch: u64,
+    total: u64,
+    validate_every: u64,
+    schedule: Schedule,
+}
+
+impl Plan {
+    fn validates_after(&self, step: u64) -> bool {
+        step.is_multiple_of(self.validate_every) || step == self.total
+    }
+}
+
+struct Trainer<'a> {
+    section: &'a Pretrain,
+    dataset: &'a Dataset,
+    codebook: &'a Codebook,
+    ctx: &'a StageContext,
+    dropout: f64,
+}
+
+impl Trainer<'_> {
+    fn plan(&self) -> Plan {
+        let examples = examples(&self.dataset.log, self.section.targets, self.epoch_key(0)).len();
+        let steps_per_epoch = examples.div_ceil(self.section.batch_size).max(1) as u64;
+        let all = steps_per_epoch * self.section.epochs as u64;
+        let total = if self.section.max_steps == 0 { all } else { all.min(self.section.max_steps) };
+        Plan {
+            steps_per_epoch,
+            total,
+            validate_every: steps_per_epoch * self.section.evaluate_every as u64,
+            schedule: Schedule {
+                peak: self.section.learning_rate,
+                warmup: self.section.warmup_steps.min(total / 2),
+                total,
+            },
+        }
+    }
+
+    fn epoch_key(&self, epoch: u64) -> Key {
+        self.ctx.key().named("epoch").at(epoch)
+    }
+
+    fn epoch(&self, epoch: u64) -> Vec<Vec<Example>> {
+        let key = self.epoch_key(epoch);
+        let examples = examples(&self.dataset.log, self.section.targets, key);
+        batches(examples, self.section.batch_size, self.section.history_items, key)
+    }
+
+    fn recommender<'a>(&'a self, weights: &'a T5) -> Recommender<'a> {
+        let history_items = self.section.history_items;
+        // Legality is learnt, not assumed: training normalises over the whole vocabulary.
+        Recommender { model: weights, codebook: self.codebook, history_items, space: LogProbSpace::Full }
+    }
+
+    fn step(&self, training: Training, batch: &[Example], plan: &Plan) -> anyhow::Result<Training> {
+        let Training { weights, mut optimizer, mut state } = training;
+        let log = &self.dataset.log;
+        let contexts: Vec<_> = batch.iter().map(|example| example.context(log)).collect();
+        let dropout = Dropout::On { rate: self.dropout, key: self.ctx.key().named("dropout").at(state.step) };
+        let recommender = self.recommender(&weights);
+        let encoded = recommender.encode(&contexts, dropout);
+        let catalog = &self.codebook.catalog;
+        let targets: Vec<_> = batch.iter().map(|example| catalog.semantic_id(example.item(log))).collect();
+        let log_probs = recommender.scorer().token_log_probs(&encoded, &targets, dropout);
+        let valid = align::tokens::ValidTokens::all(targets.len(), catalog.levels(), &weights.device());
+        let loss = align::ntp::ntp(log_probs, &valid);
+        let rate = plan.schedule.at(state.step);
+        let (weights, report) = optimizer
+            .step(weights, loss, rate)
+            .with_context(|| format!("step {}: users {}", state.step, users(batch)))?;
+        self.record(&report, rate, state.step, plan)?;
+        state.step += 1;
+        Ok(Training { weights, optimizer, state })
+    }
+
+    fn record(&self, report: &StepReport, rate: f64, step: u64, plan: &Plan) -> anyhow::Result<()> {
+        if !step.is_multiple_of((plan.total / CURVE_POINTS).max(1)) {
+            return Ok(());
+        }
+        self.ctx.metric(step, "loss", report.loss)?;
+        self.ctx.metric(step, "grad_norm", report.grad_norm)?;
+        self.ctx.metric(step, "learning_rate", rate)
+    }
+
+    fn validate(&self, training: &mut Training, size: &PolicySize) -> anyhow::Result<()> {
+        let log = &self.dataset.log;
+        let mut users: Vec<UserId> = log.users().collect();
+        users.shuffle(&mut self.ctx.key().named("validation").rng());
+        users.truncate(self.section.validation_users);
+        let contexts: Vec<&[ItemId]> = users.iter().map(|&u| log.context(u, Split::Validation)).collect();
+        let weights = burn::module::Module::valid(&training.weights);
+        let recommender = self.recommender(&weights);
+        let candidates =
+            recommender.candidates(&contexts, VALIDATION_BEAM, Seen::Excluded, |_| self.ctx.check_stop())?;
+        let ranks = users.iter().zip(&candidates).map(|(&user, candidates)| {
+            let items: Vec<ItemId> = candidates.iter().map(|candidate| candidate.item).collect();
+            rank_in_list(&items, log.target(user, Split::Validation))
+        });
+        let ranks: Vec<_> = ranks.collect();
+        let mean = |f: fn(Option<usize>, usize) -> f64| {
+            ranks.iter().map(|&rank| f(rank, CUTOFF)).sum::<f64>() / ranks.len() as f64
+        };
+        let (ndcg, recall, step) = (mean(ndcg), mean(recall), training.state.step);
+        info!(step, "validation NDCG@10 {ndcg:.4}, recall@10 {recall:.4}");
+        self.ctx.metric(step, "validation/ndcg@10", ndcg)?;
+        self.ctx.metric(step, "validation/recall@10", recall)?;
+        if training.state.observe(ndcg) {
+            let dir = self.ctx.scratch().join(BEST);
+            std::fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+            checkpoint::write(&training.weights, &size.0, &dir)?;
+        }
+        Ok(())
+    }
+}
+
+fn users(batch: &[Example]) -> String {
+    batch.iter().map(|example| example.user.index().to_string()).collect::<Vec<_>>().join(", ")
+}

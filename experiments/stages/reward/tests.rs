@@ -1,0 +1,132 @@
+use super::*;
+use crate::config::{Config, load as load_config};
+use crate::data;
+use crate::device::DeviceChoice;
+use crate::run::{Resume, Run};
+use policy::ids::ItemId;
+use reports::schema::JudgeReport;
+use reward::judge::Request;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+const CONFIG: &str = r#"
+version = 1
+[run]
+name = "judges"
+[data]
+source = { kind = "world", users = 60, items = 40, seed = 1 }
+[tokenize]
+codes = 8
+[reward]
+width = 8
+epochs = 2
+item_features = "embeddings-and-attributes"
+"#;
+
+struct Fixture {
+    dir: tempfile::TempDir,
+    config: Config,
+    dataset: Dataset,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("judges.toml");
+        std::fs::write(&path, CONFIG).unwrap();
+        let config = load_config(&path, &[]).unwrap();
+        let (dataset, _) = data::build(&config.data).unwrap();
+        Self { dir, config, dataset }
+    }
+    /// Trains the judges in a run directory of this name; where their files are.
+    fn train(&self, name: &str) -> PathBuf {
+        let run =
+            Run::open(&self.dir.path().join(name), &self.config, DeviceChoice::Cpu, Resume::Auto).unwrap();
+        let section = &self.config.reward;
+        run.stage("reward", section, &[], |stage| reward(section, &self.dataset, stage)).unwrap().dir
+    }
+}
+
+fn problem(dir: &Path, dataset: &Dataset) -> String {
+    format!("{:#}", load(dir, dataset, &Device::flex()).unwrap_err())
+}
+
+#[test]
+fn no_user_has_two_roles_and_every_user_has_one() {
+    let users: Vec<UserId> = (0..101).map(UserId::new).collect();
+    let split = split_users(users.clone(), 0.2, Key::new(1)).unwrap();
+    assert_eq!([split.evaluation.len(), split.proxy.len(), split.held_out.len()], [20, 41, 40]);
+    let all: BTreeSet<UserId> =
+        [&split.evaluation, &split.proxy, &split.held_out].into_iter().flatten().copied().collect();
+    assert_eq!(all.into_iter().collect::<Vec<_>>(), users);
+    assert_ne!(split, split_users(users, 0.2, Key::new(2)).unwrap());
+}
+
+#[test]
+fn every_role_is_filled_or_the_log_is_refused() {
+    let split = |count, share| split_users((0..count).map(UserId::new).collect(), share, Key::new(1));
+    for share in [0.01, 0.99] {
+        let split = split(3, share).unwrap();
+        assert_eq!([split.evaluation.len(), split.proxy.len(), split.held_out.len()], [1, 1, 1]);
+    }
+    assert!(split(2, 0.2).unwrap_err().to_string().contains("at least 3 users, the data has 2"));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_judges_and_they_score_after_loading() {
+    let fixture = Fixture::new();
+    let (first, second) = (fixture.train("first"), fixture.train("second"));
+    let files = [
+        "proxy.safetensors",
+        "held-out.safetensors",
+        "config.json",
+        "split.json",
+        "judges.json",
+        "metrics.jsonl",
+    ];
+    for file in files {
+        assert_eq!(
+            std::fs::read(first.join(file)).unwrap(),
+            std::fs::read(second.join(file)).unwrap(),
+            "{file}"
+        );
+    }
+    let judges = load(&first, &fixture.dataset, &Device::flex()).unwrap();
+    assert_eq!(judges.proxy.heads(), ["swt", "vtr", "wtr", "ltr"]);
+    let candidates: Vec<ItemId> = (0..40).map(ItemId::new).collect();
+    let fused = |judge: &SessionJudge| -> Vec<f32> {
+        let request = Request { user: judges.split.evaluation[0], known: 4, candidates: &candidates };
+        judge.score(&[request])[0].iter().map(|score| score.fused).collect()
+    };
+    let (proxy, held_out) = (fused(&judges.proxy), fused(&judges.held_out));
+    assert!(proxy.iter().all(|score| score.is_finite()) && proxy != held_out);
+
+    let report: JudgeReport = read_json(&first.join("judges.json")).unwrap();
+    assert_eq!(report.judges.iter().map(|judge| judge.name.as_str()).collect::<Vec<_>>(), [PROXY, HELD_OUT]);
+    assert_eq!(report.judges[0].eval_users, 12);
+    assert!(report.agreement.is_some());
+    let metrics = std::fs::read_to_string(first.join("metrics.jsonl")).unwrap();
+    for key in ["proxy/loss", "held-out/loss", "proxy/grad_norm", "held-out/learning_rate"] {
+        assert!(metrics.contains(&format!("\"{key}\"")), "{key} was not measured");
+    }
+}
+
+#[test]
+fn damage_and_other_data_are_named() {
+    let fixture = Fixture::new();
+    let dir = fixture.train("run");
+    let mut other = fixture.dataset.clone();
+    other.log.signals[0] = "stars".into();
+    assert!(problem(&dir, &other).contains("trained on the feedback columns [watch_ratio, "));
+    let mut narrow = fixture.dataset.clone();
+    narrow.attributes = None;
+    assert!(problem(&dir, &narrow).contains("this data has none"));
+
+    let weights = dir.join("held-out.safetensors");
+    let bytes = std::fs::read(&weights).unwrap();
+    std::fs::write(&weights, &bytes[..bytes.len() / 2]).unwrap();
+    let found = problem(&dir, &fixture.dataset);
+    assert!(found.contains("held-out.safetensors: not a complete safetensors file"), "{found}");
+    std::fs::remove_file(&weights).unwrap();
+    assert!(problem(&dir, &fixture.dataset).contains("cannot read"));
+}

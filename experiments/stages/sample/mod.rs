@@ -1,0 +1,122 @@
+//! Beam candidates of the current policy, scored by every judge, and the pairs of the best and the worst.
+
+mod pairs;
+pub mod rollouts;
+
+use super::bench::{Bench, mean};
+use crate::config::Sample;
+use crate::run::StageContext;
+use align::pairs::{Pair, ScoredCandidates, best_and_worst};
+use policy::ids::{ItemId, UserId};
+use policy::model::T5;
+use rand::seq::SliceRandom as _;
+use reward::judge::Score;
+use rollouts::{PolicyVersion, Rollout};
+use sampler::recommend::Seen;
+
+/// The beam is this much wider than the group, so that leaving out seen items still fills it.
+const OVERSAMPLING: usize = 2;
+
+/// Samples candidates for random users, each from a history whose last training item is left to be predicted, and
+/// writes `rollouts.parquet` and `pairs.parquet` (also readable as Hugging Face `prompt/chosen/rejected`).
+///
+/// A user whose beam holds fewer than `beam_width` unseen items is left out: groups have one size.
+///
+/// # Errors
+/// If no user can be sampled, a score is not finite, the run is stopped, or a file cannot be written.
+pub fn sample(section: &Sample, model: &T5, bench: &Bench, ctx: &StageContext) -> anyhow::Result<()> {
+    let users = users(section, bench, ctx);
+    let contexts: Vec<&[ItemId]> = users.iter().map(|&user| context(bench, user)).collect();
+    let progress = ctx.progress("sample: users", users.len() as u64);
+    let width = section.beam_width * OVERSAMPLING;
+    let beams = bench.recommender(model).candidates(&contexts, width, Seen::Excluded, |done| {
+        progress.inc(done);
+        ctx.check_stop()
+    })?;
+    let mut rollouts: Vec<Rollout> = users
+        .iter()
+        .zip(beams)
+        .filter(|(_, beam)| beam.len() >= section.beam_width)
+        .map(|(&user, mut candidates)| {
+            candidates.truncate(section.beam_width);
+            Rollout { user, known: context(bench, user).len(), candidates, scores: Vec::new() }
+        })
+        .collect();
+    anyhow::ensure!(
+        !rollouts.is_empty(),
+        "no user has {} unseen candidates; lower sample.beam_width",
+        section.beam_width
+    );
+    let judged = Judged::new(bench, &rollouts);
+    for (rollout, scores) in rollouts.iter_mut().zip(&judged.by_judge[0]) {
+        rollout.scores = fused(scores);
+    }
+    let pairs = pairs(&rollouts, section)?;
+    report(&rollouts, &pairs, ctx)?;
+    let version = PolicyVersion::of(model, bench.space);
+    rollouts::write(&ctx.path(rollouts::FILE), (&rollouts, &judged, &version), bench)?;
+    pairs::write(&ctx.path(pairs::FILE), (&rollouts, &judged, &pairs), bench)
+}
+
+/// The sampled users: those with at least two training items, drawn without replacement.
+fn users(section: &Sample, bench: &Bench, ctx: &StageContext) -> Vec<UserId> {
+    let log = &bench.dataset.log;
+    let mut users: Vec<UserId> = log.users().filter(|&user| log.train_items(user).len() > 1).collect();
+    users.shuffle(&mut ctx.key().named("users").rng());
+    users.truncate(section.users);
+    users.sort_unstable();
+    users
+}
+
+/// Training items without the last one, which is the target.
+fn context(bench: &Bench, user: UserId) -> &[ItemId] {
+    let items = bench.dataset.log.train_items(user);
+    &items[..items.len() - 1]
+}
+
+/// Scores of every judge: `by_judge[j][rollout][candidate]`, the proxy first.
+struct Judged {
+    names: Vec<&'static str>,
+    heads: Vec<Vec<String>>,
+    by_judge: Vec<Vec<Vec<Score>>>,
+}
+
+impl Judged {
+    fn new(bench: &Bench, rollouts: &[Rollout]) -> Self {
+        let shown: Vec<_> = rollouts.iter().map(Rollout::shown).collect();
+        let requests: Vec<_> = shown.iter().map(super::bench::Shown::request).collect();
+        let judges = bench.judges();
+        Self {
+            names: judges.iter().map(|(name, _)| *name).collect(),
+            heads: judges.iter().map(|(_, judge)| judge.heads().to_vec()).collect(),
+            by_judge: judges.iter().map(|(_, judge)| judge.score(&requests)).collect(),
+        }
+    }
+}
+
+fn fused(scores: &[Score]) -> Vec<f64> {
+    scores.iter().map(|score| f64::from(score.fused)).collect()
+}
+
+fn pairs(rollouts: &[Rollout], section: &Sample) -> anyhow::Result<Vec<(usize, Pair)>> {
+    let mut pairs = Vec::new();
+    for (index, rollout) in rollouts.iter().enumerate() {
+        let items = rollout.items();
+        let scored = ScoredCandidates { user: rollout.user, items: &items, scores: &rollout.scores };
+        pairs.extend(best_and_worst(scored, section.min_margin)?.map(|pair| (index, pair)));
+    }
+    Ok(pairs)
+}
+
+fn report(rollouts: &[Rollout], pairs: &[(usize, Pair)], ctx: &StageContext) -> anyhow::Result<()> {
+    let candidates: usize = rollouts.iter().map(|rollout| rollout.candidates.len()).sum();
+    ctx.metric(0, "candidates", candidates as f64)?;
+    ctx.metric(0, "pairs", pairs.len() as f64)?;
+    ctx.metric(0, "margin/mean", mean(pairs.iter().map(|(_, pair)| pair.margin)))?;
+    for (key, value) in
+        align::advantage::reward_metrics(rollouts.iter().map(|rollout| rollout.scores.as_slice()))
+    {
+        ctx.metric(0, key, value)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,210 @@
+//! Items to semantic IDs: residual k-means over item vectors, then the catalog and what it is worth.
+//!
+//! Writes `semantic_ids.parquet` (`item`, `raw_id`, `code_0`, `code_1`, ...), `codebooks.safetensors` and `quality.json`.
+
+mod artifact;
+
+pub use artifact::load;
+
+use crate::config::Tokenize;
+use crate::data::Dataset;
+use crate::run::context::StageContext;
+use crate::run::{commit, to_json};
+use anyhow::Context as _;
+use policy::catalog::Catalog;
+use policy::embeddings::Embeddings;
+use policy::quantize::quality::{HitRateSample, code_use, collision_rate, embedding_hit_rate, gini};
+use policy::quantize::{Quantization, QuantizeConfig, Quantized, normalized};
+use policy::random::Key;
+use reports::schema::{LevelQuality, TokenizerQuality};
+
+/// Enough items for a standard error of the hit rate below 0.01.
+const HIT_RATE: HitRateSample = HitRateSample { items: 1000, neighbors: 10 };
+
+/// Runs the stage.
+///
+/// # Errors
+/// If the item vectors cannot be quantised as configured, the run is interrupted, or a file cannot be written.
+pub fn tokenize(config: &Tokenize, dataset: &Dataset, ctx: &StageContext) -> anyhow::Result<()> {
+    let quantized = quantize(config, &dataset.embeddings, ctx)?;
+    let catalog = quantized.catalog(config.collisions).context("tokenize: no catalog from these codes")?;
+    let raw_ids: Vec<&str> = dataset.items.iter().map(|item| item.raw_id.as_str()).collect();
+    artifact::write_semantic_ids(&ctx.path(artifact::SEMANTIC_IDS), &catalog, &raw_ids)?;
+    artifact::write_codebooks(&ctx.path(artifact::CODEBOOKS), &quantized, &catalog, config)?;
+    let vectors = normalized(&dataset.embeddings, config.normalize);
+    let quality = quality(config, &vectors, (&quantized, &catalog), ctx.key().named("hit-rate"));
+    commit::write_file(&ctx.path("quality.json"), &to_json(&quality)?)
+}
+
+fn quantize(config: &Tokenize, embeddings: &Embeddings, ctx: &StageContext) -> anyhow::Result<Quantized> {
+    let settings = QuantizeConfig {
+        quantizer: config.quantizer,
+        levels: config.levels,
+        codes: config.codes,
+        iterations: config.iterations,
+        sweep_order: config.sweep_order,
+        normalize: config.normalize,
+    };
+    let progress = ctx.progress("levels", config.levels as u64);
+    let mut quantization = Quantization::begin(embeddings, &settings, ctx.key().named("quantize"))
+        .context("tokenize: the items cannot be quantised as [tokenize] says")?;
+    while quantization.remaining() > 0 {
+        ctx.check_stop()?;
+        quantization.fit_level();
+        progress.inc(1);
+    }
+    Ok(quantization.finish())
+}
+
+fn quality(
+    config: &Tokenize,
+    vectors: &Embeddings,
+    (quantized, catalog): (&Quantized, &Catalog),
+    key: Key,
+) -> TokenizerQuality {
+    let groups = quantized.group_sizes();
+    TokenizerQuality {
+        quantizer: name(&config.quantizer),
+        collisions: name(&config.collisions),
+        levels: (0..catalog.levels()).map(|level| level_quality(level, quantized, catalog)).collect(),
+        collision_rate: collision_rate(&groups),
+        largest_collision: groups.iter().copied().max().unwrap_or(0),
+        distinct_ids: groups.len() as u64,
+        embedding_hit_rate: embedding_hit_rate(vectors, &quantized.reconstruct(), HIT_RATE, key),
+        gini: gini(&groups),
+    }
+}
+
+fn level_quality(level: usize, quantized: &Quantized, catalog: &Catalog) -> LevelQuality {
+    let size = catalog.level_sizes()[level];
+    let usage = code_use(catalog.semantic_ids().iter().map(|id| id.codes()[level]), size);
+    LevelQuality {
+        size: size as u64,
+        usage: usage.usage,
+        entropy: usage.entropy,
+        residual: quantized.residuals.get(level).copied(),
+    }
+}
+
+/// The name a configuration file uses for this option.
+fn name(option: &impl serde::Serialize) -> String {
+    match serde_json::to_value(option) {
+        Ok(serde_json::Value::String(name)) => name,
+        other => unreachable!("options are written as names, not as {other:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use policy::ids::SemanticId;
+    use policy::quantize::Collisions;
+
+    /// Twelve items in four distant places, three at each.
+    fn vectors() -> Embeddings {
+        let values = (0..12).flat_map(|item| [(item % 4) as f32 * 10.0, (item / 4) as f32 * 0.1]);
+        Embeddings::new(2, values.collect())
+    }
+    fn quantized(config: &Tokenize) -> Quantized {
+        let settings = QuantizeConfig {
+            quantizer: config.quantizer,
+            levels: 1,
+            codes: 4,
+            iterations: 10,
+            sweep_order: config.sweep_order,
+            normalize: config.normalize,
+        };
+        policy::quantize::quantize(&vectors(), &settings, Key::new(3)).unwrap()
+    }
+
+    #[test]
+    fn quality_describes_quantised_ids_and_the_digit_is_one_more_level() {
+        let config =
+            Tokenize { quantizer: policy::quantize::Quantizer::ResidualKmeans, ..Tokenize::default() };
+        let quantized = quantized(&config);
+        let catalog = quantized.catalog(Collisions::Digit).unwrap();
+        let quality = quality(&config, &vectors(), (&quantized, &catalog), Key::new(1));
+        assert_eq!((quality.quantizer.as_str(), quality.collisions.as_str()), ("residual-kmeans", "digit"));
+        assert_eq!((quality.distinct_ids, quality.largest_collision), (4, 3));
+        assert!((quality.collision_rate - 1.0).abs() < 1e-12 && quality.gini.abs() < 1e-12);
+        let sizes: Vec<_> =
+            quality.levels.iter().map(|level| (level.size, level.residual.is_some())).collect();
+        assert_eq!(sizes, [(4, true), (3, false)]);
+    }
+
+    #[test]
+    fn what_is_written_is_what_is_read() {
+        for collisions in [Collisions::Digit, Collisions::Shared] {
+            let config = Tokenize { collisions, ..Tokenize::default() };
+            let quantized = quantized(&config);
+            let catalog = quantized.catalog(collisions).unwrap();
+            let dir = tempfile::tempdir().unwrap();
+            let path = |file| dir.path().join(file);
+            artifact::write_semantic_ids(&path(artifact::SEMANTIC_IDS), &catalog, &["x"; 12]).unwrap();
+            artifact::write_codebooks(&path(artifact::CODEBOOKS), &quantized, &catalog, &config).unwrap();
+            assert_eq!(load(dir.path()).unwrap(), catalog);
+        }
+    }
+
+    fn written() -> tempfile::TempDir {
+        let catalog =
+            Catalog::new(vec![SemanticId::new([1, 0]), SemanticId::new([0, 1])], vec![2, 2]).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        artifact::write_semantic_ids(&dir.path().join(artifact::SEMANTIC_IDS), &catalog, &["a", "b"])
+            .unwrap();
+        let codebook = Embeddings::new(1, vec![0.0, 1.0]);
+        let quantized = Quantized {
+            codes: vec![vec![1, 0], vec![0, 1]],
+            codebooks: vec![codebook.clone(), codebook],
+            residuals: vec![0.5, 0.1],
+        };
+        let path = dir.path().join(artifact::CODEBOOKS);
+        artifact::write_codebooks(&path, &quantized, &catalog, &Tokenize::default()).unwrap();
+        dir
+    }
+    fn refusal(dir: &tempfile::TempDir) -> String {
+        format!("{:#}", load(dir.path()).unwrap_err())
+    }
+
+    #[test]
+    fn the_same_catalog_gives_the_same_bytes() {
+        let (a, b) = (written(), written());
+        for file in [artifact::SEMANTIC_IDS, artifact::CODEBOOKS] {
+            let read = |dir: &tempfile::TempDir| std::fs::read(dir.path().join(file)).unwrap();
+            assert_eq!(read(&a), read(&b), "{file}");
+        }
+    }
+
+    #[test]
+    fn a_truncated_or_missing_file_is_named() {
+        for file in [artifact::SEMANTIC_IDS, artifact::CODEBOOKS] {
+            let dir = written();
+            let path = dir.path().join(file);
+            let bytes = std::fs::read(&path).unwrap();
+            std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+            assert!(refusal(&dir).contains(file), "{}", refusal(&dir));
+            std::fs::remove_file(&path).unwrap();
+            assert!(refusal(&dir).contains(file), "{}", refusal(&dir));
+        }
+    }
+
+    #[test]
+    fn a_code_outside_its_codebook_is_named() {
+        let dir = written();
+        let catalog =
+            Catalog::new(vec![SemanticId::new([1, 7]), SemanticId::new([0, 1])], vec![2, 8]).unwrap();
+        artifact::write_semantic_ids(&dir.path().join(artifact::SEMANTIC_IDS), &catalog, &["a", "b"])
+            .unwrap();
+        let message = refusal(&dir);
+        assert!(message.contains("item 0 has code 7 at level 1, whose codebook has 2 codes"), "{message}");
+    }
+
+    #[test]
+    fn a_missing_level_is_named() {
+        let dir = written();
+        let catalog = Catalog::new(vec![SemanticId::new([1]), SemanticId::new([0])], vec![2]).unwrap();
+        artifact::write_semantic_ids(&dir.path().join(artifact::SEMANTIC_IDS), &catalog, &["a", "b"])
+            .unwrap();
+        assert!(refusal(&dir).contains("code_1"), "{}", refusal(&dir));
+    }
+}

@@ -1,0 +1,39 @@
+# `just` lists the recipes; CONTRIBUTING.md has the plain cargo lines.
+
+_default:
+    @just --list
+
+# everything a change must pass, cheapest first
+check: fmt clippy doc test
+
+# formatting
+fmt:
+    cargo fmt --all -- --check
+
+# lints, warnings denied
+clippy:
+    cargo clippy --release --workspace --all-targets -- -D warnings
+
+# documentation, warnings denied
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps
+
+# all tests, in the profile of the program, so that dependencies compile once
+test *ARGS:
+    cargo test --release {{ARGS}}
+
+# the built-in world, start to report
+quickstart *ARGS:
+    cargo run --release -- run experiments/configs/quickstart.toml {{ARGS}}
+
+# every stage of the quickstart in seconds
+smoke *ARGS:
+    cargo run --release -- run experiments/configs/quickstart.toml --set run.budget=smoke --run-dir runs/smoke {{ARGS}}
+
+# licences, sources and bans of all dependencies (needs cargo-deny)
+deny:
+    cargo deny check
+
+# that the CUDA build still type-checks; DOCS_RS=1 keeps burn-cuda's build script from downloading LLVM
+cuda-check:
+    DOCS_RS=1 cargo check --features cuda

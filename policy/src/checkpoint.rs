@@ -1,0 +1,335 @@
+//! Policies on disk: `config.json` and `model.safetensors` in Hugging Face's T5 layout, so that the weights of a
+//! run are what a serving stack loads, without any conversion.
+
+use crate::model::{T5, T5Config, T5ConfigError};
+use crate::random::Key;
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::prelude::*;
+use burn::tensor::TensorData;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+const CONFIG: &str = "config.json";
+const WEIGHTS: &str = "model.safetensors";
+
+/// Why a checkpoint cannot be read or written.
+#[derive(Debug, Error)]
+pub enum CheckpointError {
+    /// A file could not be read or written.
+    #[error("cannot access {path}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// `config.json` is not a T5 configuration.
+    #[error("{path} is not the configuration of a T5 policy")]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// `config.json` has impossible sizes.
+    #[error("{path} describes an impossible policy")]
+    Sizes {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: T5ConfigError,
+    },
+    /// `model.safetensors` is damaged (truncated, or not safetensors).
+    #[error("{path} is not a complete safetensors file")]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: safetensors::SafeTensorError,
+    },
+    /// The tensors are not those of the configuration.
+    #[error("{path} does not fit its config.json: {}", problems.join("; "))]
+    Tensors {
+        /// The file.
+        path: PathBuf,
+        /// Every tensor that is missing, unknown, of another shape or type, or not finite.
+        problems: Vec<String>,
+    },
+}
+
+/// `config.json` as `transformers` reads it. The constants are part of the contract: tied embeddings are also
+/// T5's switch for scaling logits by `d_model^-0.5`.
+#[derive(Serialize, Deserialize)]
+struct HuggingFaceConfig {
+    architectures: Vec<String>,
+    model_type: String,
+    #[serde(flatten)]
+    sizes: T5Config,
+    feed_forward_proj: String,
+    tie_word_embeddings: bool,
+    is_encoder_decoder: bool,
+    use_cache: bool,
+    pad_token_id: u32,
+    eos_token_id: u32,
+    decoder_start_token_id: u32,
+    torch_dtype: String,
+}
+
+impl HuggingFaceConfig {
+    fn new(sizes: &T5Config) -> Self {
+        Self {
+            architectures: vec!["T5ForConditionalGeneration".into()],
+            model_type: "t5".into(),
+            sizes: sizes.clone(),
+            feed_forward_proj: "relu".into(),
+            tie_word_embeddings: true,
+            is_encoder_decoder: true,
+            use_cache: true,
+            pad_token_id: 0,
+            eos_token_id: 1,
+            decoder_start_token_id: 0,
+            torch_dtype: "float32".into(),
+        }
+    }
+}
+
+/// Writes a policy into a directory that its caller commits.
+///
+/// # Errors
+/// If a file cannot be written.
+pub fn write(model: &T5, config: &T5Config, dir: &Path) -> Result<(), CheckpointError> {
+    let path = dir.join(CONFIG);
+    let json = serde_json::to_vec_pretty(&HuggingFaceConfig::new(config))
+        .map_err(|source| CheckpointError::Config { path: path.clone(), source })?;
+    std::fs::write(&path, json).map_err(|source| CheckpointError::Io { path, source })?;
+    let path = dir.join(WEIGHTS);
+    let bytes = serialize(model).map_err(|source| CheckpointError::Weights { path: path.clone(), source })?;
+    std::fs::write(&path, bytes).map_err(|source| CheckpointError::Io { path, source })
+}
+
+/// Identifies a policy by its weights: SHA-256 over names, shapes and values.
+///
+/// # Panics
+/// If weights cannot be read back from the device.
+pub fn fingerprint(model: &T5) -> String {
+    let bytes = serialize(model).expect("names are unique and shapes fit their data");
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Reads a policy.
+///
+/// # Errors
+/// If a file is missing or damaged, or a tensor is missing, unknown, of another shape, or not finite.
+pub fn read(dir: &Path, device: &Device) -> Result<(T5, T5Config), CheckpointError> {
+    let path = dir.join(CONFIG);
+    let json = read_file(&path)?;
+    let config = serde_json::from_slice::<HuggingFaceConfig>(&json)
+        .map_err(|source| CheckpointError::Config { path: path.clone(), source })?
+        .sizes;
+    let model =
+        T5::new(&config, Key::new(0), device).map_err(|source| CheckpointError::Sizes { path, source })?;
+    let path = dir.join(WEIGHTS);
+    let bytes = read_file(&path)?;
+    let tensors = SafeTensors::deserialize(&bytes)
+        .map_err(|source| CheckpointError::Weights { path: path.clone(), source })?;
+    let mut loader = Loader { tensors: &tensors, path: ModulePath::default(), seen: 0, problems: Vec::new() };
+    let model = model.map(&mut loader);
+    let Loader { seen, mut problems, .. } = loader;
+    if problems.is_empty() && seen != tensors.len() {
+        problems.push(format!("{} tensors where the policy has {seen}", tensors.len()));
+    }
+    if problems.is_empty() { Ok((model, config)) } else { Err(CheckpointError::Tensors { path, problems }) }
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, CheckpointError> {
+    std::fs::read(path).map_err(|source| CheckpointError::Io { path: path.to_owned(), source })
+}
+
+fn serialize(model: &T5) -> Result<Vec<u8>, safetensors::SafeTensorError> {
+    let mut collector = Collector::default();
+    model.visit(&mut collector);
+    let views = collector.tensors.iter().map(|(name, (shape, bytes))| {
+        let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
+        view.map(|view| (name.clone(), view))
+    });
+    // transformers refuses files without this entry.
+    let metadata = HashMap::from([("format".to_string(), "pt".to_string())]);
+    safetensors::serialize(views.collect::<Result<Vec<_>, _>>()?, Some(metadata))
+}
+
+/// Where a visitor is within the module.
+#[derive(Default)]
+struct ModulePath(Vec<String>);
+
+impl ModulePath {
+    fn enter(&mut self, name: &str) {
+        self.0.push(name.to_string());
+    }
+    fn exit(&mut self) {
+        self.0.pop();
+    }
+    /// Hugging Face's name of the parameter at this path.
+    fn name(&self) -> String {
+        let parts: Vec<&str> = self.0.iter().map(String::as_str).collect();
+        match parts[..] {
+            [stack, "relative_attention_bias", leaf] => {
+                format!("{stack}.block.0.layer.0.SelfAttention.relative_attention_bias.{leaf}")
+            }
+            [stack, "block", block, part, ref rest @ ..] => {
+                format!("{stack}.block.{block}.{}.{}", layer(stack, part), rest.join("."))
+            }
+            _ => parts.join("."),
+        }
+    }
+}
+
+/// Sub-block names in T5's order: self-attention, cross-attention (decoder only), feed-forward.
+fn layer(stack: &str, part: &str) -> String {
+    let feed_forward = if stack == "decoder" { 2 } else { 1 };
+    match part {
+        "self_attention" => "layer.0.SelfAttention".into(),
+        "self_attention_norm" => "layer.0.layer_norm".into(),
+        "cross_attention" => "layer.1.EncDecAttention".into(),
+        "cross_attention_norm" => "layer.1.layer_norm".into(),
+        "feed_forward" => format!("layer.{feed_forward}.DenseReluDense"),
+        "feed_forward_norm" => format!("layer.{feed_forward}.layer_norm"),
+        other => unreachable!("T5 blocks have no part {other}"),
+    }
+}
+
+#[derive(Default)]
+struct Collector {
+    path: ModulePath,
+    tensors: BTreeMap<String, (Vec<usize>, Vec<u8>)>,
+}
+
+impl ModuleVisitor for Collector {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.enter(name);
+    }
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.exit();
+    }
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let data = param.val().into_data();
+        let values = data.iter::<f32>().flat_map(f32::to_le_bytes).collect();
+        self.tensors.insert(self.path.name(), (param.dims().to_vec(), values));
+    }
+}
+
+struct Loader<'a> {
+    tensors: &'a SafeTensors<'a>,
+    path: ModulePath,
+    seen: usize,
+    problems: Vec<String>,
+}
+
+impl Loader<'_> {
+    fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, String> {
+        let view = self.tensors.tensor(name).map_err(|_| format!("{name} is missing"))?;
+        if view.shape() != shape || view.dtype() != Dtype::F32 {
+            return Err(format!("{name} is {:?} {:?}, expected F32 {shape:?}", view.dtype(), view.shape()));
+        }
+        let (chunks, _) = view.data().as_chunks::<4>();
+        let values: Vec<f32> = chunks.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        match values.iter().position(|value| !value.is_finite()) {
+            Some(at) => Err(format!("{name} holds {} at position {at}", values[at])),
+            None => Ok(values),
+        }
+    }
+}
+
+impl ModuleMapper for Loader<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.enter(name);
+    }
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.exit();
+    }
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        self.seen += 1;
+        let shape = param.dims();
+        match self.values(&self.path.name(), &shape) {
+            Ok(values) => param.map(|old| {
+                Tensor::from_data(TensorData::new(values, shape), &old.device())
+                    .set_require_grad(old.is_require_grad())
+            }),
+            Err(problem) => {
+                self.problems.push(problem);
+                param
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn a_policy_survives_the_round_trip_bit_for_bit() {
+        let dir = tempfile::tempdir().unwrap();
+        let model = testing::model(&Device::flex());
+        write(&model, &testing::config(), dir.path()).unwrap();
+        let (loaded, config) = read(dir.path(), &Device::flex()).unwrap();
+        assert_eq!(config, testing::config());
+        assert_eq!(fingerprint(&loaded), fingerprint(&model));
+    }
+
+    #[test]
+    fn names_are_those_of_hugging_face() {
+        let mut collector = Collector::default();
+        testing::model(&Device::flex()).visit(&mut collector);
+        let names: Vec<_> = collector.tensors.keys().map(String::as_str).collect();
+        for name in [
+            "shared.weight",
+            "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight",
+            "encoder.block.1.layer.0.SelfAttention.q.weight",
+            "encoder.block.1.layer.1.DenseReluDense.wi.weight",
+            "encoder.block.0.layer.1.layer_norm.weight",
+            "encoder.final_layer_norm.weight",
+            "decoder.block.1.layer.1.EncDecAttention.o.weight",
+            "decoder.block.1.layer.2.DenseReluDense.wo.weight",
+            "decoder.block.0.layer.2.layer_norm.weight",
+        ] {
+            assert!(names.contains(&name), "{name} is not among {names:?}");
+        }
+        // 1 shared + 2 x (bias + final norm) + 2 encoder blocks x 8 + 2 decoder blocks x 13.
+        assert_eq!(names.len(), 1 + 4 + 16 + 26);
+    }
+
+    #[test]
+    fn damage_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let model = testing::model(&Device::flex());
+        write(&model, &testing::config(), dir.path()).unwrap();
+        let weights = dir.path().join(WEIGHTS);
+        let bytes = std::fs::read(&weights).unwrap();
+
+        std::fs::write(&weights, &bytes[..bytes.len() / 2]).unwrap();
+        assert!(matches!(read(dir.path(), &Device::flex()), Err(CheckpointError::Weights { .. })));
+
+        let mut poisoned = bytes.clone();
+        let end = poisoned.len();
+        poisoned[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+        std::fs::write(&weights, poisoned).unwrap();
+        let error = read(dir.path(), &Device::flex()).unwrap_err().to_string();
+        assert!(error.contains("holds NaN at position"), "{error}");
+
+        std::fs::write(&weights, bytes).unwrap();
+        let other = T5Config { d_ff: 32, ..testing::config() };
+        let json = serde_json::to_vec(&HuggingFaceConfig::new(&other)).unwrap();
+        std::fs::write(dir.path().join(CONFIG), json).unwrap();
+        let error = read(dir.path(), &Device::flex()).unwrap_err().to_string();
+        assert!(error.contains("DenseReluDense.wi.weight is F32 [24, 16], expected F32 [32, 16]"), "{error}");
+    }
+}

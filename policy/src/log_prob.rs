@@ -1,0 +1,177 @@
+//! THE log-probability of an item: the sum over its codes of `log p(code | prefix, history)`.
+//!
+//! `trie` normalises over the codes that continue the prefix to some item of the catalog, `full` over the whole
+//! vocabulary. Rollout, reference, loss and serving use the same one (`sample.log_prob_space`); mixing them is the
+//! silent mismatch of several public recipes.
+
+use crate::ids::{Code, SemanticId};
+use crate::kernels;
+use crate::model::{Dropout, Encoded, T5};
+use crate::vocab::{PAD, Vocab};
+use burn::prelude::*;
+use burn::tensor::TensorData;
+use serde::{Deserialize, Serialize};
+
+/// Over which continuations probabilities are normalised.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogProbSpace {
+    /// The legal codes after the prefix.
+    #[default]
+    Trie,
+    /// Every token.
+    Full,
+}
+
+/// Which codes may follow a prefix; the prefix trie of `sampler` is one.
+pub trait LegalCodes: Sync {
+    /// Calls `visit` with every legal code after `prefix`, ascending.
+    fn for_each_legal(&self, prefix: &[Code], visit: &mut dyn FnMut(Code));
+}
+
+/// The space together with what it needs.
+#[derive(Clone, Copy)]
+pub enum Support<'a> {
+    /// [`LogProbSpace::Trie`] over these codes.
+    Trie(&'a dyn LegalCodes),
+    /// [`LogProbSpace::Full`].
+    Full,
+}
+
+impl<'a> Support<'a> {
+    /// The support of a space.
+    pub fn new(space: LogProbSpace, legal: &'a dyn LegalCodes) -> Self {
+        match space {
+            LogProbSpace::Trie => Self::Trie(legal),
+            LogProbSpace::Full => Self::Full,
+        }
+    }
+}
+
+/// Added to the logits of illegal codes.
+const ILLEGAL: f32 = -1e9;
+
+/// A policy's vocabulary and the weights that give it probabilities.
+#[derive(Clone, Copy)]
+pub struct Scorer<'a> {
+    /// The weights.
+    pub model: &'a T5,
+    /// The token layout.
+    pub vocab: &'a Vocab,
+    /// The normalisation.
+    pub support: Support<'a>,
+}
+
+impl Scorer<'_> {
+    /// Log-probability of every code of every candidate; sum over the last axis for the item's.
+    ///
+    /// # Shapes
+    /// - `candidates`: `r` semantic IDs, a user's candidates neighbours, the same number for every user of
+    ///   `encoded`; result `[r, l]`.
+    ///
+    /// # Panics
+    /// If the number of candidates is not a multiple of the number of users.
+    pub fn token_log_probs(
+        &self,
+        encoded: &Encoded,
+        candidates: &[&SemanticId],
+        dropout: Dropout,
+    ) -> Tensor<2> {
+        let (r, l) = (candidates.len(), self.vocab.levels());
+        let users = encoded.lengths.len();
+        assert!(r.is_multiple_of(users), "{r} candidates do not divide among {users} users");
+        let device = self.model.device();
+        let tokens: Vec<Vec<i64>> = candidates.iter().map(|id| self.vocab.tokens(id).collect()).collect();
+        let inputs: Vec<i64> =
+            tokens.iter().flat_map(|row| std::iter::once(PAD).chain(row[..l - 1].iter().copied())).collect();
+        let inputs = Tensor::from_data(TensorData::new(inputs, [r, l]), &device);
+        let states = self.model.decode(encoded, inputs, dropout);
+        match self.support {
+            Support::Full => {
+                let targets: Vec<i64> = tokens.into_iter().flatten().collect();
+                let targets = Tensor::from_data(TensorData::new(targets, [r * l]), &device);
+                let logits = self.model.logits(states, 0..self.vocab.size());
+                kernels::target_log_prob(logits, targets).reshape([r, l])
+            }
+            Support::Trie(legal) => {
+                let d = states.dims()[1];
+                let states = states.reshape([r, l, d]);
+                let level = |level| self.legal_log_probs(states.clone(), level, candidates, legal);
+                Tensor::cat((0..l).map(level).collect(), 1)
+            }
+        }
+    }
+
+    /// `[r, 1]` log-probabilities of one level's codes among the legal ones.
+    fn legal_log_probs(
+        &self,
+        states: Tensor<3>,
+        level: usize,
+        candidates: &[&SemanticId],
+        legal: &dyn LegalCodes,
+    ) -> Tensor<2> {
+        let [r, _, d] = states.dims();
+        let size = self.vocab.level_size(level);
+        let device = states.device();
+        let states = states.slice([0..r, level..level + 1, 0..d]).reshape([r, d]);
+        let mut mask = vec![ILLEGAL; r * size];
+        for (id, mask) in candidates.iter().zip(mask.chunks_exact_mut(size)) {
+            legal.for_each_legal(&id.codes()[..level], &mut |code| mask[usize::from(code)] = 0.0);
+        }
+        let mask = Tensor::from_data(TensorData::new(mask, [r, size]), &device);
+        let targets: Vec<i64> = candidates.iter().map(|id| i64::from(id.codes()[level])).collect();
+        let targets = Tensor::from_data(TensorData::new(targets, [r]), &device);
+        let offset = self.vocab.offset(level);
+        let logits = self.model.logits(states, offset..offset + size) + mask;
+        kernels::target_log_prob(logits, targets).reshape([r, 1])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::EncoderBatch;
+    use crate::catalog::Catalog;
+    use crate::ids::ItemId;
+    use crate::testing;
+
+    /// Legal codes by search; the trie is tested against the catalog in its own crate.
+    struct Search<'a>(&'a Catalog);
+
+    impl LegalCodes for Search<'_> {
+        fn for_each_legal(&self, prefix: &[Code], visit: &mut dyn FnMut(Code)) {
+            let mut codes: Vec<_> = self.0.entries().map(|(id, _)| id.codes()).collect();
+            codes.retain(|codes| codes.starts_with(prefix));
+            codes.dedup_by_key(|codes| codes[prefix.len()]);
+            codes.iter().for_each(|codes| visit(codes[prefix.len()]));
+        }
+    }
+
+    fn item_log_probs(support: Support<'_>, catalog: &Catalog) -> Vec<f64> {
+        let device = Device::flex();
+        let model = testing::model(&device);
+        let vocab = Vocab::of(catalog);
+        let scorer = Scorer { model: &model, vocab: &vocab, support };
+        let history = [ItemId::new(3), ItemId::new(0)];
+        let encoded = model.encode(&EncoderBatch::new(&[&history], 4, catalog, &device), Dropout::Off);
+        let ids: Vec<_> = catalog.semantic_ids().iter().collect();
+        let token = scorer.token_log_probs(&encoded, &ids, Dropout::Off);
+        token.sum_dim(1).into_data().iter::<f32>().map(f64::from).collect()
+    }
+
+    #[test]
+    fn trie_probabilities_of_all_items_sum_to_one() {
+        let catalog = testing::catalog();
+        let sum: f64 =
+            item_log_probs(Support::Trie(&Search(&catalog)), &catalog).iter().map(|l| l.exp()).sum();
+        assert!((sum - 1.0).abs() < 1e-5, "sum {sum}");
+    }
+
+    #[test]
+    fn the_full_space_gives_every_item_less() {
+        let catalog = testing::catalog();
+        let trie = item_log_probs(Support::Trie(&Search(&catalog)), &catalog);
+        let full = item_log_probs(Support::Full, &catalog);
+        assert!(trie.iter().zip(&full).all(|(trie, full)| full < trie), "{trie:?} {full:?}");
+    }
+}

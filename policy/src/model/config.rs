@@ -1,0 +1,71 @@
+//! Size of the encoder-decoder.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// The T5 layout; field names are those of Hugging Face's `config.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct T5Config {
+    /// Tokens.
+    pub vocab_size: usize,
+    /// Width of the residual stream.
+    pub d_model: usize,
+    /// Width of one attention head.
+    pub d_kv: usize,
+    /// Inner width of the feed-forward layers.
+    pub d_ff: usize,
+    /// Attention heads.
+    pub num_heads: usize,
+    /// Encoder blocks.
+    pub num_layers: usize,
+    /// Decoder blocks.
+    pub num_decoder_layers: usize,
+    /// Buckets of relative position (T5: 32).
+    pub relative_attention_num_buckets: usize,
+    /// Distance from which all positions share a bucket (T5: 128).
+    pub relative_attention_max_distance: usize,
+    /// Dropout probability in training.
+    pub dropout_rate: f64,
+    /// Added to the mean square in normalisation (T5: 1e-6).
+    pub layer_norm_epsilon: f64,
+}
+
+/// Why a size is impossible.
+#[derive(Clone, Debug, Error, PartialEq)]
+pub enum T5ConfigError {
+    /// A count is zero.
+    #[error("{0} must be at least 1")]
+    Zero(&'static str),
+    /// Dropout would remove everything, or is not a probability.
+    #[error("dropout_rate = {0} is out of range, must be in [0, 1)")]
+    Dropout(f64),
+}
+
+impl T5Config {
+    /// Checks the ranges.
+    ///
+    /// # Errors
+    /// The first value out of range.
+    pub fn check(&self) -> Result<(), T5ConfigError> {
+        let counts = [
+            ("vocab_size", self.vocab_size),
+            ("d_model", self.d_model),
+            ("d_kv", self.d_kv),
+            ("d_ff", self.d_ff),
+            ("num_heads", self.num_heads),
+            ("num_layers", self.num_layers),
+            ("num_decoder_layers", self.num_decoder_layers),
+        ];
+        if let Some((name, _)) = counts.iter().find(|(_, value)| *value == 0) {
+            return Err(T5ConfigError::Zero(name));
+        }
+        if !(0.0..1.0).contains(&self.dropout_rate) {
+            return Err(T5ConfigError::Dropout(self.dropout_rate));
+        }
+        Ok(())
+    }
+    /// Width of all heads together.
+    pub fn inner(&self) -> usize {
+        self.num_heads * self.d_kv
+    }
+}

@@ -1,0 +1,78 @@
+//! What a quantiser is asked to do. Every point that the papers leave open is a named option here.
+
+use serde::{Deserialize, Serialize};
+
+/// Which residual quantiser turns vectors into codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Quantizer {
+    /// Clusters of equal size at every level (`OneRec`, 2502.18965, Alg. 1).
+    BalancedResidualKmeans,
+    /// Lloyd's algorithm at every level, as in the `OneRec` technical report (2506.13695), which dropped balancing.
+    ResidualKmeans,
+}
+
+/// Order in which clusters choose their items in one sweep of balanced k-means. The paper's loop runs over
+/// the clusters in index order, so cluster 0 always chooses first; it does not say whether that is meant.
+///
+/// It matters. On Amazon Beauty and Scientific (3 x 256 codes, 20 sweeps, three seeds each) `Index` settles and fits
+/// better: relative residual .29 against .31 and embedding hit rate .27 against .19 on Beauty, .31 against .34 and
+/// .39 against .31 on Scientific. `Shuffled` never settles, but collides less: 7 % against 15 % and 9 % against 22 % of items.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SweepOrder {
+    /// Cluster 0 first, in every sweep (the paper's loop, read literally).
+    Index,
+    /// A fresh random order in every sweep: no cluster is favoured, and hardly any assignment repeats.
+    Shuffled,
+}
+
+/// What happens to the vectors before the first level. Residuals between levels are never rescaled: the
+/// scale would be lost, and an item would no longer be the sum of its codes' vectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Normalize {
+    /// Nothing.
+    None,
+    /// Every vector is scaled to length 1; a zero vector stays zero.
+    Unit,
+}
+
+/// What happens to items whose quantised IDs are equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Collisions {
+    /// One more code tells them apart (TIGER, 2305.05065); the mapping becomes a bijection.
+    Digit,
+    /// They share the ID; whoever decodes it chooses among them.
+    Shared,
+}
+
+/// How an item that was not there when the codebooks were fitted gets its codes. Alg. 1 assigns the fitted
+/// items by balanced choice but states `argmin` as the formula of the ID, so the rule is an option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NewItems {
+    /// The nearest code of every level.
+    Argmin,
+    /// The nearest code of every level that holds fewer items than an even share of all items, old and new.
+    ArgminWithSpareCapacity,
+}
+
+/// A residual quantisation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QuantizeConfig {
+    /// Which quantiser.
+    pub quantizer: Quantizer,
+    /// Levels, at least 1.
+    pub levels: usize,
+    /// Codes per level: at least 1, at most the number of items, and no more than a [`crate::ids::Code`] can name.
+    pub codes: usize,
+    /// Most sweeps per level, at least 1.
+    pub iterations: usize,
+    /// Who chooses first in balanced k-means.
+    pub sweep_order: SweepOrder,
+    /// What happens to the vectors before the first level.
+    pub normalize: Normalize,
+}

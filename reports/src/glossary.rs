@@ -1,0 +1,330 @@
+//! Every metric key: one plain sentence, its unit, and which direction is better. The only list of its kind; a test of
+//! the pipeline compares it with the keys a run emits.
+
+use serde::Serialize;
+
+/// What a metric key means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    /// The key. `@K` stands for any cut-off, `<name>` for any one part of a path.
+    pub pattern: &'static str,
+    /// One sentence.
+    pub meaning: &'static str,
+    /// Unit of the value.
+    pub unit: &'static str,
+    /// Which way is better.
+    pub better: Direction,
+}
+
+/// Which way a metric should move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// Larger is better.
+    Up,
+    /// Smaller is better.
+    Down,
+    /// Neither by itself: watch it, do not optimise it.
+    Watch,
+}
+
+impl Direction {
+    /// The word tables print.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Up => "higher",
+            Self::Down => "lower",
+            Self::Watch => "watch",
+        }
+    }
+}
+
+use Direction::{Down, Up, Watch};
+
+const fn entry(pattern: &'static str, unit: &'static str, better: Direction, meaning: &'static str) -> Entry {
+    Entry { pattern, meaning, unit, better }
+}
+
+/// All entries, grouped as a run proceeds: training, judges, sampling, alignment, evaluation.
+pub const ENTRIES: &[Entry] = &[
+    entry(
+        "loss",
+        "nats",
+        Down,
+        "The training objective of the step: mean negative log-likelihood per target in pretraining, the arm's whole objective in alignment.",
+    ),
+    entry(
+        "grad_norm",
+        "norm",
+        Watch,
+        "Global L2 norm of the gradient before clipping; a sudden rise announces divergence.",
+    ),
+    entry("learning_rate", "rate", Watch, "Learning rate the step was taken with, after warm-up and decay."),
+    entry("perplexity", "ratio", Down, "Exponential of the mean negative log-likelihood per token."),
+    entry(
+        "entropy",
+        "nats",
+        Watch,
+        "Mean entropy of the policy's next-code distribution; a collapse means it stopped exploring.",
+    ),
+    entry(
+        "train/legal_mass",
+        "share",
+        Up,
+        "Probability the policy puts on codes that continue some item of the catalogue, on training targets.",
+    ),
+    entry(
+        "legal_mass",
+        "share",
+        Up,
+        "Probability the policy puts on codes that continue some item of the catalogue; the rest would be invalid items without the trie.",
+    ),
+    entry(
+        "validation/loss",
+        "nats",
+        Down,
+        "Mean negative log-likelihood on the validation items, one per user.",
+    ),
+    entry(
+        "validation/recall@K",
+        "share",
+        Up,
+        "Share of validation users whose held-back item is among the policy's first K.",
+    ),
+    entry(
+        "validation/ndcg@K",
+        "gain",
+        Up,
+        "Like validation/recall@K, but a hit at rank r counts 1/log2(r + 1).",
+    ),
+    entry(
+        "proxy/loss",
+        "nats",
+        Down,
+        "Training loss of the proxy judge, the reward model that scores candidates during alignment.",
+    ),
+    entry("proxy/grad_norm", "norm", Watch, "Gradient norm of the proxy judge before clipping."),
+    entry("proxy/learning_rate", "rate", Watch, "Learning rate of the proxy judge."),
+    entry(
+        "held-out/loss",
+        "nats",
+        Down,
+        "Training loss of the held-out judge, trained on other users and never used for alignment.",
+    ),
+    entry("held-out/grad_norm", "norm", Watch, "Gradient norm of the held-out judge before clipping."),
+    entry("held-out/learning_rate", "rate", Watch, "Learning rate of the held-out judge."),
+    entry(
+        "<judge>/<head>/auc",
+        "share",
+        Up,
+        "Chance that the judge's head ranks a positive example above a negative one, on users it was not trained on.",
+    ),
+    entry(
+        "<judge>/<head>/user_auc",
+        "share",
+        Up,
+        "The same within one user's examples, averaged over users with both classes: what ordering a user's candidates needs.",
+    ),
+    entry("candidates", "items", Watch, "Candidates sampled in the round, over all users."),
+    entry("pairs", "pairs", Watch, "Preference pairs kept in the round, after the least-margin filter."),
+    entry(
+        "margin/mean",
+        "score",
+        Watch,
+        "Mean difference of proxy scores between the chosen and the rejected item of a pair.",
+    ),
+    entry(
+        "reward",
+        "score",
+        Up,
+        "Mean proxy score of the candidates the policy proposes; this is what alignment pushes up, so it cannot prove success.",
+    ),
+    entry(
+        "reward_std",
+        "score",
+        Watch,
+        "Mean over users of the spread of proxy scores within a user's candidates.",
+    ),
+    entry(
+        "frac_reward_zero_std",
+        "share",
+        Down,
+        "Share of users whose candidates all score the same, so that they teach nothing.",
+    ),
+    entry(
+        "rewards/chosen",
+        "nats",
+        Up,
+        "Implicit DPO reward of chosen items: beta times the log-ratio of policy to reference.",
+    ),
+    entry(
+        "rewards/rejected",
+        "nats",
+        Down,
+        "Implicit DPO reward of rejected items: beta times the log-ratio of policy to reference.",
+    ),
+    entry("rewards/margins", "nats", Up, "Mean of rewards/chosen minus rewards/rejected."),
+    entry(
+        "rewards/accuracies",
+        "share",
+        Up,
+        "Share of pairs whose chosen item has the higher implicit reward; one half before the first update.",
+    ),
+    entry("rewards/<head>/mean", "score", Up, "Mean of one head of the judge over the candidates."),
+    entry(
+        "rewards/<head>/std",
+        "score",
+        Watch,
+        "Standard deviation of one head of the judge over the candidates.",
+    ),
+    entry(
+        "logps/chosen",
+        "nats",
+        Watch,
+        "Mean log-probability of chosen items; if it falls together with logps/rejected, preference learning is removing probability from what users liked.",
+    ),
+    entry("logps/rejected", "nats", Watch, "Mean log-probability of rejected items."),
+    entry(
+        "kl",
+        "nats",
+        Watch,
+        "Estimated divergence of the policy from its reference; the price paid for the reward.",
+    ),
+    entry(
+        "clip_ratio/low_mean",
+        "share",
+        Watch,
+        "Share of samples whose probability ratio was clipped from below.",
+    ),
+    entry(
+        "clip_ratio/high_mean",
+        "share",
+        Watch,
+        "Share of samples whose probability ratio was clipped from above.",
+    ),
+    entry(
+        "clip_ratio/region_mean",
+        "share",
+        Watch,
+        "Share of samples clipped on either side; they contribute no gradient.",
+    ),
+    entry(
+        "ntp/loss",
+        "nats",
+        Down,
+        "Next-token part of the objective: negative log-likelihood of logged items.",
+    ),
+    entry(
+        "dpo/loss",
+        "nats",
+        Down,
+        "Preference part of the objective; ln 2 = 0.6931 when policy and reference agree.",
+    ),
+    entry(
+        "policy/loss",
+        "score",
+        Watch,
+        "Policy-gradient part of the objective; its level carries no meaning.",
+    ),
+    entry("num_tokens", "tokens", Watch, "Target tokens the policy was trained on so far."),
+    entry(
+        "judge/proxy",
+        "score",
+        Up,
+        "Mean score by the proxy judge of what the system recommends; the judge alignment was allowed to see.",
+    ),
+    entry(
+        "judge/held-out",
+        "score",
+        Up,
+        "Mean score by the held-out judge of what the system recommends; the judge alignment never saw.",
+    ),
+    entry(
+        "judge/oracle",
+        "score",
+        Up,
+        "Mean true expected feedback of what the system recommends; known only in the built-in world.",
+    ),
+    entry(
+        "recall@K",
+        "share",
+        Up,
+        "Share of test users whose last item is among the first K of the full ranking, items already seen left out.",
+    ),
+    entry("ndcg@K", "gain", Up, "Like recall@K, but a hit at rank r counts 1/log2(r + 1)."),
+    entry("recall@K/<slice>", "share", Up, "recall@K over the users of one slice."),
+    entry("ndcg@K/<slice>", "gain", Up, "ndcg@K over the users of one slice."),
+    entry(
+        "coverage@K",
+        "share",
+        Watch,
+        "Share of the catalogue that appears in at least one user's first K.",
+    ),
+];
+
+/// The entry that documents `key`: an exact pattern first, then a family.
+pub fn lookup(key: &str) -> Option<&'static Entry> {
+    let exact = ENTRIES.iter().find(|entry| entry.pattern == key);
+    exact.or_else(|| ENTRIES.iter().find(|entry| matches(entry.pattern, key)))
+}
+
+/// The unit of `key`, empty when the key is not documented.
+pub fn unit(key: &str) -> &'static str {
+    lookup(key).map_or("", |entry| entry.unit)
+}
+
+fn matches(pattern: &str, key: &str) -> bool {
+    let (pattern, key): (Vec<_>, Vec<_>) = (pattern.split('/').collect(), key.split('/').collect());
+    pattern.len() == key.len() && pattern.iter().zip(&key).all(|(pattern, part)| part_matches(pattern, part))
+}
+
+fn part_matches(pattern: &str, part: &str) -> bool {
+    if pattern.starts_with('<') && pattern.ends_with('>') {
+        return !part.is_empty();
+    }
+    match pattern.strip_suffix("@K") {
+        Some(name) => {
+            let cutoff = part.strip_prefix(name).and_then(|rest| rest.strip_prefix('@'));
+            cutoff
+                .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+        }
+        None => pattern == part,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_document_their_members_and_nothing_else() {
+        assert_eq!(lookup("recall@50").map(|entry| entry.pattern), Some("recall@K"));
+        assert_eq!(lookup("validation/ndcg@10").map(|entry| entry.pattern), Some("validation/ndcg@K"));
+        assert_eq!(lookup("rewards/like/mean").map(|entry| entry.pattern), Some("rewards/<head>/mean"));
+        assert_eq!(lookup("rewards/margins").map(|entry| entry.pattern), Some("rewards/margins"));
+        for unknown in ["recall@", "recall@ten", "rewards//mean", "rewards/like/max", "los", ""] {
+            assert_eq!(lookup(unknown), None, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn every_entry_is_a_finished_sentence_and_listed_once() {
+        for (index, entry) in ENTRIES.iter().enumerate() {
+            assert!(entry.meaning.ends_with('.') && !entry.unit.is_empty(), "{}", entry.pattern);
+            assert!(ENTRIES[..index].iter().all(|other| other.pattern != entry.pattern), "{}", entry.pattern);
+        }
+    }
+
+    #[test]
+    fn the_keys_the_stages_agreed_on_are_documented() {
+        let keys = "loss grad_norm learning_rate perplexity validation/ndcg@10 validation/recall@10 train/legal_mass \
+            proxy/loss proxy/grad_norm proxy/learning_rate held-out/loss held-out/grad_norm held-out/learning_rate \
+            rewards/chosen rewards/rejected rewards/margins rewards/accuracies logps/chosen logps/rejected kl \
+            clip_ratio/low_mean clip_ratio/high_mean clip_ratio/region_mean reward reward_std frac_reward_zero_std \
+            ntp/loss dpo/loss policy/loss judge/proxy judge/held-out judge/oracle legal_mass margin/mean candidates \
+            pairs coverage@10 recall@5 ndcg@50";
+        for key in keys.split_whitespace() {
+            assert!(lookup(key).is_some(), "{key}");
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! The files of a run directory that a report reads, as types. Writers (the stages) and readers (this crate)
+//! share these definitions; nothing else defines them.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// `run.json`: what was run, with what.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// Layout version of the run directory.
+    pub schema: u32,
+    /// The run's name.
+    pub name: String,
+    /// The seed all randomness derives from.
+    pub seed: u64,
+    /// `full` or `smoke`.
+    pub budget: String,
+    /// Device the tensors lived on, as given on the command line.
+    pub device: String,
+    /// Version of the program.
+    pub version: String,
+    /// SHA-256 of the resolved configuration.
+    pub config_sha256: String,
+}
+
+/// `stages/NN-name/manifest.json`: what a stage read and wrote. Written last; a directory without it is not a stage.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The stage's name, for example `pretrain` or `align-ipa-2`.
+    pub stage: String,
+    /// SHA-256 over the configuration section, the input hashes and the code version.
+    pub fingerprint: String,
+    /// Input artifacts: `stage/file` -> SHA-256, external files by path.
+    pub inputs: BTreeMap<String, String>,
+    /// Files of this directory: name -> size and SHA-256.
+    pub outputs: BTreeMap<String, FileRecord>,
+    /// Wall-clock seconds the stage took.
+    pub seconds: f64,
+    /// Process CPU seconds (user + system) the stage took.
+    pub cpu_seconds: f64,
+}
+
+/// One file of a stage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRecord {
+    /// Size in bytes.
+    pub bytes: u64,
+    /// SHA-256, hex.
+    pub sha256: String,
+}
+
+/// A line of `metrics.jsonl`: the source of truth for every curve.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MetricRow {
+    /// The stage that measured it (`pretrain`, `reward-proxy`, `align-ipa-1`, ...).
+    pub stage: String,
+    /// Optimizer step within the arm or stage (alignment arms count on over rounds).
+    pub step: u64,
+    /// Key, in the glossary (see [`crate::glossary`]).
+    pub key: String,
+    /// Value; never NaN or infinite.
+    pub value: f64,
+}
+
+/// `ingest/data_card.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DataCard {
+    /// Where the log came from (`world`, `s3rec`, ...).
+    pub source: String,
+    /// `original` or `shuffled(seed)`.
+    pub tie_order: String,
+    /// Users after filters.
+    pub users: u64,
+    /// Items after filters.
+    pub items: u64,
+    /// Interactions after filters.
+    pub interactions: u64,
+    /// Interactions / (users x items).
+    pub density: f64,
+    /// Quantiles of the history length: `min p10 p50 p90 p99 max`.
+    pub lengths: BTreeMap<String, f64>,
+    /// Interactions that repeat an earlier item of the same user.
+    pub repeats: u64,
+    /// Rows that repeat an earlier row exactly (user, item, time); dropped or kept as the config says.
+    pub duplicate_rows: u64,
+    /// Share of neighbouring interactions of a user with equal timestamps; absent when the log has no clock.
+    pub tie_share: Option<f64>,
+    /// Test items that occur in no training history.
+    pub cold_test_items: u64,
+    /// Mean of every feedback signal.
+    pub signals: BTreeMap<String, f64>,
+    /// Rows and users removed by k-core and other filters, by reason.
+    pub removed: BTreeMap<String, u64>,
+    /// Where item embeddings came from, and their width.
+    pub embeddings: String,
+}
+
+/// `tokenize/quality.json`: what the semantic IDs are worth before any training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TokenizerQuality {
+    /// Quantiser name.
+    pub quantizer: String,
+    /// `digit` or `shared`.
+    pub collisions: String,
+    /// Per level, coarsest first (the collision digit last when there is one).
+    pub levels: Vec<LevelQuality>,
+    /// Items whose quantised ID (before any digit) is shared with another item, as a share of all items.
+    pub collision_rate: f64,
+    /// The most items that share one quantised ID.
+    pub largest_collision: u64,
+    /// Distinct quantised IDs.
+    pub distinct_ids: u64,
+    /// Embedding hit rate at 10: share of an item's 10 nearest neighbours by embedding that stay among the
+    /// 10 nearest by reconstructed embedding (sampled items).
+    pub embedding_hit_rate: f64,
+    /// Gini coefficient of items per used ID (FORGE, unused IDs ignored).
+    pub gini: f64,
+}
+
+/// One level of the tokenizer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LevelQuality {
+    /// Codes in the codebook.
+    pub size: u64,
+    /// Share of codes used.
+    pub usage: f64,
+    /// Entropy of code use, nats.
+    pub entropy: f64,
+    /// Mean squared norm of the residual after this level, relative to the input's; absent for a digit.
+    pub residual: Option<f64>,
+}
+
+/// `reward/judges.json`: how far each judge can be trusted, on users no judge was trained on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JudgeReport {
+    /// Judges by name (`proxy`, `held-out`).
+    pub judges: Vec<JudgeQuality>,
+    /// Spearman correlation between the fused scores of the first two judges on the evaluation users.
+    pub agreement: Option<f64>,
+}
+
+/// One judge's quality.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JudgeQuality {
+    /// `proxy` or `held-out`.
+    pub name: String,
+    /// Users it was trained on.
+    pub train_users: u64,
+    /// Users it was evaluated on.
+    pub eval_users: u64,
+    /// Per head.
+    pub heads: Vec<HeadQuality>,
+    /// How heads become one score, with weights.
+    pub fusion: String,
+}
+
+/// One head of a judge on held-out users.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HeadQuality {
+    /// Head name (`ltr`, `next`, ...).
+    pub head: String,
+    /// Mean label.
+    pub base_rate: f64,
+    /// Area under the ROC curve; absent when one class is missing.
+    pub auc: Option<f64>,
+    /// The same within each user's examples, averaged over users that have both classes: what ranking one user's
+    /// candidates needs. A head that only knows which users like everything has a high AUC and .5 here.
+    #[serde(default)]
+    pub user_auc: Option<f64>,
+    /// Expected calibration error, 10 equal-width bins.
+    pub ece: f64,
+    /// Binary cross-entropy.
+    pub log_loss: f64,
+    /// Reliability bins: mean prediction, mean label, count.
+    pub reliability: Vec<(f64, f64, u64)>,
+}
+
+/// `evaluate/evaluation.json`: the policies and baselines, on the test split.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Users evaluated.
+    pub users: u64,
+    /// Beam width of the policies.
+    pub beam_width: u64,
+    /// `trie` or `full`.
+    pub log_prob_space: String,
+    /// Popularity, Markov, co-occurrence, pretrained policy, aligned policies; in that order.
+    pub systems: Vec<SystemResult>,
+    /// Aligned policies against the pretrained one, paired over users.
+    pub comparisons: Vec<Comparison>,
+}
+
+/// One recommender on the test split.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SystemResult {
+    /// `popularity`, `markov`, `co-occurrence`, `pretrained`, or the name of an alignment arm.
+    pub name: String,
+    /// `baseline`, `base`, or `aligned`.
+    pub role: String,
+    /// Metric -> mean over users with its 95 % bootstrap interval. Keys: `recall@5`, `ndcg@10`, `judge/proxy`,
+    /// `judge/held-out`, `judge/oracle` (world only), `coverage@10`, `legal_mass` (policies only), ...
+    pub metrics: BTreeMap<String, Estimate>,
+}
+
+/// A number and how sure we are of it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// The point estimate.
+    pub value: f64,
+    /// Lower end of the 95 % interval; equal to `value` when the metric has no spread over users.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+}
+
+/// The difference aligned - base of one metric, paired over users.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// Name of the aligned system.
+    pub system: String,
+    /// The metric.
+    pub metric: String,
+    /// Mean difference with its 95 % paired bootstrap interval. A gain is claimed only when this excludes zero.
+    pub difference: Estimate,
+}

@@ -1,0 +1,131 @@
+//! The data card and the tokenizer's quality.
+
+use super::{fact_row, missing};
+use crate::document::{Block, Cell, Column, Section, Span, Table, paragraph};
+use crate::load::Run;
+use crate::number;
+use crate::schema::{DataCard, LevelQuality, TokenizerQuality};
+
+pub(super) fn card(run: &Run) -> Section {
+    let blocks = match &run.data_card {
+        None => vec![missing(run, "ingest")],
+        Some(card) => {
+            let intro = format!(
+                "Source {}, ties in {} order, item embeddings: {}.",
+                card.source, card.tie_order, card.embeddings
+            );
+            vec![paragraph(intro), table("What the log holds after filters", card_rows(card))]
+        }
+    };
+    Section { id: "data", title: "Data card", blocks }
+}
+
+fn table(caption: &str, rows: Vec<Vec<Cell>>) -> Block {
+    let columns = vec![Column::text("fact"), Column::number("value"), Column::text("key")];
+    Block::Table(Table { caption: caption.to_owned(), columns, rows })
+}
+
+fn card_rows(card: &DataCard) -> Vec<Vec<Cell>> {
+    let row =
+        |what: &str, value: String, key: &str| fact_row(what, value, "ingest", &format!("data_card.{key}"));
+    let mut rows = vec![
+        row("users", number::count(card.users), "users"),
+        row("items", number::count(card.items), "items"),
+        row("interactions", number::count(card.interactions), "interactions"),
+        row("density", number::decimal(card.density), "density"),
+    ];
+    for quantile in quantiles(card) {
+        let value = number::measured(card.lengths[quantile]);
+        rows.push(row(&format!("history length, {quantile}"), value, &format!("lengths.{quantile}")));
+    }
+    rows.extend([
+        row("repeats of an earlier item", number::count(card.repeats), "repeats"),
+        row("exact duplicate rows", number::count(card.duplicate_rows), "duplicate_rows"),
+        row("share of equal neighbouring timestamps", tie_share(card), "tie_share"),
+        row("test items never seen in training", number::count(card.cold_test_items), "cold_test_items"),
+    ]);
+    for (signal, mean) in &card.signals {
+        rows.push(row(
+            &format!("mean of signal {signal}"),
+            number::decimal(*mean),
+            &format!("signals.{signal}"),
+        ));
+    }
+    for (reason, removed) in &card.removed {
+        rows.push(row(&format!("removed: {reason}"), number::count(*removed), &format!("removed.{reason}")));
+    }
+    rows
+}
+
+/// Quantile names in order of size; a map would sort `max` before `min`.
+fn quantiles(card: &DataCard) -> Vec<&str> {
+    let rank = |name: &str| match name {
+        "min" => -1,
+        "max" => 1000,
+        _ => name.trim_start_matches('p').parse().unwrap_or(500),
+    };
+    let mut names: Vec<_> = card.lengths.keys().map(String::as_str).collect();
+    names.sort_by_key(|name| rank(name));
+    names
+}
+
+fn tie_share(card: &DataCard) -> String {
+    card.tie_share.map_or_else(|| "no timestamps".to_owned(), number::percent)
+}
+
+pub(super) fn tokenizer(run: &Run) -> Section {
+    let blocks = match &run.tokenizer {
+        None => vec![missing(run, "tokenize")],
+        Some(quality) => {
+            let intro = format!(
+                "Quantiser {}; items that share a quantised ID are handled by: {}.",
+                quality.quantizer, quality.collisions
+            );
+            vec![paragraph(intro), table("Semantic IDs as a whole", quality_rows(quality)), levels(quality)]
+        }
+    };
+    Section { id: "tokenizer", title: "Semantic IDs", blocks }
+}
+
+fn quality_rows(quality: &TokenizerQuality) -> Vec<Vec<Cell>> {
+    let row =
+        |what: &str, value: String, key: &str| fact_row(what, value, "tokenize", &format!("quality.{key}"));
+    vec![
+        row("distinct quantised IDs", number::count(quality.distinct_ids), "distinct_ids"),
+        row("items that share an ID", number::percent(quality.collision_rate), "collision_rate"),
+        row("most items on one ID", number::count(quality.largest_collision), "largest_collision"),
+        row(
+            "embedding neighbours kept, of 10",
+            number::percent(quality.embedding_hit_rate),
+            "embedding_hit_rate",
+        ),
+        row("Gini coefficient of items per used ID", number::fixed(quality.gini, 3), "gini"),
+    ]
+}
+
+fn levels(quality: &TokenizerQuality) -> Block {
+    let columns = vec![
+        Column::text("level"),
+        Column::number("codes"),
+        Column::number("used"),
+        Column::number("entropy (nats)"),
+        Column::number("of at most"),
+        Column::number("residual energy left"),
+    ];
+    let rows = quality.levels.iter().enumerate().map(|(index, level)| level_row(index, level)).collect();
+    Block::Table(Table { caption: "Levels, coarsest first".into(), columns, rows })
+}
+
+fn level_row(index: usize, level: &LevelQuality) -> Vec<Cell> {
+    let key = |name: &str| format!("quality.levels[{index}].{name}");
+    let number = |text: String, name: &str| vec![Span::number(text, "tokenize", &key(name))];
+    let residual = level.residual.map_or_else(|| "digit".to_owned(), number::percent);
+    vec![
+        vec![Span::text((index + 1).to_string())],
+        number(number::count(level.size), "size"),
+        number(number::percent(level.usage), "usage"),
+        number(number::fixed(level.entropy, 3), "entropy"),
+        number(number::fixed((level.size.max(1) as f64).ln(), 3), "size (its logarithm)"),
+        number(residual, "residual"),
+    ]
+}

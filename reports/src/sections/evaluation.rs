@@ -1,0 +1,142 @@
+//! The test split: every system beside the baselines, and every aligned policy against the pretrained one.
+
+use super::{Figures, missing};
+use crate::document::{Block, Cell, Column, Section, Span, Style, Table, paragraph};
+use crate::error::ReportError;
+use crate::figures::judge_keys;
+use crate::glossary;
+use crate::load::Run;
+use crate::number;
+use crate::schema::{Comparison, Estimate, Evaluation, SystemResult};
+use crate::verdict::Change;
+
+pub(super) fn systems(run: &Run, figures: &Figures<'_>) -> Result<Section, ReportError> {
+    let mut blocks = Vec::new();
+    match &run.evaluation {
+        None => blocks.push(missing(run, "evaluate")),
+        Some(evaluation) => {
+            blocks.push(protocol(evaluation));
+            blocks.extend(figures.block("ranking")?);
+            let mut ranked = keys(evaluation);
+            ranked.retain(|key| !key.starts_with("judge/"));
+            let judged = judge_keys(evaluation);
+            blocks.extend(table(
+                evaluation,
+                &ranked,
+                "Ranking and coverage, mean over test users [95 % interval]",
+            ));
+            blocks.extend(table(evaluation, &judged, "Judge scores, mean over test users [95 % interval]"));
+        }
+    }
+    Ok(Section { id: "evaluation", title: "Evaluation", blocks })
+}
+
+fn protocol(evaluation: &Evaluation) -> Block {
+    let number =
+        |key: &str, value| Span::number(number::count(value), "evaluate", &format!("evaluation.{key}"));
+    Block::Paragraph {
+        spans: vec![
+            Span::text("Leave-one-out over the whole catalogue on "),
+            number("users", evaluation.users),
+            Span::text(" test users, items already seen left out; policies decode with beam width "),
+            number("beam_width", evaluation.beam_width),
+            Span::text(" and probabilities over "),
+            Span::code(&evaluation.log_prob_space),
+            Span::text(". A metric without spread over users has no interval."),
+        ],
+    }
+}
+
+/// Metric keys: by name, then by cut-off as a number.
+fn keys(evaluation: &Evaluation) -> Vec<String> {
+    let rank = |key: &str| {
+        let (name, cutoff) = key.split_once('@').unwrap_or((key, ""));
+        let (cutoff, slice) = cutoff.split_once('/').unwrap_or((cutoff, ""));
+        (slice.to_owned(), name.to_owned(), cutoff.parse::<u64>().unwrap_or(0))
+    };
+    let mut keys: Vec<_> =
+        evaluation.systems.iter().flat_map(|system| system.metrics.keys()).cloned().collect();
+    keys.sort_by_key(|key| rank(key));
+    keys.dedup();
+    keys
+}
+
+fn table(evaluation: &Evaluation, keys: &[String], caption: &str) -> Option<Block> {
+    let mut columns = vec![Column::text("metric"), Column::text("better")];
+    columns.extend(evaluation.systems.iter().map(|system| Column::number(system.name.clone())));
+    let row = |key: &String| {
+        let better = glossary::lookup(key).map_or("–", |entry| entry.better.word());
+        let cells = evaluation.systems.iter().map(|system| cell(system, key));
+        [vec![Span::code(key)], vec![Span::text(better)]].into_iter().chain(cells).collect()
+    };
+    let rows: Vec<_> = keys.iter().map(row).collect();
+    (!rows.is_empty()).then(|| Block::Table(Table { caption: caption.to_owned(), columns, rows }))
+}
+
+fn cell(system: &SystemResult, key: &str) -> Cell {
+    let Some(estimate) = system.metrics.get(key) else {
+        return vec![Span::text("–")];
+    };
+    let source = format!("{key} (system {})", system.name);
+    split(&number::estimate(estimate), "evaluate", &source)
+}
+
+/// The number, and its interval less loudly.
+fn split(text: &str, stage: &str, key: &str) -> Cell {
+    match text.split_once(' ') {
+        Some((value, interval)) => vec![
+            Span::number(value.to_owned(), stage, key),
+            Span::text(" "),
+            Span::number(interval.to_owned(), stage, key).styled(Style::Quiet),
+        ],
+        None => vec![Span::number(text.to_owned(), stage, key)],
+    }
+}
+
+pub(super) fn comparisons(run: &Run) -> Section {
+    let rows: Vec<_> =
+        run.evaluation.iter().flat_map(|evaluation| &evaluation.comparisons).map(comparison).collect();
+    let columns = vec![
+        Column::text("system"),
+        Column::text("metric"),
+        Column::number("aligned − pretrained [95 % interval]"),
+        Column::text("reading"),
+    ];
+    let blocks = if run.evaluation.is_none() {
+        vec![missing(run, "evaluate")]
+    } else if rows.is_empty() {
+        vec![paragraph("The evaluation compares no aligned policy with the pretrained one.")]
+    } else {
+        let intro = "Paired over users. A change is claimed only when its interval excludes zero; the others are inside noise.";
+        vec![
+            paragraph(intro),
+            Block::Table(Table {
+                caption: "Aligned policies against the pretrained one".into(),
+                columns,
+                rows,
+            }),
+        ]
+    };
+    Section { id: "comparisons", title: "Comparisons", blocks }
+}
+
+fn comparison(comparison: &Comparison) -> Vec<Cell> {
+    let Estimate { value, .. } = comparison.difference;
+    let change = Change::of(&comparison.difference);
+    let better = glossary::lookup(&comparison.metric).map(|entry| entry.better);
+    let style =
+        match (change, better) {
+            (Change::Rises, Some(glossary::Direction::Up))
+            | (Change::Falls, Some(glossary::Direction::Down)) => Style::Good,
+            (Change::Falls, Some(glossary::Direction::Up))
+            | (Change::Rises, Some(glossary::Direction::Down)) => Style::Bad,
+            _ => Style::Quiet,
+        };
+    let key = format!("{} (system {}, unrounded difference {value})", comparison.metric, comparison.system);
+    vec![
+        vec![Span::text(&comparison.system)],
+        vec![Span::code(&comparison.metric)],
+        split(&number::difference(&comparison.difference), "evaluate", &key),
+        vec![Span::text(change.words()).styled(style)],
+    ]
+}

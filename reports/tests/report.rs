@@ -1,0 +1,266 @@
+//! Whole reports of synthetic run directories: complete, early, hostile, broken.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod fixture;
+
+use fixture::Fixture;
+use reports::error::ReportError;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+type Files = BTreeMap<String, String>;
+
+fn render(dir: &Path) -> Files {
+    let files = reports::render(dir).unwrap();
+    files.into_iter().map(|(path, bytes)| (path, String::from_utf8(bytes).unwrap())).collect()
+}
+
+fn rendered(fixture: &Fixture) -> Files {
+    let dir = tempfile::tempdir().unwrap();
+    fixture.write(dir.path());
+    render(dir.path())
+}
+
+#[test]
+fn a_complete_run_gives_every_file_of_the_report() {
+    let files = rendered(&Fixture::complete());
+    let figures = [
+        "headline",
+        "judge-training",
+        "kl",
+        "log-probs",
+        "margins",
+        "optimisation",
+        "pretraining",
+        "ranking",
+    ];
+    for figure in figures.iter().chain(&["reliability", "reward"]) {
+        assert!(files.contains_key(&format!("figures/{figure}.svg")), "{figure}.svg");
+        assert!(files[&format!("figures/{figure}.csv")].lines().count() > 1, "{figure}.csv");
+    }
+    assert_eq!(files.len(), 3 + 2 * 10);
+    // Kept for a look in a browser.
+    let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("report");
+    for (path, text) in &files {
+        let path = kept.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+}
+
+#[test]
+fn rendering_again_and_elsewhere_gives_the_same_bytes() {
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let fixture = Fixture::complete();
+    fixture.write(one.path());
+    fixture.write(other.path());
+    let first = reports::render(one.path()).unwrap();
+    assert_eq!(first, reports::render(one.path()).unwrap());
+    assert_eq!(first, reports::render(other.path()).unwrap());
+    for (path, bytes) in &first {
+        let text = String::from_utf8_lossy(bytes);
+        assert!(
+            !text.contains(&*one.path().to_string_lossy()),
+            "{path} names the directory it was rendered from"
+        );
+    }
+}
+
+#[test]
+fn a_committed_report_stage_does_not_change_the_report() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut fixture = Fixture::complete();
+    fixture.write(dir.path());
+    let before = render(dir.path());
+    fixture.commit("report", 3.0);
+    fixture.write(dir.path());
+    assert!(dir.path().join("stages/14-report/manifest.json").is_file());
+    assert_eq!(before, render(dir.path()));
+}
+
+#[test]
+fn files_from_outside_the_run_are_named_without_their_directory() {
+    for (path, text) in rendered(&Fixture::complete()) {
+        assert!(!text.contains("secret"), "{path}");
+    }
+}
+
+#[test]
+fn directories_that_are_not_committed_stages_are_not_read() {
+    let dir = tempfile::tempdir().unwrap();
+    Fixture::complete().write(dir.path());
+    let before = render(dir.path());
+    for name in ["03-pretrain.work", "03-pretrain.replaced", "03-pretrain.partial", "notes"] {
+        fs::create_dir_all(dir.path().join("stages").join(name)).unwrap();
+    }
+    fs::write(dir.path().join("stages/03-pretrain.replaced/manifest.json"), "{}").unwrap();
+    assert_eq!(before, render(dir.path()));
+}
+
+#[test]
+fn the_page_fetches_nothing_and_needs_no_script() {
+    let page = &rendered(&Fixture::complete())["index.html"];
+    for forbidden in ["<script", "<link", "<img", "src=", "@import", "url(", "javascript:"] {
+        assert!(!page.contains(forbidden), "{forbidden}");
+    }
+    // The only address in the page is a name: the SVG namespace never appears inline.
+    assert!(!page.contains("http://") && !page.contains("https://"));
+}
+
+#[test]
+fn the_verdict_says_what_the_intervals_say() {
+    let files = rendered(&Fixture::complete());
+    let report = &files["report.md"];
+    let verdict = &report[report.find("## Verdict").unwrap()..report.find("## Stages").unwrap()];
+    assert!(verdict.contains("1 of 2 aligned policies gains"), "{verdict}");
+    assert!(verdict.contains("held-out judge: +0.034 \\[+0.024, +0.044\\] **rises**"), "{verdict}");
+    assert!(verdict.contains("NDCG@10: −0.0004 \\[−0.0020, +0.0012\\] inside noise"), "{verdict}");
+    assert!(
+        verdict.contains("**grpo.** **Alarm, reward hacking: the proxy rises while the oracle judge falls."),
+        "{verdict}"
+    );
+    assert!(verdict.contains("One run with one seed (42)"), "{verdict}");
+}
+
+#[test]
+fn page_and_markdown_show_the_same_numbers() {
+    let files = rendered(&Fixture::complete());
+    let plain = |text: &str| text.replace("\\[", "[").replace("\\]", "]");
+    let markdown = plain(&files["report.md"]);
+    let mut checked = 0;
+    for part in files["index.html"].split(" title=\"stage ").skip(1) {
+        let text = part.split_once('>').unwrap().1.split_once('<').unwrap().0;
+        assert!(markdown.contains(&plain(text)), "{text}");
+        checked += 1;
+    }
+    assert!(checked > 300, "only {checked} sourced numbers");
+}
+
+#[test]
+fn every_measured_number_names_its_stage_and_key() {
+    let page = &rendered(&Fixture::complete())["index.html"];
+    let cells = page.split("<td class=\"right\">").skip(1).map(|rest| rest.split_once("</td>").unwrap().0);
+    for cell in cells {
+        assert!(cell.contains("title=\"stage ") || cell.contains(">–<"), "{cell}");
+    }
+}
+
+#[test]
+fn every_metric_of_the_run_is_in_the_glossary() {
+    let page = &rendered(&Fixture::complete())["index.html"];
+    assert!(!page.contains("not documented"));
+    let mut fixture = Fixture::complete();
+    fixture.metric("pretrain", 1, "made/up", 1.0);
+    assert!(rendered(&fixture)["index.html"].contains("not documented"));
+}
+
+#[test]
+fn a_run_that_stopped_early_says_what_is_missing() {
+    let mut fixture = Fixture::complete();
+    fixture.keep_stages(2);
+    fixture.unfinished = Some("pretrain".into());
+    let files = rendered(&fixture);
+    let report = &files["report.md"];
+    assert!(report.contains("This run has not been evaluated"));
+    assert!(report.contains("Started but not committed when this report was rendered: pretrain."));
+    assert!(report.contains("The pretrain stage was started but not finished"));
+    assert!(report.contains("The evaluate stage has not run"));
+}
+
+#[test]
+fn a_run_without_any_stage_still_renders() {
+    let mut fixture = Fixture::complete();
+    fixture.keep_stages(0);
+    let files = rendered(&fixture);
+    assert_eq!(files.keys().collect::<Vec<_>>(), ["index.html", "report.md", "run.json"]);
+    assert!(files["report.md"].contains("No stage of this run has been committed yet."));
+}
+
+#[test]
+fn hostile_names_are_data() {
+    let mut fixture = Fixture::complete();
+    let name = "<script>alert(1)</script> \u{202e}x|`*[a](b) & \"q\"";
+    fixture.record.name = name.into();
+    fixture.config = "name = \"</code></pre><img src=x onerror=alert(1)>\"\n```\n".into();
+    fixture.evaluation.systems[4].name = name.into();
+    for comparison in &mut fixture.evaluation.comparisons {
+        comparison.system = name.into();
+    }
+    let files = rendered(&fixture);
+    let page = &files["index.html"];
+    assert!(!page.contains("<script") && !page.contains("<img") && page.contains("&lt;script&gt;"));
+    let report = &files["report.md"];
+    let outside = report.split("````").step_by(2).collect::<String>();
+    assert!(
+        !outside.contains("<script") && outside.contains("\\|"),
+        "a name must not open a tag or a table cell"
+    );
+    assert!(!files["figures/headline.svg"].contains("<script"));
+}
+
+#[test]
+fn a_smoke_run_calls_itself_no_result() {
+    let mut fixture = Fixture::complete();
+    fixture.record.budget = "smoke".into();
+    assert!(rendered(&fixture)["report.md"].contains("no number here is a result"));
+}
+
+#[test]
+fn a_directory_without_run_json_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let error = reports::render(dir.path()).unwrap_err();
+    assert!(matches!(error, ReportError::NotARun(_)) && error.to_string().contains("run.json"), "{error}");
+}
+
+#[test]
+fn a_broken_metric_row_is_named_by_file_and_line() {
+    let dir = tempfile::tempdir().unwrap();
+    Fixture::complete().write(dir.path());
+    let path = dir.path().join("metrics.jsonl");
+    let rows = fs::read_to_string(&path).unwrap();
+    fs::write(&path, rows.replacen("\"value\":", "\"value\":NaN,\"x\":", 3)).unwrap();
+    let error = reports::render(dir.path()).unwrap_err().to_string();
+    assert!(error.contains("metrics.jsonl, line 1"), "{error}");
+}
+
+#[test]
+fn a_last_metric_row_cut_by_a_kill_is_left_out_and_said() {
+    let dir = tempfile::tempdir().unwrap();
+    Fixture::complete().write(dir.path());
+    let path = dir.path().join("metrics.jsonl");
+    let rows = fs::read_to_string(&path).unwrap();
+    fs::write(&path, &rows[..rows.len() - 9]).unwrap();
+    assert!(render(dir.path())["report.md"].contains("cut off by an interruption"));
+}
+
+#[test]
+fn a_broken_artifact_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    Fixture::complete().write(dir.path());
+    fs::write(dir.path().join("stages/13-evaluate/evaluation.json"), "{\"users\": 3").unwrap();
+    let error = reports::render(dir.path()).unwrap_err().to_string();
+    assert!(error.contains("evaluation.json") && error.contains("evaluation"), "{error}");
+    fs::remove_file(dir.path().join("stages/13-evaluate/evaluation.json")).unwrap();
+    let error = reports::render(dir.path()).unwrap_err().to_string();
+    assert!(error.contains("cannot read") && error.contains("evaluation.json"), "{error}");
+}
+
+#[test]
+fn lineage_names_an_input_that_no_longer_matches() {
+    let mut fixture = Fixture::complete();
+    assert!(!rendered(&fixture)["report.md"].contains("hash differs"));
+    fixture.corrupt_input("pretrain");
+    assert!(rendered(&fixture)["report.md"].contains("hash differs"));
+}
+
+#[test]
+fn two_hundred_thousand_metric_rows_stay_a_small_page() {
+    let mut fixture = Fixture::complete();
+    for step in 0..200_000 {
+        fixture.metric("pretrain", 1000 + step, "loss", 2.0 + f64::from((step % 997) as u32) / 997.0);
+    }
+    let files = rendered(&fixture);
+    assert!(files["index.html"].len() < 2_000_000, "{}", files["index.html"].len());
+}

@@ -1,0 +1,137 @@
+//! What the judges of a run share: the log, the item features, and how feedback becomes inputs and labels.
+
+use crate::features::{Behaviour, FeatureError, FeatureTable, ItemFeatures, ItemTables};
+use crate::labels::{Feedback, Labels};
+use policy::history::Log;
+use policy::ids::UserId;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Everything about inputs and labels that was fitted or chosen; stored beside the weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContextConfig {
+    /// What a judge knows of an item.
+    pub item_features: ItemFeatures,
+    /// Most recent items that describe the user.
+    pub history_items: usize,
+    /// Most items of a training session.
+    pub session_items: usize,
+    /// Names of the log's feedback columns.
+    pub signals: Vec<String>,
+    /// Scale of the feedback beside the history's items.
+    pub behaviour: Behaviour,
+    /// Heads and thresholds.
+    pub labels: Labels,
+}
+
+/// Choices that are made before anything is fitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// What a judge knows of an item.
+    pub item_features: ItemFeatures,
+    /// Most recent items that describe the user.
+    pub history_items: usize,
+    /// Most items of a training session.
+    pub session_items: usize,
+}
+
+/// A log and item tables that do not fit the stored description.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum ContextError {
+    /// The item tables cannot be used.
+    #[error(transparent)]
+    Features(#[from] FeatureError),
+    /// The log has other feedback columns than the judge was trained on.
+    #[error("the judge was trained on the feedback columns [{trained}], this log has [{found}]")]
+    Signals {
+        /// Columns at training.
+        trained: String,
+        /// Columns now.
+        found: String,
+    },
+}
+
+/// A log with item tables, as the stages hold them.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    /// What users did.
+    pub log: &'a Log,
+    /// What items are.
+    pub items: ItemTables<'a>,
+    /// Names of the columns of the attributes.
+    pub attribute_names: &'a [String],
+}
+
+impl Source<'_> {
+    /// `exp` of the attribute `log_duration`, where there is one.
+    fn durations(&self) -> Option<Vec<f32>> {
+        let attributes = self.items.attributes?;
+        let column = self.attribute_names.iter().position(|name| name == "log_duration")?;
+        (column < attributes.width())
+            .then(|| (0..attributes.rows()).map(|item| attributes.row(item)[column].exp()).collect())
+    }
+}
+
+/// The shared part of the judges. Owns a copy of the log, so that judges borrow nothing.
+#[derive(Clone, Debug)]
+pub struct Context {
+    log: Log,
+    features: FeatureTable,
+    durations: Option<Vec<f32>>,
+    config: ContextConfig,
+}
+
+impl Context {
+    /// Fits scales, heads and thresholds on the training interactions of `users` (the training users of both judges,
+    /// never the evaluation users).
+    ///
+    /// # Errors
+    /// If the item tables cannot be used.
+    pub fn fit(source: Source<'_>, sizes: Sizes, users: &[UserId]) -> Result<Self, ContextError> {
+        let durations = source.durations();
+        let feedback = Feedback { log: source.log, durations: durations.as_deref() };
+        let config = ContextConfig {
+            item_features: sizes.item_features,
+            history_items: sizes.history_items,
+            session_items: sizes.session_items,
+            signals: source.log.signals.clone(),
+            behaviour: Behaviour::fit(source.log, users),
+            labels: Labels::fit(feedback, users, sizes.session_items),
+        };
+        Self::restore(source, config)
+    }
+
+    /// The context of a stored description.
+    ///
+    /// # Errors
+    /// If the item tables cannot be used or the log has other feedback columns.
+    pub fn restore(source: Source<'_>, config: ContextConfig) -> Result<Self, ContextError> {
+        if source.log.signals != config.signals {
+            let (trained, found) = (config.signals.join(", "), source.log.signals.join(", "));
+            return Err(ContextError::Signals { trained, found });
+        }
+        let features = FeatureTable::new(config.item_features, source.items, source.log.num_items)?;
+        Ok(Self { log: source.log.clone(), features, durations: source.durations(), config })
+    }
+
+    /// The log.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+    /// The standardised item features.
+    pub fn features(&self) -> &FeatureTable {
+        &self.features
+    }
+    /// What to store beside the weights.
+    pub fn config(&self) -> &ContextConfig {
+        &self.config
+    }
+    /// Names of the heads, in order.
+    pub fn head_names(&self) -> Vec<String> {
+        self.config.labels.heads().iter().map(|head| head.name().to_string()).collect()
+    }
+    pub(crate) fn feedback(&self) -> Feedback<'_> {
+        Feedback { log: &self.log, durations: self.durations.as_deref() }
+    }
+}

@@ -1,0 +1,26 @@
+//! How good is it? The built-in world with known truth, reward models, and the judges that pairs, rollouts and
+//! reports are scored with.
+//!
+//! Three judges matter: the *proxy* (its scores make the training signal), the *held-out* judge (other users, other
+//! seed; never trained against) and, in the built-in world, the *oracle*. All implement [`judge::Judge`].
+//!
+//! Shape legend: `b` sessions of a step, `c` lists (observed and sampled sessions), `m` items of a list, `h` items of
+//! a history, `n` distinct items of a step, `f` item features, `s` feedback signals, `d` width, `q` pooling queries,
+//! `x` heads.
+
+pub mod calibration;
+pub mod checkpoint;
+pub mod context;
+pub mod features;
+pub mod fusion;
+pub mod judge;
+pub mod labels;
+pub mod quality;
+pub mod ranking;
+pub mod rule;
+pub mod session;
+pub mod training;
+pub mod world;
+
+#[cfg(test)]
+mod testing;

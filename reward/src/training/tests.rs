@@ -1,0 +1,80 @@
+use super::*;
+use crate::fusion::Fusion;
+use crate::quality::{Examination, ExaminationResult};
+use crate::session::judge::{SessionJudge, Trained};
+use crate::testing::{self, Rule, ids};
+use std::sync::Arc;
+
+fn config(epochs: usize) -> TrainingConfig {
+    TrainingConfig { width: 16, negatives: 1, epochs, batch_size: 64, learning_rate: 3e-3 }
+}
+fn train(
+    context: &Context,
+    users: std::ops::Range<usize>,
+    epochs: usize,
+) -> (SessionModel, Vec<TrainingStep>) {
+    let users = ids(users);
+    let apprentice = Apprentice { users: &users, key: Key::new(7), device: &Device::flex() };
+    let mut trainer = Trainer::new(context, config(epochs), &apprentice).unwrap();
+    let mut steps = Vec::new();
+    while let Some(step) = trainer.step().unwrap() {
+        steps.push(step);
+    }
+    assert_eq!(steps.len() as u64, trainer.total_steps());
+    (trainer.into_model(), steps)
+}
+/// Trains on users 0 to 79 and examines on users 80 to 119.
+fn examine(rule: Rule) -> ExaminationResult {
+    let context = Arc::new(testing::context(&testing::log(120, rule), 80));
+    let (model, _) = train(&context, 0..80, 16);
+    let trained = Trained { name: "proxy".into(), model, fusion: Fusion::default() };
+    let judge = SessionJudge::new(trained, context.clone(), &Device::flex()).unwrap();
+    Examination::new(&context, &ids(80..120), 1, Key::new(8)).examine(&judge)
+}
+
+#[test]
+fn a_like_that_depends_on_a_feature_is_learnt() {
+    let result = examine(Rule::LikeByFeature);
+    let head = &result.heads[0];
+    // A coin decides one like of ten, so .9 is the best that can be had.
+    assert!(head.auc.unwrap() > 0.8 && head.ece < 0.15, "{head:?}");
+}
+
+/// 360 labels: the standard error of a chance AUC is .03, the bound 4 of them.
+#[test]
+fn a_like_that_depends_on_nothing_is_not_learnt() {
+    let auc = examine(Rule::LikeAtRandom).heads[0].auc.unwrap();
+    assert!((auc - 0.5).abs() < 0.12, "{auc}");
+}
+
+#[test]
+fn without_feedback_what_suits_the_user_is_learnt_from_the_history() {
+    let result = examine(Rule::SeeByFeature);
+    assert!((result.heads[0].base_rate - 0.5).abs() < 1e-9);
+    // Half of the sampled items suit the user too: no judge can exceed about .75.
+    assert!(result.heads[0].auc.unwrap() > 0.66, "{:?}", result.heads[0].auc);
+    assert_eq!(result.fused.len(), 40 * 9 * 2);
+}
+
+#[test]
+fn training_is_a_function_of_its_key_and_lowers_the_loss() {
+    let context = testing::context(&testing::log(40, Rule::LikeByFeature), 40);
+    let ((a, steps), (b, _)) = (train(&context, 0..40, 4), train(&context, 0..40, 4));
+    assert_eq!(crate::checkpoint::to_bytes(&a).unwrap(), crate::checkpoint::to_bytes(&b).unwrap());
+    let mean = |steps: &[TrainingStep]| steps.iter().map(|s| s.report.loss).sum::<f64>() / steps.len() as f64;
+    assert!(mean(&steps[steps.len() - 4..]) < mean(&steps[..4]) - 0.05, "{steps:?}");
+}
+
+#[test]
+fn users_without_sessions_are_refused() {
+    let mut log = testing::log(4, Rule::LikeByFeature);
+    for history in &mut log.histories {
+        history.items.truncate(3);
+        history.timestamps.truncate(3);
+        history.feedback.truncate(3);
+    }
+    let context = testing::context(&log, 4);
+    let apprentice = Apprentice { users: &ids(0..4), key: Key::new(7), device: &Device::flex() };
+    let error = Trainer::new(&context, config(1), &apprentice).err().unwrap();
+    assert_eq!(error, TrainingError::NoSessions { users: 4 });
+}

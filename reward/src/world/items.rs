@@ -1,0 +1,213 @@
+//! Items: groups, topics, latent vectors, and everything about an item that does not depend on who looks at it.
+
+use super::blueprint;
+use super::math::dot;
+use policy::embeddings::Embeddings;
+use policy::ids::ItemId;
+use policy::random::Key;
+use rand::{Rng, RngExt};
+use rand_distr::StandardNormal;
+use rayon::prelude::*;
+
+/// Width of the latent vectors of items and interests.
+pub(super) const LATENT: usize = 16;
+/// Width of attribute and taste vectors.
+pub(super) const TASTE: usize = 8;
+/// Width of brand vectors.
+pub(super) const BRAND: usize = 4;
+/// Width of the published embeddings.
+const EMBEDDING: usize = 48;
+/// Number of attribute words.
+pub(super) const ATTRIBUTES: usize = 24;
+/// Most groups.
+pub(super) const MAX_GROUPS: usize = 16;
+/// Most topics of a group.
+pub(super) const MAX_TOPICS_PER_GROUP: usize = 8;
+/// Continuations listed per item.
+const CONTINUATIONS: usize = 5;
+/// Items looked at when an item's continuations are chosen.
+const CONTINUATION_POOL: usize = 48;
+
+/// 2023-11-14, when the world begins; seconds since the epoch.
+pub(super) const EPOCH: i64 = 1_700_000_000;
+/// Seconds over which users arrive and items are released: 30 days.
+pub(super) const HORIZON: i64 = 30 * 86_400;
+
+/// One item.
+#[derive(Clone, Debug)]
+pub(super) struct Item {
+    pub(super) group: u16,
+    pub(super) topic_in_group: u16,
+    /// Index over all topics of all groups.
+    pub(super) topic: u16,
+    pub(super) brand: u16,
+    pub(super) attributes: [u16; 2],
+    /// Unit length.
+    pub(super) latent: [f32; LATENT],
+    /// Sum of the two attribute vectors.
+    pub(super) taste: [f32; TASTE],
+    pub(super) brand_vector: [f32; BRAND],
+    /// About standard normal; worth the same to everybody.
+    pub(super) quality: f32,
+    /// Natural logarithm of seconds.
+    pub(super) log_duration: f32,
+    /// Share of attention, sums to 1 over the items; only weakly related to quality.
+    pub(super) popularity: f64,
+    /// Seconds since the epoch.
+    pub(super) released: i64,
+}
+
+/// All items with the indices the logging policy draws from.
+#[derive(Clone, Debug)]
+pub(super) struct Items {
+    all: Vec<Item>,
+    /// Running sums of popularity over all items.
+    cumulative: Vec<f64>,
+    topics: Vec<Topic>,
+    continuations: Vec<[ItemId; CONTINUATIONS]>,
+    key: Key,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Topic {
+    centre: [f32; LATENT],
+    members: Vec<ItemId>,
+    /// Running sums of popularity over the members.
+    cumulative: Vec<f64>,
+}
+
+impl Items {
+    pub(super) fn generate(count: usize, key: Key) -> Self {
+        let (items, centres) = blueprint::draw(count, key);
+        let mut topics: Vec<Topic> =
+            centres.into_iter().map(|centre| Topic { centre, ..Topic::default() }).collect();
+        for (index, item) in items.iter().enumerate() {
+            let topic = &mut topics[usize::from(item.topic)];
+            topic.members.push(ItemId::new(index));
+            topic.cumulative.push(topic.cumulative.last().unwrap_or(&0.0) + item.popularity);
+        }
+        let cumulative = running_sums(items.iter().map(|item| item.popularity));
+        let mut world = Self { all: items, cumulative, topics, continuations: Vec::new(), key };
+        world.continuations =
+            (0..count).into_par_iter().map(|item| world.find_continuations(ItemId::new(item))).collect();
+        world
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+    pub(super) fn get(&self, item: ItemId) -> &Item {
+        &self.all[item.index()]
+    }
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Item> {
+        self.all.iter()
+    }
+    pub(super) fn topic_centre(&self, topic: u16) -> &[f32; LATENT] {
+        &self.topics[usize::from(topic)].centre
+    }
+    /// Items that continue this one, listed by the service beside it.
+    pub(super) fn continuations(&self, item: ItemId) -> &[ItemId] {
+        &self.continuations[item.index()]
+    }
+    /// An item by popularity.
+    pub(super) fn draw(&self, rng: &mut impl Rng) -> ItemId {
+        ItemId::new(draw_index(&self.cumulative, rng))
+    }
+    /// An item of this topic by popularity; `None` for a topic without items.
+    pub(super) fn draw_of_topic(&self, topic: u16, rng: &mut impl Rng) -> Option<ItemId> {
+        let topic = &self.topics[usize::from(topic)];
+        (!topic.members.is_empty()).then(|| topic.members[draw_index(&topic.cumulative, rng)])
+    }
+
+    /// How much `next` continues `previous`, in `[-1, 1]`: the latent of the continuation is the latent of the
+    /// previous item turned by 40 degrees in every coordinate plane, so what comes next is near but not the same.
+    pub(super) fn continuation(&self, previous: ItemId, next: ItemId) -> f32 {
+        dot(&turned(&self.get(previous).latent), &self.get(next).latent)
+    }
+
+    fn find_continuations(&self, item: ItemId) -> [ItemId; CONTINUATIONS] {
+        let mut rng = self.key.named("continuations").at(item.index() as u64).rng();
+        let topic = self.get(item).topic;
+        let mut pool: Vec<ItemId> = (0..CONTINUATION_POOL)
+            .map(|draw| match draw % 2 {
+                0 => self.draw_of_topic(topic, &mut rng).expect("the item's own topic has items"),
+                _ => ItemId::new(rng.random_range(0..self.len())),
+            })
+            .collect();
+        // Every item, should the draws not give enough distinct ones.
+        pool.extend((0..=CONTINUATIONS).map(|i| ItemId::new((item.index() + i) % self.len())));
+        pool.sort_unstable();
+        pool.dedup();
+        pool.retain(|&other| other != item);
+        pool.sort_by(|&a, &b| {
+            self.continuation(item, b).total_cmp(&self.continuation(item, a)).then(a.cmp(&b))
+        });
+        std::array::from_fn(|i| pool[i])
+    }
+
+    pub(super) fn embeddings(&self) -> Embeddings {
+        /// Standard deviation of the noise beside unit signal per block.
+        const NOISE: f32 = 0.05;
+        let mut rng = self.key.named("projection").rng();
+        let inputs = LATENT + TASTE + BRAND;
+        let projection: Vec<f32> =
+            (0..EMBEDDING * inputs).map(|_| normal(&mut rng) / (inputs as f32).sqrt()).collect();
+        let values = self
+            .all
+            .par_iter()
+            .enumerate()
+            .flat_map_iter(|(index, item)| {
+                let mut rng = self.key.named("embedding").at(index as u64).rng();
+                // Blocks are scaled to similar norms.
+                let latent = item.latent.iter().map(|z| z * 2.0);
+                let input: Vec<f32> = latent.chain(item.taste).chain(item.brand_vector).collect();
+                let row: Vec<f32> = projection
+                    .chunks_exact(inputs)
+                    .map(|row| {
+                        row.iter().zip(&input).map(|(w, x)| w * x).sum::<f32>() + NOISE * normal(&mut rng)
+                    })
+                    .collect();
+                row
+            })
+            .collect();
+        Embeddings::new(EMBEDDING, values)
+    }
+}
+
+fn turned(latent: &[f32; LATENT]) -> [f32; LATENT] {
+    let (sin, cos) = 40.0_f32.to_radians().sin_cos();
+    std::array::from_fn(|i| match i % 2 {
+        0 => cos * latent[i] - sin * latent[i + 1],
+        _ => sin * latent[i - 1] + cos * latent[i],
+    })
+}
+
+/// A standard normal draw.
+pub(super) fn normal(rng: &mut impl Rng) -> f32 {
+    rng.sample(StandardNormal)
+}
+
+pub(super) fn gaussian<const N: usize>(rng: &mut impl Rng) -> [f32; N] {
+    std::array::from_fn(|_| normal(rng))
+}
+
+pub(super) fn unit<const N: usize>(vector: [f32; N]) -> [f32; N] {
+    let norm = dot(&vector, &vector).sqrt().max(f32::MIN_POSITIVE);
+    vector.map(|x| x / norm)
+}
+
+fn running_sums(values: impl Iterator<Item = f64>) -> Vec<f64> {
+    values
+        .scan(0.0, |sum, value| {
+            *sum += value;
+            Some(*sum)
+        })
+        .collect()
+}
+
+/// An index in proportion to the increments of `cumulative`.
+fn draw_index(cumulative: &[f64], rng: &mut impl Rng) -> usize {
+    let total = cumulative[cumulative.len() - 1];
+    let draw = rng.random::<f64>() * total;
+    cumulative.partition_point(|&sum| sum <= draw).min(cumulative.len() - 1)
+}

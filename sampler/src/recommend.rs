@@ -1,0 +1,101 @@
+//! A policy with everything it needs to propose items for histories.
+
+use crate::beam::{Search, beam_search};
+use crate::candidate::Candidate;
+use crate::trie::Trie;
+use policy::batch::EncoderBatch;
+use policy::catalog::Catalog;
+use policy::ids::ItemId;
+use policy::log_prob::{LogProbSpace, Scorer, Support};
+use policy::model::{Dropout, Encoded, T5};
+use policy::vocab::Vocab;
+
+/// Users decoded together: enough rows to fill the matrix kernels, few enough to keep the caches small.
+const USERS_PER_BATCH: usize = 64;
+
+/// A catalog with its trie and token layout.
+#[derive(Clone, Debug)]
+pub struct Codebook {
+    /// Items and their semantic IDs.
+    pub catalog: Catalog,
+    /// What may follow what.
+    pub trie: Trie,
+    /// The token layout.
+    pub vocab: Vocab,
+}
+
+impl Codebook {
+    /// The codebook of a catalog.
+    pub fn new(catalog: Catalog) -> Self {
+        Self { trie: Trie::new(&catalog), vocab: Vocab::of(&catalog), catalog }
+    }
+}
+
+/// A policy over a codebook.
+#[derive(Clone, Copy)]
+pub struct Recommender<'a> {
+    /// The weights.
+    pub model: &'a T5,
+    /// The items.
+    pub codebook: &'a Codebook,
+    /// Most recent items the encoder sees.
+    pub history_items: usize,
+    /// The normalisation of probabilities.
+    pub space: LogProbSpace,
+}
+
+/// Whether items of the history may be proposed again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// They may not (the usual protocol of leave-one-out evaluation).
+    Excluded,
+    /// They may.
+    Allowed,
+}
+
+impl<'a> Recommender<'a> {
+    /// The one log-probability under this policy.
+    pub fn scorer(&self) -> Scorer<'a> {
+        let support = Support::new(self.space, &self.codebook.trie);
+        Scorer { model: self.model, vocab: &self.codebook.vocab, support }
+    }
+
+    /// Reads histories.
+    pub fn encode(&self, contexts: &[&[ItemId]], dropout: Dropout) -> Encoded {
+        let catalog = &self.codebook.catalog;
+        let batch = EncoderBatch::new(contexts, self.history_items, catalog, &self.model.device());
+        self.model.encode(&batch, dropout)
+    }
+
+    /// The `width` most probable candidates of each context, best first. Users of like history length are decoded
+    /// together; after each batch `progress` is told how many users are done and may stop the work.
+    ///
+    /// # Errors
+    /// Whatever `progress` returns.
+    pub fn candidates<E>(
+        &self,
+        contexts: &[&[ItemId]],
+        width: usize,
+        seen: Seen,
+        mut progress: impl FnMut(u64) -> Result<(), E>,
+    ) -> Result<Vec<Vec<Candidate>>, E> {
+        let mut order: Vec<usize> = (0..contexts.len()).collect();
+        order.sort_by_key(|&user| contexts[user].len().min(self.history_items));
+        let mut candidates = vec![Vec::new(); contexts.len()];
+        for users in order.chunks(USERS_PER_BATCH) {
+            let batch: Vec<&[ItemId]> = users.iter().map(|&user| contexts[user]).collect();
+            let exclude: Vec<&[ItemId]> = match seen {
+                Seen::Excluded => batch.clone(),
+                Seen::Allowed => vec![&[]; batch.len()],
+            };
+            let search = Search { width, exclude: &exclude };
+            let encoded = self.encode(&batch, Dropout::Off);
+            let beams = beam_search(&self.scorer(), &self.codebook.trie, &encoded, &search);
+            for (&user, beam) in users.iter().zip(beams) {
+                candidates[user] = beam;
+            }
+            progress(users.len() as u64)?;
+        }
+        Ok(candidates)
+    }
+}

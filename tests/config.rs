@@ -1,0 +1,236 @@
+//! Experiment files: every committed one is good, every range rejects, what is resolved reloads.
+
+use crate::support::{MINIMAL, experiment, project};
+use recalign::config::{Budget, Config, ConfigError, Problem, load};
+use std::path::PathBuf;
+
+fn committed() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(project("experiments/configs")).unwrap();
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths
+}
+
+fn load_with(text: &str, overrides: &[&str]) -> Result<Config, ConfigError> {
+    let (_dir, path) = experiment(text);
+    load(&path, &overrides.iter().map(ToString::to_string).collect::<Vec<_>>())
+}
+
+#[track_caller]
+fn problems(text: &str, overrides: &[&str]) -> Vec<Problem> {
+    match load_with(text, overrides) {
+        Err(ConfigError::Invalid { problems, .. }) => problems,
+        other => panic!("expected problems with {overrides:?}, got {other:?}"),
+    }
+}
+
+#[test]
+fn every_committed_file_is_good_in_full_and_as_smoke() {
+    let paths = committed();
+    assert_eq!(paths.len(), 5, "{paths:?}");
+    for path in paths {
+        load(&path, &[]).unwrap();
+        let smoke = load(&path, &["run.budget=smoke".into()]).unwrap();
+        assert_eq!(smoke.run.budget, Budget::Smoke);
+        assert_eq!(smoke.check(), [], "the smoke budget leaves the ranges of {}", path.display());
+    }
+}
+
+#[test]
+fn what_is_resolved_reloads_to_the_same_configuration() {
+    for path in committed() {
+        for budget in ["run.budget=full", "run.budget=smoke"] {
+            let config = load(&path, &[budget.into()]).unwrap();
+            let (_dir, resolved) = experiment(&config.to_toml());
+            assert_eq!(load(&resolved, &[]).unwrap(), config, "{} {budget}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_shuffled_beauty_experiment_differs_only_in_its_ties() {
+    let load = |name: &str| load(&project("experiments/configs").join(name), &[]).unwrap();
+    let (mut original, shuffled) = (load("beauty.toml"), load("beauty-shuffled.toml"));
+    original.run.name.clone_from(&shuffled.run.name);
+    original.data.source = shuffled.data.source.clone();
+    original.data.tie_order = shuffled.data.tie_order;
+    assert_eq!(original, shuffled);
+}
+
+#[test]
+fn the_smoke_budget_keeps_cutoffs_within_the_beam() {
+    let sets = ["run.budget=smoke", "evaluate.cutoffs=[5, 10, 50]"];
+    assert_eq!(load_with(MINIMAL, &sets).unwrap().evaluate.cutoffs, [5, 10]);
+    let sets = ["run.budget=smoke", "evaluate.cutoffs=[20, 50]"];
+    assert_eq!(load_with(MINIMAL, &sets).unwrap().evaluate.cutoffs, [10]);
+}
+
+/// One value outside of every range; the key of the problem is the key of the override.
+const OUT_OF_RANGE: &[&str] = &[
+    "version=2",
+    "run.name=a/b",
+    "run.name=''",
+    "data.max_users=5",
+    "data.embeddings={kind='hashed-text', width=4}",
+    "data.embeddings={kind='co-occurrence', width=100000}",
+    "data.items={file='a', id='b', text=[]}",
+    "data.source.users=5",
+    "data.source.items=5",
+    "tokenize.levels=0",
+    "tokenize.codes=1",
+    "tokenize.codes=65537",
+    "tokenize.iterations=0",
+    "model.d_model=4",
+    "model.num_heads=0",
+    "model.d_kv=1",
+    "model.d_ff=0",
+    "model.encoder_layers=0",
+    "model.decoder_layers=65",
+    "model.dropout=1.0",
+    "model.dropout=nan",
+    "pretrain.history_items=0",
+    "pretrain.batch_size=0",
+    "pretrain.epochs=0",
+    "pretrain.learning_rate=0.0",
+    "pretrain.learning_rate=1.5",
+    "pretrain.weight_decay=-0.1",
+    "pretrain.max_grad_norm=inf",
+    "pretrain.validation_users=0",
+    "pretrain.evaluate_every=0",
+    "pretrain.patience=0",
+    "pretrain.checkpoint_every=0",
+    "reward.width=1",
+    "reward.session_items=0",
+    "reward.history_items=0",
+    "reward.negatives=0",
+    "reward.epochs=0",
+    "reward.batch_size=0",
+    "reward.learning_rate=-1.0",
+    "reward.evaluation_share=1.0",
+    "sample.users=0",
+    "sample.beam_width=1",
+    "sample.min_margin=-1.0",
+    "align.rounds=0",
+    "align.batch_size=0",
+    "align.epochs=0",
+    "align.learning_rate=0",
+    "align.max_grad_norm=0",
+    "align.arms=[]",
+    "evaluate.beam_width=0",
+    "evaluate.cutoffs=[]",
+    "evaluate.cutoffs=[10, 5]",
+    "evaluate.judged_items=0",
+    "evaluate.resamples=1",
+    "evaluate.cutoffs=[51]",
+    "evaluate.judged_items=51",
+];
+
+#[test]
+fn every_range_rejects_a_value_outside_of_it() {
+    for set in OUT_OF_RANGE {
+        let key = set.split('=').next().unwrap();
+        let found = problems(MINIMAL, &[set]);
+        let named = found.iter().find(|problem| problem.key.starts_with(key));
+        let named = named.unwrap_or_else(|| panic!("{set}: {found:?}"));
+        assert_eq!(named.location.as_deref(), Some("--set"), "{set}: {found:?}");
+    }
+}
+
+#[test]
+fn every_range_of_an_objective_rejects_a_value_outside_of_it() {
+    for (kind, set) in [
+        ("ipa", "beta=0"),
+        ("ipa", "lambda=-1"),
+        ("ipa", "dpo_share=0"),
+        ("grpo", "clip_low=1"),
+        ("grpo", "clip_high=-0.1"),
+        ("grpo", "kl_weight=nan"),
+    ] {
+        let arms = format!("align.arms=[{{name='a', objective={{kind='{kind}'}}}}]");
+        let found = problems(MINIMAL, &[&arms, &format!("align.arms.0.objective.{set}")]);
+        let key = format!("align.arms.0.objective.{}", set.split('=').next().unwrap());
+        assert_eq!(found.iter().map(|problem| &problem.key).collect::<Vec<_>>(), [&key]);
+    }
+}
+
+#[test]
+fn a_world_needs_as_many_items_as_a_level_has_codes() {
+    let found = problems(MINIMAL, &["data.source.items=200"]);
+    assert_eq!(found.len(), 1);
+    assert!(
+        found[0].message.contains("`tokenize.codes` = 256") && found[0].message.contains("200"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn two_arms_may_not_share_a_name() {
+    let arm = "{name='a', objective={kind='ipa'}}";
+    let found = problems(MINIMAL, &[&format!("align.arms=[{arm}, {arm}]")]);
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].key, "align.arms.1.name");
+}
+
+#[test]
+fn a_log_needs_a_path_and_the_message_says_how_to_give_it() {
+    let text = "version = 1\n[run]\nname = 'a'\n[data]\nsource = { kind = 's3rec', file = 'a.txt' }\n";
+    let found = problems(text, &[]);
+    assert_eq!(found.len(), 1);
+    assert!(found[0].message.contains("--set data.path=DIR"), "{found:?}");
+}
+
+#[test]
+fn columns_must_be_named_once() {
+    let source =
+        "data.source={kind='csv', file='a', separator=';', columns={user='u', item='u', feedback=['']}}";
+    let keys: Vec<_> =
+        problems(MINIMAL, &[source, "data.path=."]).into_iter().map(|problem| problem.key).collect();
+    assert_eq!(keys, ["data.source.columns.item", "data.source.columns.feedback"]);
+    let source = "data.source={kind='csv', file='a', separator='ab', columns={user='u', item='i'}}";
+    assert_eq!(problems(MINIMAL, &[source, "data.path=."])[0].key, "data.source.separator");
+}
+
+#[test]
+fn an_unknown_key_is_refused_at_every_level() {
+    for key in [
+        "sedd",
+        "run.sedd",
+        "data.sedd",
+        "data.source.sedd",
+        "data.embeddings.sedd",
+        "tokenize.sedd",
+        "model.sedd",
+        "pretrain.sedd",
+        "reward.sedd",
+        "reward.fusion.sedd",
+        "sample.sedd",
+        "align.sedd",
+        "align.arms.0.sedd",
+        "align.arms.0.objective.sedd",
+        "evaluate.sedd",
+    ] {
+        let text = format!(
+            "{MINIMAL}embeddings = {{ kind = 'auto' }}\n[reward]\nfusion = {{ kind = 'product' }}\n\
+             [align]\narms = [{{ name = 'a', objective = {{ kind = 'grpo' }} }}]\n"
+        );
+        let found = problems(&text, &[&format!("{key}=1")]);
+        assert_eq!(found.len(), 1, "{key}: {found:?}");
+        assert_eq!(found[0].key, key);
+        assert!(found[0].message.contains("unknown key"), "{found:?}");
+    }
+}
+
+#[test]
+fn a_key_of_another_variant_is_refused() {
+    let found = problems(MINIMAL, &["data.source.file=a"]);
+    assert_eq!(found[0].key, "data.source.file");
+    let arms = "align.arms=[{name='a', objective={kind='grpo', beta=0.1}}]";
+    assert_eq!(problems(MINIMAL, &[arms])[0].key, "align.arms.0.objective.beta");
+}
+
+#[test]
+fn ranges_are_not_judged_where_the_value_was_not_understood() {
+    let found = problems(MINIMAL, &["evaluate.beam_width=wide", "evaluate.judged_items=51"]);
+    assert_eq!(found.len(), 1, "51 may be right once the width is: {found:?}");
+    assert_eq!(found[0].key, "evaluate.beam_width");
+}
