@@ -3,13 +3,11 @@
 
 use crate::model::{T5, T5Config, T5ConfigError};
 use crate::random::Key;
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use crate::weights::{self, WeightsError};
 use burn::prelude::*;
-use burn::tensor::TensorData;
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -46,22 +44,14 @@ pub enum CheckpointError {
         #[source]
         source: T5ConfigError,
     },
-    /// `model.safetensors` is damaged (truncated, or not safetensors).
-    #[error("{path} is not a complete safetensors file")]
+    /// `model.safetensors` is damaged, or is not what `config.json` describes.
+    #[error("cannot load {path}")]
     Weights {
         /// The file.
         path: PathBuf,
         /// The cause.
         #[source]
-        source: safetensors::SafeTensorError,
-    },
-    /// The tensors are not those of the configuration.
-    #[error("{path} does not fit its config.json: {}", problems.join("; "))]
-    Tensors {
-        /// The file.
-        path: PathBuf,
-        /// Every tensor that is missing, unknown, of another shape or type, or not finite.
-        problems: Vec<String>,
+        source: WeightsError,
     },
 }
 
@@ -111,7 +101,8 @@ pub fn write(model: &T5, config: &T5Config, dir: &Path) -> Result<(), Checkpoint
         .map_err(|source| CheckpointError::Config { path: path.clone(), source })?;
     std::fs::write(&path, json).map_err(|source| CheckpointError::Io { path, source })?;
     let path = dir.join(WEIGHTS);
-    let bytes = serialize(model).map_err(|source| CheckpointError::Weights { path: path.clone(), source })?;
+    let bytes = weights::to_bytes(model, name)
+        .map_err(|source| CheckpointError::Weights { path: path.clone(), source })?;
     std::fs::write(&path, bytes).map_err(|source| CheckpointError::Io { path, source })
 }
 
@@ -120,8 +111,12 @@ pub fn write(model: &T5, config: &T5Config, dir: &Path) -> Result<(), Checkpoint
 /// # Panics
 /// If weights cannot be read back from the device.
 pub fn fingerprint(model: &T5) -> String {
-    let bytes = serialize(model).expect("names are unique and shapes fit their data");
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    let bytes = weights::to_bytes(model, name).expect("names are unique and shapes fit their data");
+    let mut hex = String::new();
+    for byte in Sha256::digest(bytes) {
+        write!(hex, "{byte:02x}").expect("a string takes everything");
+    }
+    hex
 }
 
 /// Reads a policy.
@@ -138,56 +133,26 @@ pub fn read(dir: &Path, device: &Device) -> Result<(T5, T5Config), CheckpointErr
         T5::new(&config, Key::new(0), device).map_err(|source| CheckpointError::Sizes { path, source })?;
     let path = dir.join(WEIGHTS);
     let bytes = read_file(&path)?;
-    let tensors = SafeTensors::deserialize(&bytes)
-        .map_err(|source| CheckpointError::Weights { path: path.clone(), source })?;
-    let mut loader = Loader { tensors: &tensors, path: ModulePath::default(), seen: 0, problems: Vec::new() };
-    let model = model.map(&mut loader);
-    let Loader { seen, mut problems, .. } = loader;
-    if problems.is_empty() && seen != tensors.len() {
-        problems.push(format!("{} tensors where the policy has {seen}", tensors.len()));
-    }
-    if problems.is_empty() { Ok((model, config)) } else { Err(CheckpointError::Tensors { path, problems }) }
+    let model = weights::from_bytes(model, &bytes, name)
+        .map_err(|source| CheckpointError::Weights { path, source })?;
+    Ok((model, config))
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, CheckpointError> {
     std::fs::read(path).map_err(|source| CheckpointError::Io { path: path.to_owned(), source })
 }
 
-fn serialize(model: &T5) -> Result<Vec<u8>, safetensors::SafeTensorError> {
-    let mut collector = Collector::default();
-    model.visit(&mut collector);
-    let views = collector.tensors.iter().map(|(name, (shape, bytes))| {
-        let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
-        view.map(|view| (name.clone(), view))
-    });
-    // transformers refuses files without this entry.
-    let metadata = HashMap::from([("format".to_string(), "pt".to_string())]);
-    safetensors::serialize(views.collect::<Result<Vec<_>, _>>()?, Some(metadata))
-}
-
-/// Where a visitor is within the module.
-#[derive(Default)]
-struct ModulePath(Vec<String>);
-
-impl ModulePath {
-    fn enter(&mut self, name: &str) {
-        self.0.push(name.to_string());
-    }
-    fn exit(&mut self) {
-        self.0.pop();
-    }
-    /// Hugging Face's name of the parameter at this path.
-    fn name(&self) -> String {
-        let parts: Vec<&str> = self.0.iter().map(String::as_str).collect();
-        match parts[..] {
-            [stack, "relative_attention_bias", leaf] => {
-                format!("{stack}.block.0.layer.0.SelfAttention.relative_attention_bias.{leaf}")
-            }
-            [stack, "block", block, part, ref rest @ ..] => {
-                format!("{stack}.block.{block}.{}.{}", layer(stack, part), rest.join("."))
-            }
-            _ => parts.join("."),
+/// Hugging Face's name of the parameter at a path.
+fn name(path: &[String]) -> String {
+    let parts: Vec<&str> = path.iter().map(String::as_str).collect();
+    match parts[..] {
+        [stack, "relative_attention_bias", leaf] => {
+            format!("{stack}.block.0.layer.0.SelfAttention.relative_attention_bias.{leaf}")
         }
+        [stack, "block", block, part, ref rest @ ..] => {
+            format!("{stack}.block.{block}.{}.{}", layer(stack, part), rest.join("."))
+        }
+        _ => parts.join("."),
     }
 }
 
@@ -202,71 +167,6 @@ fn layer(stack: &str, part: &str) -> String {
         "feed_forward" => format!("layer.{feed_forward}.DenseReluDense"),
         "feed_forward_norm" => format!("layer.{feed_forward}.layer_norm"),
         other => unreachable!("T5 blocks have no part {other}"),
-    }
-}
-
-#[derive(Default)]
-struct Collector {
-    path: ModulePath,
-    tensors: BTreeMap<String, (Vec<usize>, Vec<u8>)>,
-}
-
-impl ModuleVisitor for Collector {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.enter(name);
-    }
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.exit();
-    }
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let data = param.val().into_data();
-        let values = data.iter::<f32>().flat_map(f32::to_le_bytes).collect();
-        self.tensors.insert(self.path.name(), (param.dims().to_vec(), values));
-    }
-}
-
-struct Loader<'a> {
-    tensors: &'a SafeTensors<'a>,
-    path: ModulePath,
-    seen: usize,
-    problems: Vec<String>,
-}
-
-impl Loader<'_> {
-    fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, String> {
-        let view = self.tensors.tensor(name).map_err(|_| format!("{name} is missing"))?;
-        if view.shape() != shape || view.dtype() != Dtype::F32 {
-            return Err(format!("{name} is {:?} {:?}, expected F32 {shape:?}", view.dtype(), view.shape()));
-        }
-        let (chunks, _) = view.data().as_chunks::<4>();
-        let values: Vec<f32> = chunks.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-        match values.iter().position(|value| !value.is_finite()) {
-            Some(at) => Err(format!("{name} holds {} at position {at}", values[at])),
-            None => Ok(values),
-        }
-    }
-}
-
-impl ModuleMapper for Loader<'_> {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.enter(name);
-    }
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.exit();
-    }
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        self.seen += 1;
-        let shape = param.dims();
-        match self.values(&self.path.name(), &shape) {
-            Ok(values) => param.map(|old| {
-                Tensor::from_data(TensorData::new(values, shape), &old.device())
-                    .set_require_grad(old.is_require_grad())
-            }),
-            Err(problem) => {
-                self.problems.push(problem);
-                param
-            }
-        }
     }
 }
 
@@ -287,9 +187,9 @@ mod tests {
 
     #[test]
     fn names_are_those_of_hugging_face() {
-        let mut collector = Collector::default();
-        testing::model(&Device::flex()).visit(&mut collector);
-        let names: Vec<_> = collector.tensors.keys().map(String::as_str).collect();
+        let bytes = weights::to_bytes(&testing::model(&Device::flex()), name).unwrap();
+        let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let names = tensors.names();
         for name in [
             "shared.weight",
             "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight",
@@ -307,6 +207,11 @@ mod tests {
         assert_eq!(names.len(), 1 + 4 + 16 + 26);
     }
 
+    fn cause(dir: &Path) -> String {
+        let error = read(dir, &Device::flex()).unwrap_err();
+        std::error::Error::source(&error).unwrap().to_string()
+    }
+
     #[test]
     fn damage_is_named() {
         let dir = tempfile::tempdir().unwrap();
@@ -322,14 +227,14 @@ mod tests {
         let end = poisoned.len();
         poisoned[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
         std::fs::write(&weights, poisoned).unwrap();
-        let error = read(dir.path(), &Device::flex()).unwrap_err().to_string();
+        let error = cause(dir.path());
         assert!(error.contains("holds NaN at position"), "{error}");
 
         std::fs::write(&weights, bytes).unwrap();
         let other = T5Config { d_ff: 32, ..testing::config() };
         let json = serde_json::to_vec(&HuggingFaceConfig::new(&other)).unwrap();
         std::fs::write(dir.path().join(CONFIG), json).unwrap();
-        let error = read(dir.path(), &Device::flex()).unwrap_err().to_string();
+        let error = cause(dir.path());
         assert!(error.contains("DenseReluDense.wi.weight is F32 [24, 16], expected F32 [32, 16]"), "{error}");
     }
 }

@@ -18,3 +18,4 @@ pub mod random;
 #[cfg(test)]
 mod testing;
 pub mod vocab;
+pub mod weights;

@@ -143,7 +143,9 @@ mod tests {
             let mut codes: Vec<_> = self.0.entries().map(|(id, _)| id.codes()).collect();
             codes.retain(|codes| codes.starts_with(prefix));
             codes.dedup_by_key(|codes| codes[prefix.len()]);
-            codes.iter().for_each(|codes| visit(codes[prefix.len()]));
+            for codes in codes {
+                visit(codes[prefix.len()]);
+            }
         }
     }
 

@@ -57,7 +57,7 @@ impl Optimizer {
     pub fn step<M: Module>(
         &mut self,
         module: M,
-        loss: Tensor<1>,
+        loss: &Tensor<1>,
         learning_rate: f64,
     ) -> Result<(M, StepReport), NonFinite> {
         let value = f64::from(loss.clone().into_scalar::<f32>());

@@ -16,11 +16,13 @@ impl Key {
         Self(mix(seed ^ 0x7265_6361_6c69_676e))
     }
     /// The child key of this name (a stage, a purpose).
+    #[must_use]
     pub fn named(self, name: &str) -> Self {
         Self(name.bytes().fold(mix(self.0 ^ 0xa076_1d64_78bd_642f), |key, byte| mix(key ^ u64::from(byte))))
     }
     /// The child key of this counter (a step, a user, an element).
     #[inline]
+    #[must_use]
     pub const fn at(self, counter: u64) -> Self {
         Self(mix(self
             .0

@@ -150,7 +150,7 @@ impl<'a> Trainer<'a> {
         self.step += 1;
         let (model, report) = self
             .optimizer
-            .step(self.model.clone(), loss, learning_rate)
+            .step(self.model.clone(), &loss, learning_rate)
             .map_err(|source| TrainingError::NonFinite { step: self.step, source })?;
         self.model = model;
         Ok(Some(TrainingStep { step: self.step, learning_rate, report }))

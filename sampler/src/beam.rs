@@ -62,7 +62,7 @@ pub fn beam_search(
             .map(|((beam, logits), exclude)| step.advance(beam, logits, search.width, exclude))
             .collect();
         if !step.last {
-            cache.reorder(parent_rows(&beams, rows / users, &device));
+            cache.reorder(&parent_rows(&beams, rows / users, &device));
         }
         tokens = next_tokens(&beams, &step);
     }

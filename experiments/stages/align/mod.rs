@@ -80,7 +80,7 @@ pub fn align(round: &Round<'_>, bench: &Bench, ctx: &StageContext) -> anyhow::Re
             let output =
                 Step { samples: &samples, bench, key: ctx.key().named("step").at(step) }.loss(&model, batch);
             let (updated, report) = optimizer
-                .step(model, output.loss, rate)
+                .step(model, &output.loss, rate)
                 .with_context(|| format!("step {at}, users {}", samples.describe(batch)))?;
             model = updated;
             let own = [("loss", report.loss), ("grad_norm", report.grad_norm), ("learning_rate", rate)];

@@ -57,7 +57,7 @@ impl<'a> Samples<'a> {
                     }
                 }
                 Objective::Grpo(grpo) => {
-                    sample.advantages = advantages(&sample.rollout.scores, grpo.advantage)?
+                    sample.advantages = advantages(&sample.rollout.scores, grpo.advantage)?;
                 }
             }
             samples.push(sample);
@@ -132,12 +132,12 @@ impl Step<'_> {
         let targets: Vec<&SemanticId> = examples.iter().map(|e| catalog.semantic_id(e.item(log))).collect();
         let targets = full.scorer().token_log_probs(&encoded, &targets, Dropout::Off);
         let valid = ValidTokens::all(examples.len(), catalog.levels(), &device);
-        let pairs = self.pairs(model, batch, first_users(encoded, batch.len()));
+        let pairs = self.pairs(model, batch, &first_users(encoded, batch.len()));
         ipa(IpaBatch { targets, valid, pairs: Some(pairs) }, config)
     }
 
     /// Sequence log-probabilities of both sides; the encoder has read each history once.
-    fn pairs(&self, model: &T5, batch: &[Sample], encoded: Encoded) -> PairLogProbs {
+    fn pairs(&self, model: &T5, batch: &[Sample], encoded: &Encoded) -> PairLogProbs {
         let catalog = &self.bench.codebook.catalog;
         let sides = |sample: &Sample| {
             let pair = sample.pair.expect("samples without a pair were left out");
@@ -147,7 +147,7 @@ impl Step<'_> {
             .iter()
             .flat_map(|s| sides(s).map(|at| catalog.semantic_id(s.rollout.candidates[at].item)))
             .collect();
-        let policy = self.bench.recommender(model).scorer().token_log_probs(&encoded, &ids, Dropout::Off);
+        let policy = self.bench.recommender(model).scorer().token_log_probs(encoded, &ids, Dropout::Off);
         let policy = policy.sum_dim(1).reshape([batch.len(), 2]);
         let stored: Vec<f32> = batch
             .iter()

@@ -178,7 +178,7 @@ impl Trainer<'_> {
         let loss = align::ntp::ntp(log_probs, &valid);
         let rate = plan.schedule.at(state.step);
         let (weights, report) = optimizer
-            .step(weights, loss, rate)
+            .step(weights, &loss, rate)
             .with_context(|| format!("step {}: users {}", state.step, users(batch)))?;
         self.record(&report, rate, state.step, plan)?;
         state.step += 1;

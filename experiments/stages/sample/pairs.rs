@@ -68,5 +68,6 @@ fn prompt(rollout: &Rollout, bench: &Bench) -> String {
 /// `<s0_17><s1_3>...`: one token per code.
 fn codes(item: ItemId, bench: &Bench) -> String {
     let codes = bench.codebook.catalog.semantic_id(item).codes();
-    codes.iter().enumerate().map(|(level, code)| format!("<s{level}_{code}>")).collect()
+    let tokens: Vec<_> = codes.iter().enumerate().map(|(level, code)| format!("<s{level}_{code}>")).collect();
+    tokens.concat()
 }

@@ -120,13 +120,20 @@ pub fn read(dir: &Path) -> anyhow::Result<Vec<Rollout>> {
     let mut rollouts: Vec<Rollout> = Vec::new();
     for row in 0..users.len() {
         let user = UserId::new(users[row]);
-        if rollouts.last().is_none_or(|last| last.user != user) {
-            rollouts.push(Rollout { user, known: known[row], candidates: Vec::new(), scores: Vec::new() });
-        }
-        let rollout = rollouts.last_mut().expect("one was just pushed");
         let token_log_probs = token_log_probs.iter().map(|level| level[row] as f32).collect();
-        rollout.candidates.push(Candidate { item: ItemId::new(items[row]), token_log_probs });
-        rollout.scores.push(scores[row]);
+        let candidate = Candidate { item: ItemId::new(items[row]), token_log_probs };
+        match rollouts.last_mut().filter(|last| last.user == user) {
+            Some(rollout) => {
+                rollout.candidates.push(candidate);
+                rollout.scores.push(scores[row]);
+            }
+            None => rollouts.push(Rollout {
+                user,
+                known: known[row],
+                candidates: vec![candidate],
+                scores: vec![scores[row]],
+            }),
+        }
     }
     Ok(rollouts)
 }

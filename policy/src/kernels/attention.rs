@@ -137,8 +137,8 @@ pub(super) fn backward(inputs: Inputs<'_>, probs: &[f32], grad_out: &[f32], layo
                     probs: &probs[row * layout.probs_per_row()..][..layout.probs_per_row()],
                     grad_out: &grad_out[row * query_row..][..query_row],
                 };
-                let out = RowGradients { query, key, value, bias: &mut bias, scratch: &mut scratch };
-                backward_row(saved, layout, layout.scores(row), out);
+                let mut out = RowGradients { query, key, value, bias: &mut bias, scratch: &mut scratch };
+                backward_row(&saved, layout, layout.scores(row), &mut out);
             }
             bias
         })
@@ -165,7 +165,7 @@ struct RowGradients<'a> {
     scratch: &'a mut [f32],
 }
 
-fn backward_row(saved: Saved<'_>, layout: &Layout, scores: Scores, out: RowGradients<'_>) {
+fn backward_row(saved: &Saved<'_>, layout: &Layout, scores: Scores, out: &mut RowGradients<'_>) {
     let per_head = layout.queries * layout.keys;
     for head in 0..layout.heads {
         let probs = &saved.probs[head * per_head..][..per_head];

@@ -1,8 +1,8 @@
 //! The operators that the model spends its time in, as functions on tensors.
 //!
-//! On the CPU each is one autodiff node with its own forward and backward ([`node`], [`flex`]): burn's
+//! On the CPU each is one autodiff node with its own forward and backward (`node`, `flex`): burn's
 //! primitives under autodiff cost 2-3 times as much. On other devices the same function is composed of burn's
-//! operations ([`composed`]), which is also what the tests compare the fused operators with.
+//! operations (`composed`), which is also what the tests compare the fused operators with.
 
 mod attention;
 mod composed;

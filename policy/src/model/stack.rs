@@ -195,7 +195,7 @@ impl DecoderCache {
     ///
     /// # Shapes
     /// - `rows`: one entry per new row, a multiple of the number of users.
-    pub fn reorder(&mut self, rows: Tensor<1, Int>) {
+    pub fn reorder(&mut self, rows: &Tensor<1, Int>) {
         for (keys, values) in self.own.iter_mut().flatten() {
             *keys = keys.clone().select(0, rows.clone());
             *values = values.clone().select(0, rows.clone());

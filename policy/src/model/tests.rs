@@ -55,7 +55,7 @@ fn cached_decoding_equals_teacher_forcing() {
     let mut cache = model.start(&encoded);
     // Start from one row per user, fan out to two: the cache follows.
     let first = model.step(Tensor::from_ints([0, 0], &device), &mut cache);
-    cache.reorder(Tensor::from_ints([0, 0, 1, 1], &device));
+    cache.reorder(&Tensor::from_ints([0, 0, 1, 1], &device));
     let expected = full.clone().slice([0..4, 0..1, 0..16]).reshape([4, 16]);
     let first = first.select(0, Tensor::from_ints([0, 0, 1, 1], &device));
     first.into_data().assert_approx_eq::<f32>(&expected.into_data(), Tolerance::absolute(1e-5));

@@ -1,0 +1,123 @@
+//! A module's weights as safetensors: named by their place in the module, checked on the way back.
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::prelude::*;
+use burn::tensor::TensorData;
+use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
+use std::collections::{BTreeMap, HashMap};
+use thiserror::Error;
+
+/// Bytes that are not the weights of a module.
+#[derive(Debug, Error)]
+pub enum WeightsError {
+    /// Truncated, or not safetensors.
+    #[error("not a complete safetensors file")]
+    Format(#[from] SafeTensorError),
+    /// The tensors are not the module's: every one that is missing, of another shape or type, or not finite.
+    #[error("the tensors do not fit: {}", .0.join("; "))]
+    Tensors(Vec<String>),
+}
+
+/// The name in the file of the parameter at a path of field names.
+pub type Naming = fn(&[String]) -> String;
+
+/// The path as it is: `block.0.weight`.
+pub fn dotted(path: &[String]) -> String {
+    path.join(".")
+}
+
+/// The weights of a module, tensors in the order of their names.
+///
+/// # Errors
+/// If two parameters get one name.
+pub fn to_bytes<M: Module>(module: &M, naming: Naming) -> Result<Vec<u8>, WeightsError> {
+    let mut collector = Collector { path: Vec::new(), naming, tensors: BTreeMap::new() };
+    module.visit(&mut collector);
+    let views = collector.tensors.iter().map(|(name, (shape, bytes))| {
+        TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name.clone(), view))
+    });
+    // transformers refuses files without this entry.
+    let metadata = HashMap::from([("format".to_string(), "pt".to_string())]);
+    Ok(safetensors::serialize(views.collect::<Result<Vec<_>, _>>()?, Some(metadata))?)
+}
+
+/// `module` with the weights of [`to_bytes`].
+///
+/// # Errors
+/// If the bytes are damaged, or a tensor is missing, unknown, of another shape or type, or not finite.
+pub fn from_bytes<M: Module>(module: M, bytes: &[u8], naming: Naming) -> Result<M, WeightsError> {
+    let tensors = SafeTensors::deserialize(bytes)?;
+    let mut loader = Loader { tensors: &tensors, path: Vec::new(), naming, seen: 0, problems: Vec::new() };
+    let module = module.map(&mut loader);
+    let Loader { seen, mut problems, .. } = loader;
+    if problems.is_empty() && seen != tensors.len() {
+        problems.push(format!("{} tensors where {seen} are expected", tensors.len()));
+    }
+    if problems.is_empty() { Ok(module) } else { Err(WeightsError::Tensors(problems)) }
+}
+
+struct Collector {
+    path: Vec<String>,
+    naming: Naming,
+    tensors: BTreeMap<String, (Vec<usize>, Vec<u8>)>,
+}
+
+impl ModuleVisitor for Collector {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_string());
+    }
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let values = param.val().into_data().iter::<f32>().flat_map(f32::to_le_bytes).collect();
+        self.tensors.insert((self.naming)(&self.path), (param.dims().to_vec(), values));
+    }
+}
+
+struct Loader<'a> {
+    tensors: &'a SafeTensors<'a>,
+    path: Vec<String>,
+    naming: Naming,
+    seen: usize,
+    problems: Vec<String>,
+}
+
+impl Loader<'_> {
+    fn values(&self, shape: &[usize]) -> Result<Vec<f32>, String> {
+        let name = (self.naming)(&self.path);
+        let view = self.tensors.tensor(&name).map_err(|_| format!("{name} is missing"))?;
+        if view.shape() != shape || view.dtype() != Dtype::F32 {
+            return Err(format!("{name} is {:?} {:?}, expected F32 {shape:?}", view.dtype(), view.shape()));
+        }
+        let (chunks, _) = view.data().as_chunks::<4>();
+        let values: Vec<f32> = chunks.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        match values.iter().position(|value| !value.is_finite()) {
+            Some(at) => Err(format!("{name} holds {} at position {at}", values[at])),
+            None => Ok(values),
+        }
+    }
+}
+
+impl ModuleMapper for Loader<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_string());
+    }
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        self.seen += 1;
+        let shape = param.dims();
+        match self.values(&shape) {
+            Ok(values) => param.map(|old| {
+                let tensor = Tensor::from_data(TensorData::new(values, shape), &old.device());
+                tensor.set_require_grad(old.is_require_grad())
+            }),
+            Err(problem) => {
+                self.problems.push(problem);
+                param
+            }
+        }
+    }
+}
