@@ -1,7 +1,7 @@
 //! The whole method, top to bottom.
 
 use crate::config::{Arm, Config, Source};
-use crate::run::{Input, Run, StageOutput};
+use crate::run::{Input, Run, StageContext, StageOutput};
 use crate::stages::align::Round;
 use crate::stages::bench::Bench;
 use crate::stages::evaluate::{NamedPolicy, Policies};
@@ -9,6 +9,7 @@ use crate::stages::{align, evaluate, ingest, pretrain, report, reward, sample, t
 use ::reward::world::{OracleJudge, World, WorldConfig};
 use anyhow::Context as _;
 use sampler::recommend::Codebook;
+use serde::Serialize;
 
 /// Runs every stage that is not finished, up to and including `until`.
 ///
@@ -16,37 +17,30 @@ use sampler::recommend::Codebook;
 /// A stage fails or the run is interrupted; `until` names no stage of this configuration.
 pub fn run(run: &Run, config: &Config, until: Option<&str>) -> anyhow::Result<()> {
     check_until(config, until)?;
-    let reached = |output: &StageOutput| until == Some(output.name.as_str());
-
-    let files = ingest::input_files(&config.data).into_iter().map(Input::File).collect::<Vec<_>>();
-    let data = run.stage("ingest", &config.data, &files, |ctx| ingest::ingest(&config.data, ctx))?;
-    if reached(&data) {
-        return Ok(());
+    match stages(&Until { run, last: until }, config) {
+        Err(error) if error.is::<Reached>() => Ok(()),
+        outcome => outcome,
     }
+}
+
+fn stages(run: &Until<'_>, config: &Config) -> anyhow::Result<()> {
+    let files: Vec<_> = ingest::input_files(&config.data).into_iter().map(Input::File).collect();
+    let data = run.stage("ingest", &config.data, &files, |ctx| ingest::ingest(&config.data, ctx))?;
     let dataset = ingest::load(&data.dir)?;
 
     let ids = run.stage("tokenize", &config.tokenize, &[(&data).into()], |ctx| {
         tokenize::tokenize(&config.tokenize, &dataset, ctx)
     })?;
-    if reached(&ids) {
-        return Ok(());
-    }
     let codebook = Codebook::new(tokenize::load(&ids.dir)?.ordered_by(&dataset.log.train_counts()));
 
     let section = (&config.model, &config.pretrain);
     let base = run.stage("pretrain", &section, &[(&data).into(), (&ids).into()], |ctx| {
         pretrain::pretrain(section, &dataset, &codebook, ctx)
     })?;
-    if reached(&base) {
-        return Ok(());
-    }
 
     let judges = run.stage("reward", &config.reward, &[(&data).into()], |ctx| {
         reward::reward(&config.reward, &dataset, ctx)
     })?;
-    if reached(&judges) {
-        return Ok(());
-    }
     let bench = Bench {
         judges: reward::load(&judges.dir, &dataset, run.device())?,
         oracle: oracle(config),
@@ -63,46 +57,51 @@ pub fn run(run: &Run, config: &Config, until: Option<&str>) -> anyhow::Result<()
         let mut policy = base.clone();
         for round in 1..=config.align.rounds {
             let rollouts = sample_round(run, config, (arm, round), (&policy, &upstream), &bench)?;
-            if reached(&rollouts) {
-                return Ok(());
-            }
             policy = align_round(run, config, (arm, round), (&policy, &rollouts, &upstream), &bench)?;
-            if reached(&policy) {
-                return Ok(());
-            }
         }
-        aligned.push((arm.name.clone(), policy));
+        aligned.push((arm.name.as_str(), policy));
     }
 
-    let policies: Vec<Input> =
-        std::iter::once(&base).chain(aligned.iter().map(|(_, output)| output)).map(Input::from).collect();
-    let inputs = [upstream.as_slice(), &policies].concat();
-    let section = (&config.evaluate, &config.sample.log_prob_space, config.pretrain.history_items);
-    let evaluated = run.stage("evaluate", &section, &inputs, |ctx| {
-        let load = |name: &str, output: &StageOutput| {
-            Ok::<_, anyhow::Error>(NamedPolicy {
-                name: name.into(),
-                model: pretrain::load(&output.dir, run.device())?,
-            })
-        };
-        let policies = Policies {
-            base: load("pretrained", &base)?,
-            aligned: aligned
-                .iter()
-                .map(|(name, output)| load(name, output))
-                .collect::<anyhow::Result<_>>()?,
-        };
-        evaluate::evaluate(&config.evaluate, &policies, &bench, ctx)
-    })?;
-    if reached(&evaluated) {
-        return Ok(());
-    }
+    evaluate_all(run, config, (&base, &aligned, &upstream), &bench)?;
     report::report(run).map(drop)
+}
+
+/// The run, left after its last wanted stage.
+struct Until<'a> {
+    run: &'a Run,
+    last: Option<&'a str>,
+}
+
+/// The last wanted stage is done.
+#[derive(Debug, thiserror::Error)]
+#[error("the last wanted stage is done")]
+struct Reached;
+
+impl std::ops::Deref for Until<'_> {
+    type Target = Run;
+    fn deref(&self) -> &Run {
+        self.run
+    }
+}
+
+impl Until<'_> {
+    /// [`Run::stage`], then out if this was the last one.
+    fn stage(
+        &self,
+        name: &str,
+        section: &impl Serialize,
+        inputs: &[Input],
+        work: impl FnOnce(&StageContext) -> anyhow::Result<()>,
+    ) -> anyhow::Result<StageOutput> {
+        let output = self.run.stage(name, section, inputs, work)?;
+        anyhow::ensure!(self.last != Some(name), Reached);
+        Ok(output)
+    }
 }
 
 /// Candidates and pairs of the policy that enters the round.
 fn sample_round(
-    run: &Run,
+    run: &Until<'_>,
     config: &Config,
     (arm, round): (&Arm, usize),
     (policy, upstream): (&StageOutput, &[Input]),
@@ -118,7 +117,7 @@ fn sample_round(
 
 /// The policy that leaves the round.
 fn align_round(
-    run: &Run,
+    run: &Until<'_>,
     config: &Config,
     (arm, round): (&Arm, usize),
     (policy, rollouts, upstream): (&StageOutput, &StageOutput, &[Input]),
@@ -135,6 +134,27 @@ fn align_round(
             rollouts: &rollouts.dir,
         };
         align::align(&round, bench, ctx)
+    })
+}
+
+/// The base policy and every aligned one, on the test split.
+fn evaluate_all(
+    run: &Until<'_>,
+    config: &Config,
+    (base, aligned, upstream): (&StageOutput, &[(&str, StageOutput)], &[Input]),
+    bench: &Bench,
+) -> anyhow::Result<StageOutput> {
+    let policies = std::iter::once(base).chain(aligned.iter().map(|(_, output)| output));
+    let inputs: Vec<Input> = upstream.iter().cloned().chain(policies.map(Input::from)).collect();
+    let section = (&config.evaluate, &config.sample.log_prob_space, bench.history_items);
+    run.stage("evaluate", &section, &inputs, |ctx| {
+        let load = |name: &str, output: &StageOutput| {
+            Ok(NamedPolicy { name: name.into(), model: pretrain::load(&output.dir, run.device())? })
+        };
+        let aligned = aligned.iter().map(|(name, output)| load(name, output));
+        let policies =
+            Policies { base: load("pretrained", base)?, aligned: aligned.collect::<anyhow::Result<_>>()? };
+        evaluate::evaluate(&config.evaluate, &policies, bench, ctx)
     })
 }
 
@@ -164,7 +184,11 @@ pub fn stage_names(config: &Config) -> Vec<String> {
     names
 }
 
-fn check_until(config: &Config, until: Option<&str>) -> anyhow::Result<()> {
+/// Refuses a last stage that this configuration does not have.
+///
+/// # Errors
+/// With the names of the stages.
+pub fn check_until(config: &Config, until: Option<&str>) -> anyhow::Result<()> {
     let Some(until) = until else { return Ok(()) };
     let names = stage_names(config);
     let known = names.iter().any(|name| name == until).then_some(());

@@ -24,6 +24,7 @@ pub(super) fn run(arguments: &RunArgs) -> anyhow::Result<()> {
     let dir = arguments.run_dir.clone().unwrap_or_else(|| Path::new("runs").join(&config.run.name));
     if arguments.dry_run {
         arguments.device.open()?;
+        pipeline::check_until(&config, arguments.until.as_deref())?;
         info!("dry run: the configuration is good, the run directory would be {}", dir.display());
         info!("stages: {}", pipeline::stage_names(&config).join(", "));
         return print(&config.to_toml());
