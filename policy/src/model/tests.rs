@@ -86,3 +86,26 @@ fn the_same_key_gives_the_same_weights_on_any_device_mode() {
     let a = crate::checkpoint::fingerprint(&testing::model(&plain));
     assert_eq!(a, crate::checkpoint::fingerprint(&testing::model(&autodiff)));
 }
+
+/// Weights, inputs and logits made by `tests/golden/make_t5.py` with Hugging Face's implementation.
+#[test]
+fn logits_equal_those_of_transformers() {
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/t5");
+    let device = Device::flex();
+    let (model, config) = crate::checkpoint::read(&dir, &device).unwrap();
+    let expected = std::fs::read(dir.join("expected.json")).unwrap();
+    let expected: serde_json::Value = serde_json::from_slice(&expected).unwrap();
+    let table = |key: &str| -> Tensor<2, Int> {
+        let rows: Vec<Vec<i64>> = serde_json::from_value(expected[key].clone()).unwrap();
+        let shape = [rows.len(), rows[0].len()];
+        Tensor::from_data(TensorData::new(rows.concat(), shape), &device)
+    };
+    let lengths: Vec<usize> = serde_json::from_value(expected["lengths"].clone()).unwrap();
+    let batch = EncoderBatch { tokens: table("inputs"), lengths: lengths.into() };
+    let encoded = model.encode(&batch, Dropout::Off);
+    let states = model.decode(&encoded, table("decoder_inputs"), Dropout::Off);
+    let logits = model.logits(states, 0..config.vocab_size).into_data();
+    let wanted: Vec<Vec<Vec<f32>>> = serde_json::from_value(expected["logits"].clone()).unwrap();
+    let wanted = TensorData::new(wanted.concat().concat(), [12, config.vocab_size]);
+    logits.assert_approx_eq::<f32>(&wanted, Tolerance::absolute(2e-5));
+}
