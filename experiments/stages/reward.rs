@@ -190,7 +190,7 @@ fn examine(judges: &Judges, examination: &Examination) -> JudgeReport {
             .heads()
             .iter()
             .zip(&result.heads)
-            .map(|(head, result)| head_quality(head, result))
+            .map(|(head, result)| head_quality(judge.name(), head, result))
             .collect(),
         fusion: judge.fusion(),
     };
@@ -203,9 +203,10 @@ fn examine(judges: &Judges, examination: &Examination) -> JudgeReport {
     }
 }
 
-fn head_quality(head: &str, result: &HeadResult) -> HeadQuality {
-    let HeadResult { auc, user_auc, ece, log_loss, .. } = result;
-    tracing::info!(head, ?auc, ?user_auc, ece, log_loss, "examined");
+fn head_quality(judge: &str, head: &str, result: &HeadResult) -> HeadQuality {
+    let share = |auc: Option<f64>| auc.map_or_else(|| "undefined".to_string(), |auc| format!("{auc:.3}"));
+    let (auc, user_auc) = (share(result.auc), share(result.user_auc));
+    tracing::info!("{judge} judge, {head}: AUC {auc}, within users {user_auc}, ECE {:.3}", result.ece);
     HeadQuality {
         head: head.into(),
         base_rate: result.base_rate,

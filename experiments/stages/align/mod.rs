@@ -69,7 +69,7 @@ pub fn align(round: &Round<'_>, bench: &Bench, ctx: &StageContext) -> anyhow::Re
     if first_step == 0 {
         probe.measure(&model, 0)?;
     }
-    let bar = ctx.progress(&format!("{}: steps", ctx.stage()), plan.total);
+    let bar = ctx.progress("steps", plan.total);
     let mut step = 0;
     for epoch in 0..round.section.epochs as u64 {
         let mut order: Vec<usize> = (0..samples.batches()).collect();

@@ -90,7 +90,7 @@ pub(super) fn baselines(
     ];
     let most =
         section.cutoffs.iter().copied().max().unwrap_or(section.judged_items).max(section.judged_items);
-    let progress = ctx.progress("evaluate: baselines", (kinds.len() * users.len()) as u64);
+    let progress = ctx.progress("baselines", (kinds.len() * users.len()) as u64);
     let mut systems = Vec::new();
     for (name, kind) in kinds {
         let baseline = Baseline::fit(kind, &bench.dataset.log);
@@ -113,7 +113,7 @@ pub(super) fn policy_system(
     ctx: &StageContext,
 ) -> anyhow::Result<System> {
     let (section, users, bench) = setting;
-    let progress = ctx.progress(&format!("evaluate: {}", policy.name), users.len() as u64);
+    let progress = ctx.progress(&policy.name, users.len() as u64);
     let recommender = bench.recommender(&policy.model);
     let candidates = recommender.candidates(&users.contexts, section.beam_width, Seen::Excluded, |done| {
         progress.inc(done);

@@ -57,7 +57,7 @@ pub fn pretrain(
         ctx.restore_metrics(resumed.state.metrics.clone());
         training = resumed;
     }
-    let progress = ctx.progress("pretrain: steps", plan.total);
+    let progress = ctx.progress("steps", plan.total);
     progress.inc(training.state.step);
     while training.state.step < plan.total && !training.state.exhausted(section.patience) {
         let epoch = training.state.step / plan.steps_per_epoch;

@@ -27,7 +27,7 @@ const OVERSAMPLING: usize = 2;
 pub fn sample(section: &Sample, model: &T5, bench: &Bench, ctx: &StageContext) -> anyhow::Result<()> {
     let users = users(section, bench, ctx);
     let contexts: Vec<&[ItemId]> = users.iter().map(|&user| context(bench, user)).collect();
-    let progress = ctx.progress("sample: users", users.len() as u64);
+    let progress = ctx.progress("users", users.len() as u64);
     let width = section.beam_width * OVERSAMPLING;
     let beams = bench.recommender(model).candidates(&contexts, width, Seen::Excluded, |done| {
         progress.inc(done);
