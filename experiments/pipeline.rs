@@ -111,7 +111,8 @@ fn sample_round(
     let section = (&config.sample, bench.history_items);
     run.stage(&stage_name("sample", arm, round), &section, &inputs, |ctx| {
         let model = pretrain::load(&policy.dir, run.device())?;
-        sample::sample(&config.sample, &model, bench, ctx)
+        let step = align::arm_progress(&policy.dir)?.step;
+        sample::sample(&config.sample, (&model, step), bench, ctx)
     })
 }
 

@@ -9,6 +9,7 @@ use crate::trie::{Node, Trie};
 use burn::prelude::*;
 use burn::tensor::TensorData;
 use policy::ids::ItemId;
+use policy::kernels::log_sum_exp;
 use policy::log_prob::{Scorer, Support};
 use policy::model::Encoded;
 use policy::vocab::PAD;
@@ -139,11 +140,6 @@ impl Step<'_> {
         };
         next.into_iter().map(extend).collect()
     }
-}
-
-fn log_sum_exp(values: impl Iterator<Item = f32> + Clone) -> f32 {
-    let max = values.clone().fold(f32::NEG_INFINITY, f32::max);
-    max + values.map(|value| (value - max).exp()).sum::<f32>().ln()
 }
 
 /// Row of each hypothesis' parent in the batch of all users.

@@ -111,7 +111,10 @@ fn probes(step: u64, total: u64) -> bool {
 }
 
 /// Steps already taken by the policy in `dir`; none for a pretrained one.
-fn arm_progress(dir: &Path) -> anyhow::Result<ArmProgress> {
+///
+/// # Errors
+/// If the file is damaged.
+pub fn arm_progress(dir: &Path) -> anyhow::Result<ArmProgress> {
     let path = dir.join(PROGRESS);
     if !path.exists() {
         return Ok(ArmProgress::default());

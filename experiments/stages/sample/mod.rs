@@ -20,11 +20,18 @@ const OVERSAMPLING: usize = 2;
 /// Samples candidates for random users, each from a history whose last training item is left to be predicted, and
 /// writes `rollouts.parquet` and `pairs.parquet` (also readable as Hugging Face `prompt/chosen/rejected`).
 ///
+/// Metrics are recorded at `step`, the steps the policy has behind it in its arm.
+///
 /// A user whose beam holds fewer than `beam_width` unseen items is left out: groups have one size.
 ///
 /// # Errors
 /// If no user can be sampled, a score is not finite, the run is stopped, or a file cannot be written.
-pub fn sample(section: &Sample, model: &T5, bench: &Bench, ctx: &StageContext) -> anyhow::Result<()> {
+pub fn sample(
+    section: &Sample,
+    (model, step): (&T5, u64),
+    bench: &Bench,
+    ctx: &StageContext,
+) -> anyhow::Result<()> {
     let users = users(section, bench, ctx);
     let contexts: Vec<&[ItemId]> = users.iter().map(|&user| context(bench, user)).collect();
     let progress = ctx.progress("users", users.len() as u64);
@@ -52,7 +59,7 @@ pub fn sample(section: &Sample, model: &T5, bench: &Bench, ctx: &StageContext) -
         rollout.scores = fused(scores);
     }
     let pairs = pairs(&rollouts, section)?;
-    report(&rollouts, &pairs, ctx)?;
+    report((&rollouts, &pairs), step, ctx)?;
     let version = PolicyVersion::of(model, bench.space);
     rollouts::write(&ctx.path(rollouts::FILE), (&rollouts, &judged, &version), bench)?;
     pairs::write(&ctx.path(pairs::FILE), (&rollouts, &judged, &pairs), bench)
@@ -108,15 +115,19 @@ fn pairs(rollouts: &[Rollout], section: &Sample) -> anyhow::Result<Vec<(usize, P
     Ok(pairs)
 }
 
-fn report(rollouts: &[Rollout], pairs: &[(usize, Pair)], ctx: &StageContext) -> anyhow::Result<()> {
+fn report(
+    (rollouts, pairs): (&[Rollout], &[(usize, Pair)]),
+    step: u64,
+    ctx: &StageContext,
+) -> anyhow::Result<()> {
     let candidates: usize = rollouts.iter().map(|rollout| rollout.candidates.len()).sum();
-    ctx.metric(0, "candidates", candidates as f64)?;
-    ctx.metric(0, "pairs", pairs.len() as f64)?;
-    ctx.metric(0, "margin/mean", mean(pairs.iter().map(|(_, pair)| pair.margin)))?;
+    ctx.metric(step, "candidates", candidates as f64)?;
+    ctx.metric(step, "pairs", pairs.len() as f64)?;
+    ctx.metric(step, "margin/mean", mean(pairs.iter().map(|(_, pair)| pair.margin)))?;
     for (key, value) in
         align::advantage::reward_metrics(rollouts.iter().map(|rollout| rollout.scores.as_slice()))
     {
-        ctx.metric(0, key, value)?;
+        ctx.metric(step, key, value)?;
     }
     Ok(())
 }

@@ -115,6 +115,14 @@ pub fn target_log_prob(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> 
     composed::target_log_prob(logits, targets)
 }
 
+/// The log of the summed exponentials, `0` of one zero, on the CPU; the normaliser that [`target_log_prob`] subtracts.
+pub fn log_sum_exp(values: impl Iterator<Item = f32>) -> f32 {
+    let mut row: Vec<f32> = values.collect();
+    let mut out = f32::NEG_INFINITY;
+    rows::log_sum_exp(&mut row, &mut out);
+    out
+}
+
 /// Inverted dropout whose mask is a function of (`key`, element), so that backward and a resumed run rebuild it.
 ///
 /// # Shapes

@@ -212,6 +212,13 @@ vectorized! {
 }
 
 vectorized! {
+    /// The row becomes its softmax, `out` the log of its summed exponentials.
+    fn log_sum_exp<'a>(row: &'a mut [f32], out: &'a mut f32) {
+        *out = softmax_row(row);
+    }
+}
+
+vectorized! {
     /// Rows of logits become probabilities; `out` receives the log-probability of each row's target.
     fn target_log_prob<'a>(logits: &'a mut [f32], targets: &'a [usize], out: &'a mut [f32]) {
         let width = logits.len() / targets.len();
