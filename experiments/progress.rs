@@ -28,7 +28,7 @@ struct Shown {
 }
 
 impl Progress {
-    /// Work of `total` units (0 = unknown), for example `"pretrain: steps"`.
+    /// Work of `total` units (0 = unknown), for example `"steps"`.
     pub fn new(label: &str, total: u64) -> Self {
         Self { label: label.into(), total, watch: Stopwatch::start(), shown: Mutex::default() }
     }

@@ -43,11 +43,6 @@ impl StageContext {
         Self { stage: stage.into(), partial, scratch, key, device, stop, metrics: Mutex::default() }
     }
 
-    /// The stage's name.
-    pub fn stage(&self) -> &str {
-        &self.stage
-    }
-
     /// Where to write the artifact `file`. Everything written there is hashed and committed when the stage ends;
     /// `manifest.json`, `metrics.jsonl` and `fingerprint.json` are written by the run itself.
     pub fn path(&self, file: &str) -> PathBuf {

@@ -13,7 +13,7 @@ pub enum WeightsError {
     /// Truncated, or not safetensors.
     #[error("not a complete safetensors file")]
     Format(#[from] SafeTensorError),
-    /// The tensors are not the module's: every one that is missing, of another shape or type, or not finite.
+    /// The tensors are not the module's: every one that is named twice, missing, of another shape or type, or not finite.
     #[error("the tensors do not fit: {}", .0.join("; "))]
     Tensors(Vec<String>),
 }
@@ -31,8 +31,12 @@ pub fn dotted(path: &[String]) -> String {
 /// # Errors
 /// If two parameters get one name.
 pub fn to_bytes<M: Module>(module: &M, naming: Naming) -> Result<Vec<u8>, WeightsError> {
-    let mut collector = Collector { path: Vec::new(), naming, tensors: BTreeMap::new() };
+    let mut collector =
+        Collector { path: Vec::new(), naming, tensors: BTreeMap::new(), problems: Vec::new() };
     module.visit(&mut collector);
+    if !collector.problems.is_empty() {
+        return Err(WeightsError::Tensors(collector.problems));
+    }
     let views = collector.tensors.iter().map(|(name, (shape, bytes))| {
         TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name.clone(), view))
     });
@@ -60,6 +64,7 @@ struct Collector {
     path: Vec<String>,
     naming: Naming,
     tensors: BTreeMap<String, (Vec<usize>, Vec<u8>)>,
+    problems: Vec<String>,
 }
 
 impl ModuleVisitor for Collector {
@@ -71,7 +76,10 @@ impl ModuleVisitor for Collector {
     }
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let values = param.val().into_data().iter::<f32>().flat_map(f32::to_le_bytes).collect();
-        self.tensors.insert((self.naming)(&self.path), (param.dims().to_vec(), values));
+        let name = (self.naming)(&self.path);
+        if self.tensors.insert(name.clone(), (param.dims().to_vec(), values)).is_some() {
+            self.problems.push(format!("{name} names two parameters"));
+        }
     }
 }
 
@@ -119,5 +127,17 @@ impl ModuleMapper for Loader<'_> {
                 param
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn two_parameters_of_one_name_are_refused() {
+        let error = to_bytes(&testing::model(&Device::flex()), |_| "same".into()).unwrap_err();
+        assert!(error.to_string().contains("same names two parameters"), "{error}");
     }
 }

@@ -137,9 +137,9 @@ fn legal_mass(model: &T5, lists: &[Vec<ItemId>], users: &TestUsers<'_>, bench: &
         let contexts: Vec<&[ItemId]> = batch.iter().map(|&user| users.contexts[user]).collect();
         let first: Vec<&SemanticId> =
             batch.iter().map(|&user| bench.codebook.catalog.semantic_id(lists[user][0])).collect();
+        let encoded = bench.recommender(model).encode(&contexts, Dropout::Off);
         let log_probs = |space| {
             let recommender = Recommender { space, ..bench.recommender(model) };
-            let encoded = recommender.encode(&contexts, Dropout::Off);
             recommender.scorer().token_log_probs(&encoded, &first, Dropout::Off).sum_dim(1)
         };
         let ratio = (log_probs(LogProbSpace::Full) - log_probs(LogProbSpace::Trie)).exp().into_data();

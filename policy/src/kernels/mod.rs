@@ -115,7 +115,8 @@ pub fn target_log_prob(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> 
     composed::target_log_prob(logits, targets)
 }
 
-/// The log of the summed exponentials, `0` of one zero, on the CPU; the normaliser that [`target_log_prob`] subtracts.
+/// The log of the summed exponentials, computed on the CPU: the normaliser that [`target_log_prob`] subtracts from a
+/// logit. Negative infinity of nothing.
 pub fn log_sum_exp(values: impl Iterator<Item = f32>) -> f32 {
     let mut row: Vec<f32> = values.collect();
     let mut out = f32::NEG_INFINITY;
