@@ -4,6 +4,7 @@ use crate::console::Verbosity;
 use crate::device::DeviceChoice;
 use crate::run::Resume;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 /// Shown below `--help`.
@@ -69,6 +70,8 @@ pub enum Command {
         #[arg(short = 'n', long, default_value_t = 20, value_name = "ROWS")]
         rows: usize,
     },
+    /// Time a canonical workload on the CPU
+    Bench(BenchArgs),
     /// Check what this machine and this build can do
     Doctor {
         /// Device to check: cpu, cuda:N or webgpu
@@ -103,6 +106,45 @@ pub struct RunArgs {
     /// Print the result as one JSON object on stdout
     #[arg(long)]
     pub json: bool,
+}
+
+/// `recalign bench`.
+#[derive(Args, Clone, Debug)]
+pub struct BenchArgs {
+    /// What to time
+    #[arg(value_name = "NAME")]
+    pub workload: Workload,
+    /// Dropout probability (train)
+    #[arg(long, default_value_t = 0.0, value_name = "P")]
+    pub dropout: f64,
+    /// Threads to compute with [default: all cores]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+    /// Timed steps
+    #[arg(long, default_value = "8", value_name = "R")]
+    pub runs: NonZeroUsize,
+    /// Steps before the timed ones
+    #[arg(long, default_value_t = 3, value_name = "W")]
+    pub warmup: usize,
+    /// Write weights, inputs and results into this directory, for experiments/bench/check_*.py (train, beam)
+    #[arg(long, value_name = "DIR")]
+    pub write: Option<PathBuf>,
+    /// Print one JSON object per case instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `bench` times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Workload {
+    /// Matrix products alone
+    Gemm,
+    /// Next-token training of the encoder-decoder
+    Train,
+    /// Beam search under the trie
+    Beam,
+    /// Preference optimisation with a reference
+    Dpo,
 }
 
 /// What `inspect` shows.

@@ -1,5 +1,6 @@
 //! The verbs of the command line.
 
+mod bench;
 mod doctor;
 pub mod exit;
 mod inspect;
@@ -24,6 +25,7 @@ pub fn execute(command: Command) -> anyhow::Result<()> {
         Command::Report { runs } => report(&runs),
         Command::Verify { run } => verify::verify(&run),
         Command::Inspect { what, run, rows } => inspect::inspect(what, &run, rows),
+        Command::Bench(arguments) => bench::bench(&arguments),
         Command::Doctor { device } => doctor::doctor(device),
     }
 }

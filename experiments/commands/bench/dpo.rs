@@ -1,0 +1,68 @@
+//! Preference optimisation: 32 pairs, both rows of a pair on one reading of the history, policy and frozen reference.
+
+use super::canonical;
+use super::flops;
+use super::harness::{Case, Outcome, Timing};
+use super::learner::{Learner, Rows};
+use align::dpo::{PairLogProbs, dpo};
+use burn::module::Module as _;
+use burn::prelude::*;
+use policy::model::{Dropout, T5};
+use sampler::recommend::Codebook;
+
+const PAIRS: usize = 32;
+const BETA: f64 = 0.1;
+const LEARNING_RATE: f64 = 1e-4;
+
+/// Times updates; the reference is computed in each, as a trainer without precomputed log-probabilities does.
+pub(super) fn run(timing: Timing) -> anyhow::Result<Outcome> {
+    let device = Device::flex().autodiff();
+    let codebook = canonical::codebook()?;
+    let learner = Learner::new(&codebook, LEARNING_RATE, &device)?;
+    let reference = learner.model.valid();
+    let (batch, frozen_batch) = (Batch::new(&codebook, &device), Batch::new(&codebook, &Device::flex()));
+    let (seconds, learner) = timing.steps(learner, |learner| {
+        let frozen = Tensor::from_data(frozen_batch.log_probs(&reference).into_data(), &device);
+        let loss = dpo(&pairs(&batch.log_probs(&learner.model), &frozen), BETA).loss;
+        learner.update(&loss)
+    })?;
+    let case = Case {
+        workload: "W-dpo",
+        variant: "recalign".into(),
+        unit: "pairs",
+        units: PAIRS as f64,
+        gflop_per_unit: Some(flops::dpo()),
+    };
+    Ok(Outcome::new(case, seconds, learner.losses()))
+}
+
+/// Histories and target rows on one device.
+struct Batch {
+    histories: policy::batch::EncoderBatch,
+    rows: Rows,
+}
+
+impl Batch {
+    fn new(codebook: &Codebook, device: &Device) -> Self {
+        let targets = canonical::targets(2 * PAIRS, codebook);
+        let histories = canonical::histories(PAIRS, codebook, device);
+        Self { histories, rows: Rows::new(&targets, codebook, device) }
+    }
+    /// Of the chosen and the rejected row of every pair, `[pairs, 2]`.
+    fn log_probs(&self, model: &T5) -> Tensor<2> {
+        let encoded = model.encode(&self.histories, Dropout::Off);
+        self.rows.log_probs(model, &encoded, Dropout::Off).sum_dim(1).reshape([PAIRS, 2])
+    }
+}
+
+fn pairs(policy: &Tensor<2>, reference: &Tensor<2>) -> PairLogProbs {
+    let side = |table: &Tensor<2>, column: usize| {
+        table.clone().slice([0..PAIRS, column..column + 1]).reshape([PAIRS])
+    };
+    PairLogProbs {
+        policy_chosen: side(policy, 0),
+        policy_rejected: side(policy, 1),
+        reference_chosen: side(reference, 0),
+        reference_rejected: side(reference, 1),
+    }
+}

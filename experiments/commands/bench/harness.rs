@@ -1,0 +1,131 @@
+//! Timing of one step after the other: wall clock, CPU time, peak memory.
+
+use crate::run::clock::Stopwatch;
+use serde_json::{Map, Value};
+
+/// How often a step runs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timing {
+    /// Steps that are not counted: caches, allocator and threads come to rest.
+    pub(super) warmup: usize,
+    /// Steps that are.
+    pub(super) runs: usize,
+}
+
+/// Seconds per step.
+#[derive(Clone, Debug)]
+pub(super) struct Seconds {
+    pub(super) wall: Vec<f64>,
+    /// User and system time of the process, in ticks of 10 ms.
+    pub(super) cpu: Vec<f64>,
+}
+
+impl Timing {
+    /// Runs the steps on a state that passes from one to the next; the time and the last state.
+    ///
+    /// # Errors
+    /// Those of `step`.
+    pub(super) fn steps<S>(
+        self,
+        mut state: S,
+        mut step: impl FnMut(S) -> anyhow::Result<S>,
+    ) -> anyhow::Result<(Seconds, S)> {
+        for _ in 0..self.warmup {
+            state = step(state)?;
+        }
+        let mut seconds = Seconds { wall: Vec::new(), cpu: Vec::new() };
+        for _ in 0..self.runs {
+            let watch = Stopwatch::start();
+            state = step(state)?;
+            seconds.wall.push(watch.seconds());
+            seconds.cpu.push(watch.cpu_seconds());
+        }
+        Ok((seconds, state))
+    }
+}
+
+/// What one step of a case does.
+#[derive(Clone, Debug)]
+pub(super) struct Case {
+    /// The name that the peers' records have too.
+    pub(super) workload: &'static str,
+    /// Tells cases of one workload apart.
+    pub(super) variant: String,
+    /// What is counted.
+    pub(super) unit: &'static str,
+    /// Units per step.
+    pub(super) units: f64,
+    /// 10^9 arithmetic operations per unit, where matrix products dominate.
+    pub(super) gflop_per_unit: Option<f64>,
+}
+
+/// A timed case.
+#[derive(Clone, Debug)]
+pub(super) struct Outcome {
+    pub(super) case: Case,
+    pub(super) seconds: Seconds,
+    /// Largest resident size of the process so far, MiB.
+    pub(super) peak_memory: Option<f64>,
+    /// What else the case tells: losses, sizes, settings.
+    pub(super) details: Map<String, Value>,
+}
+
+impl Outcome {
+    /// Reads the peak memory now: at the end of the timed steps.
+    pub(super) fn new<const N: usize>(case: Case, seconds: Seconds, details: [(&str, Value); N]) -> Self {
+        let details = details.map(|(key, value)| (key.to_owned(), value)).into_iter().collect();
+        Self { case, seconds, peak_memory: peak_memory(), details }
+    }
+    /// Whether its speed can be compared with that of matrix products.
+    pub(super) fn computes(&self) -> bool {
+        self.case.gflop_per_unit.is_some()
+    }
+}
+
+/// Largest resident size of this process so far in MiB, where the system tells it in a file.
+fn peak_memory() -> Option<f64> {
+    parse_status(&std::fs::read_to_string("/proc/self/status").ok()?)
+}
+
+fn parse_status(status: &str) -> Option<f64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok()? / 1024.0)
+}
+
+/// Mean of the upper and the lower middle.
+pub(super) fn median(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    f64::midpoint(values[(values.len() - 1) / 2], values[middle])
+}
+
+/// The least value.
+pub(super) fn least(values: &[f64]) -> f64 {
+    values.iter().copied().fold(f64::INFINITY, f64::min)
+}
+
+#[cfg(test)]
+#[expect(clippy::float_cmp, reason = "the values are exact in binary")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warm_up_steps_run_but_are_not_counted() {
+        let (seconds, steps) = Timing { warmup: 2, runs: 3 }.steps(0, |steps| Ok(steps + 1)).unwrap();
+        assert_eq!((seconds.wall.len(), seconds.cpu.len(), steps), (3, 3, 5));
+    }
+
+    #[test]
+    fn medians_of_even_and_odd_counts() {
+        assert_eq!(median(&[4.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&[4.0, 1.0, 2.0, 8.0]), 3.0);
+        assert_eq!(least(&[4.0, 1.0, 2.0]), 1.0);
+    }
+
+    #[test]
+    fn peak_memory_is_read_from_the_high_water_mark() {
+        assert_eq!(parse_status("Name:\tx\nVmHWM:\t    2048 kB\nVmRSS:\t 1024 kB\n"), Some(2.0));
+        assert_eq!(parse_status("Name:\tx\n"), None);
+    }
+}

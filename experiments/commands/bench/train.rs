@@ -1,0 +1,71 @@
+//! Next-token training: 64 histories of 80 tokens, targets of 4 codes and the end.
+
+use super::canonical;
+use super::flops;
+use super::harness::{Case, Outcome, Timing};
+use super::learner::{Learner, Rows};
+use crate::run::commit::write_file;
+use align::ntp::ntp;
+use align::tokens::ValidTokens;
+use burn::prelude::*;
+use policy::batch::EncoderBatch;
+use policy::checkpoint;
+use policy::model::{Dropout, T5};
+use sampler::recommend::Codebook;
+use std::path::Path;
+
+const BATCH: usize = 64;
+const LEARNING_RATE: f64 = 1e-3;
+
+/// Times updates. `write` receives the policy before the first of them, the batch, and its loss.
+pub(super) fn run(timing: Timing, rate: f64, write: Option<&Path>) -> anyhow::Result<Outcome> {
+    let device = Device::flex().autodiff();
+    let codebook = canonical::codebook()?;
+    let learner = Learner::new(&codebook, LEARNING_RATE, &device)?;
+    let (histories, targets) =
+        (canonical::histories(BATCH, &codebook, &device), canonical::targets(BATCH, &codebook));
+    let rows = Rows::new(&targets, &codebook, &device);
+    if let Some(dir) = write {
+        let loss = loss(&learner.model, &histories, &rows, Dropout::Off).into_scalar::<f32>();
+        write_case(dir, (&learner.model, &codebook), &targets, loss)?;
+    }
+    let (seconds, learner) = timing.steps(learner, |learner| {
+        let dropout = match rate {
+            0.0 => Dropout::Off,
+            rate => Dropout::On { rate, key: canonical::key().named("dropout").at(learner.step()) },
+        };
+        let loss = loss(&learner.model, &histories, &rows, dropout);
+        learner.update(&loss)
+    })?;
+    let case = Case {
+        workload: "W-train",
+        variant: "recalign".into(),
+        unit: "examples",
+        units: BATCH as f64,
+        gflop_per_unit: Some(flops::train()),
+    };
+    let [first, last] = learner.losses();
+    Ok(Outcome::new(case, seconds, [("dropout", rate.into()), first, last]))
+}
+
+/// Mean cross-entropy of the targets' tokens.
+fn loss(model: &T5, histories: &EncoderBatch, rows: &Rows, dropout: Dropout) -> Tensor<1> {
+    let encoded = model.encode(histories, dropout);
+    let log_probs = rows.log_probs(model, &encoded, dropout);
+    let [r, t] = log_probs.dims();
+    let valid = ValidTokens::all(r, t, &log_probs.device());
+    ntp(log_probs, &valid)
+}
+
+/// What `experiments/bench/check_train.py` compares with.
+fn write_case(
+    dir: &Path,
+    (model, codebook): (&T5, &Codebook),
+    targets: &[Vec<i64>],
+    loss: f32,
+) -> anyhow::Result<()> {
+    checkpoint::write(model, &canonical::config(codebook), dir)?;
+    let inputs = canonical::history_tokens(BATCH, codebook);
+    let case = serde_json::json!({ "inputs": inputs, "targets": targets, "loss": loss });
+    write_file(&dir.join("train.json"), &serde_json::to_vec(&case)?)
+}
