@@ -145,6 +145,14 @@ pub enum Workload {
     Beam,
     /// Preference optimisation with a reference
     Dpo,
+    /// Sampling of completions and a policy-gradient update
+    Grpo,
+    /// Residual k-means
+    Kmeans,
+    /// Reading and splitting a log
+    Ingest,
+    /// Building the prefix trie of a million items
+    Trie,
 }
 
 /// What `inspect` shows.

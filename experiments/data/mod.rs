@@ -80,6 +80,17 @@ pub fn build(data: &Data) -> Result<(Dataset, DataCard), DataError> {
     Ok((dataset(&raw, arranged, &texts, embeddings), card))
 }
 
+/// Only the histories of [`build`], from a log that is read from a file.
+///
+/// # Errors
+/// All defects of the log's file.
+///
+/// # Panics
+/// If the source is the built-in world.
+pub(crate) fn read_log(data: &Data) -> Result<Log, DataError> {
+    Ok(arrange::arrange(&read(data)?, data)?.log)
+}
+
 /// The files that [`build`] reads; the artifacts of this stage depend on their contents.
 pub fn input_files(data: &Data) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> =

@@ -80,7 +80,7 @@ pub struct Search<'a> {
 }
 
 /// Tokens whose logits a level needs.
-fn columns(scorer: &Scorer<'_>, level: usize) -> Range<usize> {
+pub(crate) fn columns(scorer: &Scorer<'_>, level: usize) -> Range<usize> {
     match scorer.support {
         Support::Trie(_) => {
             let offset = scorer.vocab.offset(level);

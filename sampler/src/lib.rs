@@ -1,7 +1,8 @@
-//! What would the policy show? The prefix trie, beam search and candidates; and the baselines any policy must beat.
+//! What would the policy show? The prefix trie, beam search and sampling, candidates; and the baselines any policy must beat.
 
 pub mod baselines;
 pub mod beam;
 pub mod candidate;
 pub mod recommend;
+pub mod sampling;
 pub mod trie;

@@ -99,6 +99,11 @@ impl Trie {
         let leaf = leaf as usize;
         &self.items[self.item_starts[leaf] as usize..self.item_starts[leaf + 1] as usize]
     }
+    /// Memory it takes, without unused capacity.
+    pub fn bytes(&self) -> usize {
+        let words = self.starts.len() + self.depths.len() + self.item_starts.len();
+        words * size_of::<u32>() + size_of_val(self.codes.as_slice()) + size_of_val(self.items.as_slice())
+    }
     fn edges(&self, node: Node) -> Range<usize> {
         match self.starts.get(node.0 as usize + 1) {
             Some(&end) => self.starts[node.0 as usize] as usize..end as usize,

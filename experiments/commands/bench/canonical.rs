@@ -20,11 +20,11 @@ const HEADS: usize = 4;
 /// Codes of a semantic ID.
 pub(super) const CODE_LENGTH: usize = 4;
 /// Codes per level.
-const CODES: usize = 256;
+pub(super) const CODES: usize = 256;
 /// Tokens that mean something: pad, end, codes. The policy's own vocabulary is padded to a multiple of 16.
 pub(super) const TOKENS: usize = 2 + CODE_LENGTH * CODES;
 /// Items of the catalog.
-const ITEMS: usize = 12_101;
+pub(super) const ITEMS: usize = 12_101;
 /// Items of a history.
 const HISTORY_ITEMS: usize = 20;
 /// Tokens of a history.
@@ -35,6 +35,8 @@ pub(super) const TARGET_TOKENS: usize = CODE_LENGTH + 1;
 const END: i64 = 1;
 /// Width of the beam.
 pub(super) const WIDTH: usize = 32;
+/// Completions of a group.
+pub(super) const GROUP: usize = 16;
 
 const SEED: Key = Key::new(7);
 

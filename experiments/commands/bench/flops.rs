@@ -1,7 +1,10 @@
 //! Arithmetic operations of the workloads, counted from their sizes: 2 per multiply-add, matrix products and attention
 //! only. They are the useful ones, the same for every implementation; work that one repeats does not count.
 
-use super::canonical::{CODE_LENGTH, D_MODEL, HISTORY_TOKENS, INNER, LAYERS, TARGET_TOKENS, TOKENS, WIDTH};
+use super::canonical::{
+    CODE_LENGTH, D_MODEL, GROUP, HISTORY_TOKENS, INNER, ITEMS, LAYERS, TARGET_TOKENS, TOKENS, WIDTH,
+};
+use super::kmeans::{CLUSTERS, ITERATIONS, LEVELS, VECTOR};
 
 const GIGA: f64 = 1e9;
 /// A backward pass multiplies each pair of matrices twice.
@@ -53,6 +56,18 @@ pub(super) fn dpo() -> f64 {
     giga((FORWARD_AND_BACKWARD + 1) * (history() + 2 * decoder(TARGET_TOKENS, TARGET_TOKENS)))
 }
 
+/// One completion of a group that shares its history: sampling, then forward and backward.
+pub(super) fn grpo() -> f64 {
+    let sampled = giga(history()) / GROUP as f64 + giga(decoded_row(0..CODE_LENGTH));
+    let learnt = giga(history()) / GROUP as f64 + giga(decoder(CODE_LENGTH, CODE_LENGTH));
+    sampled + FORWARD_AND_BACKWARD as f64 * learnt
+}
+
+/// A residual k-means: distances of all vectors to all centres, in every iteration and once more for the codes.
+pub(super) fn kmeans() -> f64 {
+    giga(LEVELS * (ITERATIONS + 1) * 2 * ITEMS * VECTOR * CLUSTERS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,7 +75,7 @@ mod tests {
     /// The peers' own counts, printed by their `common.py`.
     #[test]
     fn counts_equal_those_of_the_peers() {
-        for (ours, theirs) in [(train(), 0.5138), (beam(), 0.3799), (dpo(), 0.7305)] {
+        for (ours, theirs) in [(train(), 0.5138), (beam(), 0.3799), (dpo(), 0.7305), (grpo(), 0.0763)] {
             assert!((ours - theirs).abs() < 6e-5, "{ours} is not {theirs}");
         }
     }

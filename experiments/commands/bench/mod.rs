@@ -6,10 +6,14 @@ mod canonical;
 mod dpo;
 mod flops;
 mod gemm;
+mod grpo;
 mod harness;
+mod ingest;
+mod kmeans;
 mod learner;
 mod output;
 mod train;
+mod trie;
 
 use super::output::print;
 use crate::cli::{BenchArgs, Workload};
@@ -43,6 +47,10 @@ fn outcomes(arguments: &BenchArgs, timing: Timing) -> anyhow::Result<Vec<Outcome
         Workload::Train => one(train::run(timing, arguments.dropout, write)),
         Workload::Beam => one(beam::run(timing, write)),
         Workload::Dpo => one(dpo::run(timing)),
+        Workload::Grpo => one(grpo::run(timing)),
+        Workload::Kmeans => one(kmeans::run(timing)),
+        Workload::Ingest => one(ingest::run(timing, rayon::current_num_threads())),
+        Workload::Trie => one(trie::run(timing)),
     }
 }
 

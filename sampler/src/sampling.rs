@@ -1,0 +1,181 @@
+//! Ancestral sampling: completions drawn code by code, batched over users and completions, the encoder run once per
+//! user.
+//!
+//! A draw is a function of its user's key, completion and level and of the probabilities alone, so it does not depend
+//! on who else is in the batch. Under the trie every completion is an item; over the whole vocabulary a policy may
+//! leave the catalog, and a completion says whether it did.
+
+use crate::beam::columns;
+use crate::trie::{Node, Trie};
+use burn::prelude::*;
+use burn::tensor::TensorData;
+use policy::ids::{Code, ItemId};
+use policy::kernels::log_sum_exp;
+use policy::log_prob::{Scorer, Support};
+use policy::model::{DecoderCache, Encoded};
+use policy::random::Key;
+use policy::vocab::{PAD, Vocab};
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// How to draw.
+#[derive(Clone, Copy, Debug)]
+pub struct Draws<'a> {
+    /// Completions per user.
+    pub group: usize,
+    /// Logits are divided by it before drawing: 1 is the policy itself, less is greedier.
+    pub temperature: f32,
+    /// The source of each user's draws, one per user.
+    pub keys: &'a [Key],
+}
+
+/// Where the tokens drawn so far lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// To a prefix of the catalog: a leaf once all levels are drawn.
+    Legal(Node),
+    /// Out of the catalog; the levels after it were drawn all the same.
+    Illegal {
+        /// The level, from 0, whose token continues no semantic ID.
+        level: usize,
+    },
+}
+
+/// A drawn row of tokens.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Completion {
+    /// One token per level.
+    pub tokens: Vec<i64>,
+    /// Log-probability of every token under the policy itself: that of [`Scorer`], whatever the temperature was.
+    pub token_log_probs: Vec<f32>,
+    /// Where the tokens lead.
+    pub path: Path,
+}
+
+impl Completion {
+    /// The items it stands for: several if they share a semantic ID, none if it left the catalog.
+    pub fn items<'t>(&self, trie: &'t Trie) -> &'t [ItemId] {
+        match self.path {
+            Path::Legal(node) => trie.items(node),
+            Path::Illegal { .. } => &[],
+        }
+    }
+}
+
+/// `draws.group` independent completions of every user, each token drawn from `softmax(logits / temperature)` over the
+/// scorer's support.
+///
+/// # Panics
+/// If the group is empty, the temperature is not positive, or there is not one key per user.
+pub fn sample(
+    scorer: &Scorer<'_>,
+    trie: &Trie,
+    encoded: &Encoded,
+    draws: &Draws<'_>,
+) -> Vec<Vec<Completion>> {
+    let (users, group) = (encoded.lengths.len(), draws.group);
+    assert!(group > 0 && draws.keys.len() == users, "one key per user, at least one completion");
+    assert!(draws.temperature > 0.0, "temperature {} is not positive", draws.temperature);
+    let path = Path::Legal(trie.root());
+    let start = Completion { tokens: Vec::new(), token_log_probs: Vec::new(), path };
+    let mut completions = vec![start; users * group];
+    let mut cache = scorer.model.start(encoded);
+    // The completions of a user start alike: the first step needs one row of each user.
+    let mut tokens = vec![PAD; users];
+    for level in 0..trie.levels() {
+        let rows_alike = completions.len() / tokens.len();
+        let step = Step { scorer, trie, level, columns: columns(scorer, level), draws };
+        let logits = step.logits(tokens, &mut cache);
+        completions.par_iter_mut().enumerate().for_each(|(row, completion)| {
+            let logits = &logits[row / rows_alike * step.columns.len()..][..step.columns.len()];
+            step.extend(completion, row, logits);
+        });
+        if level == 0 {
+            cache.reorder(&repeated(users, group, &scorer.model.device()));
+        }
+        tokens = completions.iter().map(|completion| completion.tokens[level]).collect();
+    }
+    completions.chunks(group).map(<[Completion]>::to_vec).collect()
+}
+
+/// The user of each completion.
+fn repeated(users: usize, group: usize, device: &Device) -> Tensor<1, Int> {
+    let rows: Vec<i64> = (0..users).flat_map(|user| std::iter::repeat_n(user as i64, group)).collect();
+    Tensor::from_data(TensorData::new(rows, [users * group]), device)
+}
+
+struct Step<'a> {
+    scorer: &'a Scorer<'a>,
+    trie: &'a Trie,
+    level: usize,
+    columns: Range<usize>,
+    draws: &'a Draws<'a>,
+}
+
+impl Step<'_> {
+    /// Logits that follow `tokens`, `[rows, columns]`, row-major.
+    fn logits(&self, tokens: Vec<i64>, cache: &mut DecoderCache) -> Vec<f32> {
+        let model = self.scorer.model;
+        let rows = tokens.len();
+        let states = model.step(Tensor::from_data(TensorData::new(tokens, [rows]), &model.device()), cache);
+        model.logits(states, self.columns.clone()).into_data().try_into_vec::<f32>().expect("logits are f32")
+    }
+
+    /// Draws the next token of completion `row`.
+    fn extend(&self, completion: &mut Completion, row: usize, logits: &[f32]) {
+        let (user, member) = (row / self.draws.group, row % self.draws.group);
+        let unit = self.draws.keys[user].at(member as u64).at(self.level as u64).unit();
+        let (token, log_prob) = self.next(completion.path, logits, unit);
+        completion.tokens.push(token);
+        completion.token_log_probs.push(log_prob);
+        completion.path = self.follow(completion.path, token);
+    }
+
+    /// A token of the support, and its log-probability.
+    fn next(&self, path: Path, logits: &[f32], unit: f64) -> (i64, f32) {
+        let temperature = self.draws.temperature;
+        if let (Support::Trie(_), Path::Legal(node)) = (self.scorer.support, path) {
+            let codes = self.trie.codes(node);
+            let legal: Vec<f32> = codes.iter().map(|&code| logits[usize::from(code)]).collect();
+            let at = draw(&legal, temperature, unit);
+            return (self.scorer.vocab.token(self.level, codes[at]), log_prob(&legal, at));
+        }
+        let at = draw(logits, temperature, unit);
+        ((self.columns.start + at) as i64, log_prob(logits, at))
+    }
+
+    fn follow(&self, path: Path, token: i64) -> Path {
+        let Path::Legal(node) = path else { return path };
+        let next = code(self.scorer.vocab, self.level, token).and_then(|code| self.trie.child(node, code));
+        next.map_or(Path::Illegal { level: self.level }, Path::Legal)
+    }
+}
+
+/// The code that a token stands for at this level.
+fn code(vocab: &Vocab, level: usize, token: i64) -> Option<Code> {
+    let code = usize::try_from(token).ok()?.checked_sub(vocab.offset(level))?;
+    (code < vocab.level_size(level)).then_some(code as Code)
+}
+
+fn log_prob(logits: &[f32], at: usize) -> f32 {
+    logits[at] - log_sum_exp(logits.iter().copied())
+}
+
+/// The position at which the running sum of `exp(logit / temperature)` passes `unit` of the total.
+fn draw(logits: &[f32], temperature: f32, unit: f64) -> usize {
+    let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut total = 0.0;
+    let sums: Vec<f64> = logits
+        .iter()
+        .map(|logit| {
+            total += f64::from(((logit - most) / temperature).exp());
+            total
+        })
+        .collect();
+    let at = sums.partition_point(|&sum| sum <= unit * total);
+    // Should rounding carry `unit` of the total up to the total, the last position of any weight is meant.
+    at.min(sums.partition_point(|&sum| sum < total))
+}
+
+#[cfg(test)]
+mod tests;
