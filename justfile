@@ -30,6 +30,15 @@ quickstart *ARGS:
 smoke *ARGS:
     cargo run --release -- run experiments/configs/quickstart.toml --set run.budget=smoke --run-dir runs/smoke {{ARGS}}
 
+# this program beside other implementations (their scripts in ../shared/peers); writes reports/published/speed
+bench-peers *ARGS:
+    cargo build --release
+    python3 experiments/bench/peers.py {{ARGS}}
+
+# the kernels one by one
+bench-kernels *ARGS:
+    cargo bench -p policy --bench kernels {{ARGS}}
+
 # licences, sources and bans of all dependencies (needs cargo-deny)
 deny:
     cargo deny check

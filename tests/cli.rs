@@ -126,6 +126,35 @@ fn doctor_finds_a_working_processor() {
 }
 
 #[test]
+fn bench_prints_one_record_with_the_keys_that_the_peers_print() {
+    let (code, stdout, stderr) =
+        outcome(&["bench", "trie", "--runs", "1", "--warmup", "0", "--threads", "1", "--json"]);
+    assert_eq!(code, 0, "{stderr}");
+    let record: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    for key in ["best", "median", "step_s_min", "step_s_median", "bytes_per_item", "lookups_per_s"] {
+        assert!(record[key].as_f64().is_some_and(|value| value > 0.0), "{key} in {stdout}");
+    }
+    assert!(record["cpu_s_median"].is_number() && record["variant"].is_string(), "{stdout}");
+    assert_eq!((&record["workload"], &record["unit"]), (&"W-trie".into(), &"items/s".into()));
+    assert_eq!((&record["threads"], &record["runs"]), (&1.into(), &1.into()));
+}
+
+#[test]
+fn bench_refuses_options_that_it_would_ignore() {
+    for (arguments, expected) in [
+        (&["bench", "beam", "--dropout", "0.1"][..], "--dropout is an option of train"),
+        (&["bench", "train", "--dropout", "1"], "--dropout must be at least 0 and below 1"),
+        (&["bench", "trie", "--write", "."], "--write is an option of train and beam"),
+        (&["bench", "beam", "--write", "nowhere"], "--write needs a directory"),
+        (&["bench", "trie", "--runs", "0"], "invalid value '0' for '--runs"),
+    ] {
+        let (code, _, stderr) = outcome(arguments);
+        assert_eq!(code, 2, "{arguments:?}: {stderr}");
+        assert!(stderr.contains(expected), "{arguments:?}: {stderr}");
+    }
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_error() {
     let (_dir, path) = experiment(MINIMAL);
     let mut command = recalign(&["run", path.to_str().unwrap(), "--dry-run", "-q"]);

@@ -7,6 +7,7 @@ use super::learner::{Learner, Rows};
 use crate::run::commit::write_file;
 use align::ntp::ntp;
 use align::tokens::ValidTokens;
+use burn::module::Module as _;
 use burn::prelude::*;
 use policy::batch::EncoderBatch;
 use policy::checkpoint;
@@ -26,8 +27,7 @@ pub(super) fn run(timing: Timing, rate: f64, write: Option<&Path>) -> anyhow::Re
         (canonical::histories(BATCH, &codebook, &device), canonical::targets(BATCH, &codebook));
     let rows = Rows::new(&targets, &codebook, &device);
     if let Some(dir) = write {
-        let loss = loss(&learner.model, &histories, &rows, Dropout::Off).into_scalar::<f32>();
-        write_case(dir, (&learner.model, &codebook), &targets, loss)?;
+        write_case(dir, (&learner.model.valid(), &codebook), &targets)?;
     }
     let (seconds, learner) = timing.steps(learner, |learner| {
         let dropout = match rate {
@@ -58,14 +58,12 @@ fn loss(model: &T5, histories: &EncoderBatch, rows: &Rows, dropout: Dropout) -> 
 }
 
 /// What `experiments/bench/check_train.py` compares with.
-fn write_case(
-    dir: &Path,
-    (model, codebook): (&T5, &Codebook),
-    targets: &[Vec<i64>],
-    loss: f32,
-) -> anyhow::Result<()> {
+fn write_case(dir: &Path, (model, codebook): (&T5, &Codebook), targets: &[Vec<i64>]) -> anyhow::Result<()> {
     checkpoint::write(model, &canonical::config(codebook), dir)?;
+    let device = model.device();
+    let rows = Rows::new(targets, codebook, &device);
+    let loss = loss(model, &canonical::histories(BATCH, codebook, &device), &rows, Dropout::Off);
     let inputs = canonical::history_tokens(BATCH, codebook);
-    let case = serde_json::json!({ "inputs": inputs, "targets": targets, "loss": loss });
+    let case = serde_json::json!({ "inputs": inputs, "targets": targets, "loss": loss.into_scalar::<f32>() });
     write_file(&dir.join("train.json"), &serde_json::to_vec(&case)?)
 }
