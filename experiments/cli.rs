@@ -141,6 +141,8 @@ pub enum Workload {
     Gemm,
     /// Next-token training of the encoder-decoder
     Train,
+    /// Next-token training of a decoder alone
+    Dec,
     /// Beam search under the trie
     Beam,
     /// Preference optimisation with a reference

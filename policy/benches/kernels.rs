@@ -2,9 +2,11 @@
 //! counts; this tells where in them time goes.
 
 use burn::prelude::*;
-use burn::tensor::{Distribution, TensorData};
+use burn::tensor::Distribution;
 use divan::Bencher;
-use policy::kernels::{self, Attend, AttentionInput};
+use policy::kernels::{
+    self, Block, FeedForwardInput, Heads, Mask, Packing, SelfAttentionInput, Targets, Visible,
+};
 use policy::random::Key;
 
 /// 64 histories of 80 tokens.
@@ -39,29 +41,45 @@ fn rms_norm(bencher: Bencher) {
 }
 
 #[divan::bench]
-fn attention(bencher: Bencher) {
-    let [query, key, value] = [(); 3].map(|()| random([BATCH, TOKENS, WIDTH]));
-    let input = AttentionInput { query, key, value, bias: Some(random([HEADS, TOKENS, TOKENS])) };
-    let attend = Attend::Within(vec![TOKENS; BATCH].into());
-    bencher.bench_local(|| kernels::attention(input.clone(), HEADS, &attend));
+fn self_attention(bencher: Bencher) {
+    let input = SelfAttentionInput {
+        x: random([ROWS, WIDTH]),
+        gain: random([WIDTH]),
+        qkv: random([3 * WIDTH, WIDTH]),
+        out: random([WIDTH, WIDTH]),
+        bias: Some(random([HEADS, TOKENS, TOKENS])),
+    };
+    let heads = Heads { count: HEADS, scale: 1.0, visible: Visible::All };
+    let (packing, block) = (Packing::uniform(BATCH, TOKENS), Block { heads, epsilon: 1e-6, mask: None });
+    bencher.bench_local(|| kernels::self_attention(input.clone(), &packing, &block));
+}
+
+#[divan::bench]
+fn feed_forward(bencher: Bencher) {
+    let input = FeedForwardInput {
+        x: random([ROWS, WIDTH]),
+        gain: random([WIDTH]),
+        inner: random([INNER, WIDTH]),
+        outer: random([WIDTH, INNER]),
+    };
+    bencher.bench_local(|| kernels::feed_forward(input.clone(), 1e-6, None));
 }
 
 #[divan::bench]
 fn target_log_prob(bencher: Bencher) {
-    let targets: Vec<i64> = (0..TARGETS as i64).collect();
-    let targets = Tensor::<1, Int>::from_data(TensorData::new(targets, [TARGETS]), &Device::flex());
-    let logits = random([TARGETS, VOCABULARY]);
-    bencher.bench_local(|| kernels::target_log_prob(logits.clone(), targets.clone()));
+    let (states, head) = (random([TARGETS, WIDTH]), random([VOCABULARY, WIDTH]));
+    let targets = Targets { columns: 0..VOCABULARY, targets: (0..TARGETS as u32).collect(), legal: None };
+    bencher.bench_local(|| kernels::target_log_prob(states.clone(), head.clone(), targets.clone(), 1.0));
 }
 
 #[divan::bench]
 fn log_sum_exp(bencher: Bencher) {
     let row: Vec<f32> = random([VOCABULARY]).into_data().iter::<f32>().collect();
-    bencher.bench_local(|| kernels::log_sum_exp(row.iter().copied()));
+    bencher.bench_local(|| kernels::log_sum_exp(&row));
 }
 
 #[divan::bench(args = [WIDTH, INNER])]
 fn dropout(bencher: Bencher, width: usize) {
-    let x = random([ROWS, width]);
-    bencher.bench_local(|| kernels::dropout(x.clone(), 0.1, Key::new(1)));
+    let (x, mask) = (random([ROWS, width]), Mask::new(0.1, Key::new(1)));
+    bencher.bench_local(|| kernels::dropout(x.clone(), Some(mask)));
 }

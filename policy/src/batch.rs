@@ -1,19 +1,17 @@
-//! Histories as right-padded token batches.
+//! Histories as packed token rows.
 
 use crate::catalog::Catalog;
 use crate::ids::ItemId;
+use crate::kernels::Packing;
 use crate::vocab::{PAD, Vocab};
-use burn::prelude::*;
-use burn::tensor::TensorData;
-use std::sync::Arc;
 
-/// Encoder input of some users.
-#[derive(Clone, Debug)]
+/// Encoder input of some users: their tokens one user after the other, without padding.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncoderBatch {
-    /// `[b, s]`, right-padded with [`PAD`].
-    pub tokens: Tensor<2, Int>,
-    /// Valid tokens per row, at least 1.
-    pub lengths: Arc<[usize]>,
+    /// All tokens.
+    pub tokens: Vec<u32>,
+    /// The tokens of each user, at least 1.
+    pub packing: Packing,
 }
 
 impl EncoderBatch {
@@ -22,23 +20,25 @@ impl EncoderBatch {
     ///
     /// # Panics
     /// If there is no context.
-    pub fn new(contexts: &[&[ItemId]], max_items: usize, catalog: &Catalog, device: &Device) -> Self {
+    pub fn new(contexts: &[&[ItemId]], max_items: usize, catalog: &Catalog) -> Self {
         let vocab = Vocab::of(catalog);
-        let rows: Vec<Vec<i64>> = contexts
-            .iter()
-            .map(|items| {
-                let recent = &items[items.len().saturating_sub(max_items)..];
-                recent.iter().flat_map(|&item| vocab.tokens(catalog.semantic_id(item))).collect()
-            })
-            .collect();
-        let width = rows.iter().map(Vec::len).max().expect("a batch has at least one user").max(1);
-        let lengths = rows.iter().map(|row| row.len().max(1)).collect();
-        let mut values = Vec::with_capacity(rows.len() * width);
-        for row in &rows {
-            values.extend(row);
-            values.extend(std::iter::repeat_n(PAD, width - row.len()));
+        assert!(!contexts.is_empty(), "a batch has at least one user");
+        let rows = contexts.iter().map(|items| {
+            let recent = &items[items.len().saturating_sub(max_items)..];
+            if recent.is_empty() {
+                return vec![PAD];
+            }
+            recent.iter().flat_map(|&item| vocab.tokens(catalog.semantic_id(item))).collect()
+        });
+        Self::of(rows)
+    }
+    /// Rows of tokens.
+    pub fn of(rows: impl Iterator<Item = Vec<u32>>) -> Self {
+        let (mut tokens, mut lengths) = (Vec::new(), Vec::new());
+        for row in rows {
+            lengths.push(row.len());
+            tokens.extend(row);
         }
-        let tokens = Tensor::from_data(TensorData::new(values, [rows.len(), width]), device);
-        Self { tokens, lengths }
+        Self { tokens, packing: Packing::of(lengths) }
     }
 }

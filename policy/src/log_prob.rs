@@ -5,11 +5,10 @@
 //! silent mismatch of several public recipes.
 
 use crate::ids::{Code, SemanticId};
-use crate::kernels;
+use crate::kernels::{Choices, Targets};
 use crate::model::{Dropout, Encoded, T5};
 use crate::vocab::{PAD, Vocab};
 use burn::prelude::*;
-use burn::tensor::TensorData;
 use serde::{Deserialize, Serialize};
 
 /// Over which continuations probabilities are normalised.
@@ -48,9 +47,6 @@ impl<'a> Support<'a> {
     }
 }
 
-/// Added to the logits of illegal codes.
-const ILLEGAL: f32 = -1e9;
-
 /// A policy's vocabulary and the weights that give it probabilities.
 #[derive(Clone, Copy)]
 pub struct Scorer<'a> {
@@ -78,20 +74,16 @@ impl Scorer<'_> {
         dropout: Dropout,
     ) -> Tensor<2> {
         let (r, l) = (candidates.len(), self.vocab.levels());
-        let users = encoded.lengths.len();
+        let users = encoded.users();
         assert!(r.is_multiple_of(users), "{r} candidates do not divide among {users} users");
-        let device = self.model.device();
-        let tokens: Vec<Vec<i64>> = candidates.iter().map(|id| self.vocab.tokens(id).collect()).collect();
-        let inputs: Vec<i64> =
+        let tokens: Vec<Vec<u32>> = candidates.iter().map(|id| self.vocab.tokens(id).collect()).collect();
+        let inputs: Vec<u32> =
             tokens.iter().flat_map(|row| std::iter::once(PAD).chain(row[..l - 1].iter().copied())).collect();
-        let inputs = Tensor::from_data(TensorData::new(inputs, [r, l]), &device);
-        let states = self.model.decode(encoded, inputs, dropout);
+        let states = self.model.decode(encoded, &inputs, r, dropout);
         match self.support {
             Support::Full => {
-                let targets: Vec<i64> = tokens.into_iter().flatten().collect();
-                let targets = Tensor::from_data(TensorData::new(targets, [r * l]), &device);
-                let logits = self.model.logits(states, 0..self.vocab.size());
-                kernels::target_log_prob(logits, targets).reshape([r, l])
+                let (columns, targets) = (0..self.vocab.size(), tokens.concat());
+                self.model.target_log_probs(states, Targets { columns, targets, legal: None }).reshape([r, l])
             }
             Support::Trie(legal) => {
                 let d = states.dims()[1];
@@ -111,19 +103,19 @@ impl Scorer<'_> {
         legal: &dyn LegalCodes,
     ) -> Tensor<2> {
         let [r, _, d] = states.dims();
-        let size = self.vocab.level_size(level);
-        let device = states.device();
         let states = states.slice([0..r, level..level + 1, 0..d]).reshape([r, d]);
-        let mut mask = vec![ILLEGAL; r * size];
-        for (id, mask) in candidates.iter().zip(mask.chunks_exact_mut(size)) {
-            legal.for_each_legal(&id.codes()[..level], &mut |code| mask[usize::from(code)] = 0.0);
+        let mut choices = Choices { starts: vec![0], columns: Vec::new() };
+        for id in candidates {
+            legal.for_each_legal(&id.codes()[..level], &mut |code| choices.columns.push(u32::from(code)));
+            choices.starts.push(choices.columns.len() as u32);
         }
-        let mask = Tensor::from_data(TensorData::new(mask, [r, size]), &device);
-        let targets: Vec<i64> = candidates.iter().map(|id| i64::from(id.codes()[level])).collect();
-        let targets = Tensor::from_data(TensorData::new(targets, [r]), &device);
         let offset = self.vocab.offset(level);
-        let logits = self.model.logits(states, offset..offset + size) + mask;
-        kernels::target_log_prob(logits, targets).reshape([r, 1])
+        let targets = Targets {
+            columns: offset..offset + self.vocab.level_size(level),
+            targets: candidates.iter().map(|id| u32::from(id.codes()[level])).collect(),
+            legal: Some(choices),
+        };
+        self.model.target_log_probs(states, targets).reshape([r, 1])
     }
 }
 
@@ -155,7 +147,7 @@ mod tests {
         let vocab = Vocab::of(catalog);
         let scorer = Scorer { model: &model, vocab: &vocab, support };
         let history = [ItemId::new(3), ItemId::new(0)];
-        let encoded = model.encode(&EncoderBatch::new(&[&history], 4, catalog, &device), Dropout::Off);
+        let encoded = model.encode(&EncoderBatch::new(&[&history], 4, catalog), Dropout::Off);
         let ids: Vec<_> = catalog.semantic_ids().iter().collect();
         let token = scorer.token_log_probs(&encoded, &ids, Dropout::Off);
         token.sum_dim(1).into_data().iter::<f32>().map(f64::from).collect()

@@ -1,11 +1,21 @@
 //! One optimizer step: finite guard, global-norm clipping, AdamW.
 //!
-//! burn's own clipping is per parameter; the papers clip the global norm, so it is computed here.
+//! burn's own clipping is per parameter; the papers clip the global norm. burn's own AdamW is a dozen operations per
+//! parameter; this one is a pass ([`AdamW`]), and its moments are saved with the bits they have.
 
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use crate::kernels::{AdamW, Flat, Moments};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::optim::GradientsParams;
 use burn::prelude::*;
+use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use thiserror::Error;
+
+const BETAS: [f64; 2] = [0.9, 0.999];
+const EPSILON: f64 = 1e-8;
+/// Key of the number of updates in a saved file.
+const UPDATES: &str = "updates";
 
 /// Settings that stay fixed during a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,21 +46,44 @@ pub enum NonFinite {
     Gradient(f64),
 }
 
-/// AdamW with its moments.
+/// Why moments cannot be saved or loaded.
+#[derive(Debug, Error)]
+pub enum MomentsError {
+    /// The file could not be read or written.
+    #[error("cannot access {path}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is not what [`Optimizer::save`] writes.
+    #[error("{path} does not hold the moments of an optimizer")]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: SafeTensorError,
+    },
+}
+
+/// AdamW with its moments (beta 0.9, 0.999; epsilon 1e-8).
 pub struct Optimizer {
-    adamw: ModuleOptimizer,
-    max_grad_norm: f64,
+    config: OptimizerConfig,
+    updates: u64,
+    /// In the order in which the module's parameters are visited; empty before the first update.
+    moments: Vec<Moments>,
 }
 
 impl Optimizer {
-    /// A fresh optimizer (beta 0.9, 0.999; epsilon 1e-8).
+    /// A fresh optimizer.
     pub fn new(config: &OptimizerConfig) -> Self {
-        let adamw =
-            AdamWConfig::new().with_weight_decay(config.weight_decay as f32).with_epsilon(1e-8).init();
-        Self { adamw, max_grad_norm: config.max_grad_norm }
+        Self { config: config.clone(), updates: 0, moments: Vec::new() }
     }
 
-    /// Backpropagates `loss`, clips, updates `module`.
+    /// Backpropagates `loss`, clips, updates `module`. A parameter that the loss does not depend on has gradient zero.
     ///
     /// # Errors
     /// If the loss or the gradient norm is not finite; the moments are then as before.
@@ -64,60 +97,108 @@ impl Optimizer {
         if !value.is_finite() {
             return Err(NonFinite::Loss(value));
         }
-        let mut grads = GradientsParams::from_grads(loss.backward(), &module);
-        let mut squares = SquaredNorm { grads: &grads, sum: 0.0 };
-        module.visit(&mut squares);
-        let grad_norm = squares.sum.sqrt();
+        let grads = GradientsParams::from_grads(loss.backward(), &module);
+        let mut taken = Take { grads, flat: Vec::new() };
+        module.visit(&mut taken);
+        let grad_norm = taken.flat.iter().map(Flat::sum_of_squares).sum::<f64>().sqrt();
         if !grad_norm.is_finite() {
             return Err(NonFinite::Gradient(grad_norm));
         }
-        if grad_norm > self.max_grad_norm {
-            module.visit(&mut Scale { grads: &mut grads, by: self.max_grad_norm / grad_norm });
-        }
-        let module = self.adamw.step(learning_rate, module, grads);
+        self.updates += 1;
+        let adamw = AdamW {
+            learning_rate,
+            weight_decay: self.config.weight_decay,
+            betas: BETAS,
+            epsilon: EPSILON,
+            grad_scale: (self.config.max_grad_norm / grad_norm).min(1.0),
+            step: self.updates,
+        };
+        let mut update =
+            Update { adamw, grads: taken.flat.into_iter(), moments: &mut self.moments, visited: 0 };
+        let module = module.map(&mut update);
         Ok((module, StepReport { loss: value, grad_norm }))
     }
 
-    /// Writes the moments to `path` (burnpack, exact).
+    /// Writes the moments to `path` (safetensors, exact).
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn save(&self, path: &std::path::Path) -> Result<(), burn::store::RecordError> {
-        self.adamw.save(path)
+    pub fn save(&self, path: &Path) -> Result<(), MomentsError> {
+        let named = |(index, moments): (usize, &Moments)| {
+            [("first", &moments.first), ("second", &moments.second)].map(|(name, flat)| {
+                let bytes: Vec<u8> = flat.values().iter().flat_map(|value| value.to_le_bytes()).collect();
+                (format!("{name}.{index:05}"), bytes)
+            })
+        };
+        let tensors: Vec<(String, Vec<u8>)> = self.moments.iter().enumerate().flat_map(named).collect();
+        let views = tensors
+            .iter()
+            .map(|(name, bytes)| Ok((name, TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes)?)));
+        let metadata = HashMap::from([(UPDATES.to_string(), self.updates.to_string())]);
+        let bytes = views
+            .collect::<Result<Vec<_>, SafeTensorError>>()
+            .and_then(|views| safetensors::serialize(views, Some(metadata)))
+            .map_err(|source| MomentsError::Format { path: path.into(), source })?;
+        std::fs::write(path, bytes).map_err(|source| MomentsError::Io { path: path.into(), source })
     }
 
-    /// The optimizer with the moments of [`Optimizer::save`].
+    /// The optimizer with the moments of [`Optimizer::save`], for a module on `device`.
     ///
     /// # Errors
-    /// If the file cannot be read.
-    pub fn load(self, path: &std::path::Path) -> Result<Self, burn::store::RecordError> {
-        Ok(Self { adamw: self.adamw.load(path)?, ..self })
+    /// If the file cannot be read, or was not written by [`Optimizer::save`].
+    pub fn load(self, path: &Path, device: &Device) -> Result<Self, MomentsError> {
+        let bytes = std::fs::read(path).map_err(|source| MomentsError::Io { path: path.into(), source })?;
+        let format = |source| MomentsError::Format { path: path.into(), source };
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(format)?;
+        let updates = header.metadata().as_ref().and_then(|all| all.get(UPDATES)?.parse().ok());
+        let updates = updates.ok_or_else(|| format(SafeTensorError::TensorNotFound(UPDATES.to_string())))?;
+        let tensors = SafeTensors::deserialize(&bytes).map_err(format)?;
+        let flat = |name: &str, index: usize| {
+            let view = tensors.tensor(&format!("{name}.{index:05}")).map_err(format)?;
+            let (values, _) = view.data().as_chunks::<4>();
+            Ok(Flat::new(values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(), device))
+        };
+        let moments = (0..tensors.len() / 2)
+            .map(|index| Ok(Moments { first: flat("first", index)?, second: flat("second", index)? }))
+            .collect::<Result<_, MomentsError>>()?;
+        Ok(Self { updates, moments, ..self })
     }
 }
 
-struct SquaredNorm<'a> {
-    grads: &'a GradientsParams,
-    sum: f64,
+/// Takes the gradients out, in the order of the parameters.
+struct Take {
+    grads: GradientsParams,
+    flat: Vec<Flat>,
 }
 
-impl ModuleVisitor for SquaredNorm<'_> {
+impl ModuleVisitor for Take {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(grad) = self.grads.get::<D>(param.id) {
-            self.sum += f64::from(grad.square().sum().into_scalar::<f32>());
-        }
+        let grad = self.grads.remove::<D>(param.id);
+        self.flat.push(Flat::of(grad.unwrap_or_else(|| param.val().inner().zeros_like())));
     }
 }
 
-struct Scale<'a> {
-    grads: &'a mut GradientsParams,
-    by: f64,
+struct Update<'a> {
+    adamw: AdamW,
+    grads: std::vec::IntoIter<Flat>,
+    moments: &'a mut Vec<Moments>,
+    visited: usize,
 }
 
-impl ModuleVisitor for Scale<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(grad) = self.grads.remove::<D>(param.id) {
-            self.grads.register(param.id, grad.mul_scalar(self.by));
-        }
+impl ModuleMapper for Update<'_> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let grad = self.grads.next().expect("parameters are visited in one order");
+        let index = self.visited;
+        self.visited += 1;
+        param.map(|tensor| {
+            let tensor = tensor.inner();
+            if self.moments.len() == index {
+                let zeros = || Flat::of(tensor.zeros_like());
+                self.moments.push(Moments { first: zeros(), second: zeros() });
+            }
+            let updated = self.adamw.apply(tensor, grad, &mut self.moments[index]);
+            Tensor::from_inner(updated).require_grad()
+        })
     }
 }
 

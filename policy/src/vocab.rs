@@ -6,7 +6,9 @@ use crate::ids::{Code, SemanticId};
 use serde::{Deserialize, Serialize};
 
 /// Pads encoder inputs and starts the decoder, as in T5.
-pub const PAD: i64 = 0;
+pub const PAD: u32 = 0;
+/// Ends a sequence.
+pub const END: u32 = 1;
 const SPECIALS: usize = 2;
 const MULTIPLE: usize = 16;
 
@@ -38,11 +40,11 @@ impl Vocab {
         SPECIALS + self.level_sizes[..level].iter().sum::<usize>()
     }
     /// The token of a code.
-    pub fn token(&self, level: usize, code: Code) -> i64 {
-        (self.offset(level) + usize::from(code)) as i64
+    pub fn token(&self, level: usize, code: Code) -> u32 {
+        (self.offset(level) + usize::from(code)) as u32
     }
     /// The tokens of a semantic ID, coarsest level first.
-    pub fn tokens<'a>(&'a self, id: &'a SemanticId) -> impl Iterator<Item = i64> + 'a {
+    pub fn tokens<'a>(&'a self, id: &'a SemanticId) -> impl Iterator<Item = u32> + 'a {
         id.codes().iter().enumerate().map(|(level, &code)| self.token(level, code))
     }
 }

@@ -5,16 +5,13 @@
 //! of them, or `width`, each with at least one continuation. Rows therefore need no padding.
 
 use crate::candidate::Candidate;
+use crate::level::{Continuations, Level};
 use crate::trie::{Node, Trie};
-use burn::prelude::*;
-use burn::tensor::TensorData;
 use policy::ids::ItemId;
-use policy::kernels::log_sum_exp;
-use policy::log_prob::{Scorer, Support};
+use policy::log_prob::Scorer;
 use policy::model::Encoded;
 use policy::vocab::PAD;
 use rayon::prelude::*;
-use std::ops::Range;
 
 /// A partial semantic ID.
 #[derive(Clone, Debug)]
@@ -37,7 +34,7 @@ pub fn beam_search(
     encoded: &Encoded,
     search: &Search<'_>,
 ) -> Vec<Vec<Candidate>> {
-    let users = encoded.lengths.len();
+    let users = encoded.users();
     assert!(
         search.width > 0 && search.exclude.len() == users,
         "one exclusion list per user, width at least 1"
@@ -46,26 +43,17 @@ pub fn beam_search(
     let mut beams = vec![vec![start]; users];
     let mut cache = scorer.model.start(encoded);
     let mut tokens = vec![PAD; users];
-    for level in 0..trie.levels() {
-        let device = encoded.states.device();
-        let rows = tokens.len();
-        let input = Tensor::<1, Int>::from_data(TensorData::new(tokens, [rows]), &device);
-        let states = scorer.model.step(input, &mut cache);
-        let columns = columns(scorer, level);
-        let logits = scorer.model.logits(states, columns.clone()).into_data();
-        let logits = logits.as_slice::<f32>().expect("logits are f32");
-        let step = Step { scorer, trie, level, columns, last: level + 1 == trie.levels() };
-        let per_user = logits.len() / users;
-        beams = beams
-            .par_iter()
-            .zip(logits.par_chunks(per_user))
-            .zip(search.exclude)
-            .map(|((beam, logits), exclude)| step.advance(beam, logits, search.width, exclude))
-            .collect();
-        if !step.last {
-            cache.reorder(&parent_rows(&beams, rows / users, &device));
+    for depth in 0..trie.levels() {
+        let rows_per_user = tokens.len() / users;
+        let states = scorer.model.step(&tokens, &mut cache);
+        let nodes: Vec<Node> = beams.iter().flatten().map(|hypothesis| hypothesis.node).collect();
+        let level = Level { scorer, trie, depth };
+        let step = Step { level, continuations: level.continuations(states, &nodes), rows_per_user };
+        beams = beams.par_iter().enumerate().map(|(user, beam)| step.advance(user, beam, search)).collect();
+        if depth + 1 < trie.levels() {
+            cache.reorder(&parent_rows(&beams, rows_per_user));
         }
-        tokens = next_tokens(&beams, &step);
+        tokens = next_tokens(&beams, level);
     }
     beams.into_iter().zip(search.exclude).map(|(beam, exclude)| expand(beam, trie, exclude)).collect()
 }
@@ -79,58 +67,33 @@ pub struct Search<'a> {
     pub exclude: &'a [&'a [ItemId]],
 }
 
-/// Tokens whose logits a level needs.
-pub(crate) fn columns(scorer: &Scorer<'_>, level: usize) -> Range<usize> {
-    match scorer.support {
-        Support::Trie(_) => {
-            let offset = scorer.vocab.offset(level);
-            offset..offset + scorer.vocab.level_size(level)
-        }
-        Support::Full => 0..scorer.vocab.size(),
-    }
-}
-
 struct Step<'a> {
-    scorer: &'a Scorer<'a>,
-    trie: &'a Trie,
-    level: usize,
-    columns: Range<usize>,
-    last: bool,
+    level: Level<'a>,
+    continuations: Continuations,
+    rows_per_user: usize,
 }
 
 impl Step<'_> {
     /// The best continuations of one user's hypotheses.
-    fn advance(
-        &self,
-        beam: &[Hypothesis],
-        logits: &[f32],
-        width: usize,
-        exclude: &[ItemId],
-    ) -> Vec<Hypothesis> {
+    fn advance(&self, user: usize, beam: &[Hypothesis], search: &Search<'_>) -> Vec<Hypothesis> {
+        let trie = self.level.trie;
+        let last = self.level.depth + 1 == trie.levels();
+        let excluded = |node| last && trie.items(node).iter().all(|item| search.exclude[user].contains(item));
         let mut next: Vec<(f64, Node, usize, f32)> = Vec::new();
-        for (parent, (hypothesis, row)) in
-            beam.iter().zip(logits.chunks_exact(self.columns.len())).enumerate()
-        {
-            let first = self.scorer.vocab.offset(self.level) - self.columns.start;
-            let legal = self.trie.codes(hypothesis.node).iter().map(|&code| row[first + usize::from(code)]);
-            let normalizer = match self.scorer.support {
-                Support::Trie(_) => log_sum_exp(legal.clone()),
-                Support::Full => log_sum_exp(row.iter().copied()),
-            };
-            for ((_, node), logit) in self.trie.children(hypothesis.node).zip(legal) {
-                if self.last && self.trie.items(node).iter().all(|item| exclude.contains(item)) {
-                    continue;
+        for (parent, hypothesis) in beam.iter().enumerate() {
+            let log_probs = self.continuations.row(user * self.rows_per_user + parent);
+            for ((_, node), &log_prob) in trie.children(hypothesis.node).zip(log_probs) {
+                if !excluded(node) {
+                    next.push((hypothesis.log_prob + f64::from(log_prob), node, parent, log_prob));
                 }
-                let token_log_prob = logit - normalizer;
-                next.push((hypothesis.log_prob + f64::from(token_log_prob), node, parent, token_log_prob));
             }
         }
         let better = |a: &(f64, Node, usize, f32), b: &(f64, Node, usize, f32)| {
             b.0.total_cmp(&a.0).then(a.1.cmp(&b.1))
         };
-        if next.len() > width {
-            next.select_nth_unstable_by(width - 1, better);
-            next.truncate(width);
+        if next.len() > search.width {
+            next.select_nth_unstable_by(search.width - 1, better);
+            next.truncate(search.width);
         }
         next.sort_unstable_by(better);
         let extend = |(log_prob, node, parent, token_log_prob): (f64, Node, usize, f32)| {
@@ -143,20 +106,19 @@ impl Step<'_> {
 }
 
 /// Row of each hypothesis' parent in the batch of all users.
-fn parent_rows(beams: &[Vec<Hypothesis>], rows_per_user: usize, device: &Device) -> Tensor<1, Int> {
-    let rows: Vec<i64> = beams
-        .iter()
-        .enumerate()
-        .flat_map(|(user, beam)| beam.iter().map(move |h| (user * rows_per_user + h.parent) as i64))
-        .collect();
-    let n = rows.len();
-    Tensor::from_data(TensorData::new(rows, [n]), device)
+fn parent_rows(beams: &[Vec<Hypothesis>], rows_per_user: usize) -> Vec<u32> {
+    let of_user = |(user, beam): (usize, &Vec<Hypothesis>)| -> Vec<u32> {
+        beam.iter().map(|hypothesis| (user * rows_per_user + hypothesis.parent) as u32).collect()
+    };
+    beams.iter().enumerate().flat_map(of_user).collect()
 }
 
 /// The token each hypothesis ended with.
-fn next_tokens(beams: &[Vec<Hypothesis>], step: &Step<'_>) -> Vec<i64> {
-    let vocab = step.scorer.vocab;
-    beams.iter().flatten().map(|h| vocab.token(step.level, step.trie.last_code(h.node))).collect()
+fn next_tokens(beams: &[Vec<Hypothesis>], level: Level<'_>) -> Vec<u32> {
+    let token = |hypothesis: &Hypothesis| {
+        level.scorer.vocab.token(level.depth, level.trie.last_code(hypothesis.node))
+    };
+    beams.iter().flatten().map(token).collect()
 }
 
 fn expand(beam: Vec<Hypothesis>, trie: &Trie, exclude: &[ItemId]) -> Vec<Candidate> {

@@ -3,6 +3,7 @@
 pub mod baselines;
 pub mod beam;
 pub mod candidate;
+mod level;
 pub mod recommend;
 pub mod sampling;
 pub mod trie;

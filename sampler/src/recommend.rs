@@ -62,8 +62,7 @@ impl<'a> Recommender<'a> {
 
     /// Reads histories.
     pub fn encode(&self, contexts: &[&[ItemId]], dropout: Dropout) -> Encoded {
-        let catalog = &self.codebook.catalog;
-        let batch = EncoderBatch::new(contexts, self.history_items, catalog, &self.model.device());
+        let batch = EncoderBatch::new(contexts, self.history_items, &self.codebook.catalog);
         self.model.encode(&batch, dropout)
     }
 

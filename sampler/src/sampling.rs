@@ -5,10 +5,7 @@
 //! on who else is in the batch. Under the trie every completion is an item; over the whole vocabulary a policy may
 //! leave the catalog, and a completion says whether it did.
 
-use crate::beam::columns;
 use crate::trie::{Node, Trie};
-use burn::prelude::*;
-use burn::tensor::TensorData;
 use policy::ids::{Code, ItemId};
 use policy::kernels::log_sum_exp;
 use policy::log_prob::{Scorer, Support};
@@ -45,7 +42,7 @@ pub enum Path {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Completion {
     /// One token per level.
-    pub tokens: Vec<i64>,
+    pub tokens: Vec<u32>,
     /// Log-probability of every token under the policy itself: that of [`Scorer`], whatever the temperature was.
     pub token_log_probs: Vec<f32>,
     /// Where the tokens lead.
@@ -73,7 +70,7 @@ pub fn sample(
     encoded: &Encoded,
     draws: &Draws<'_>,
 ) -> Vec<Vec<Completion>> {
-    let (users, group) = (encoded.lengths.len(), draws.group);
+    let (users, group) = (encoded.users(), draws.group);
     assert!(group > 0 && draws.keys.len() == users, "one key per user, at least one completion");
     assert!(draws.temperature > 0.0, "temperature {} is not positive", draws.temperature);
     let path = Path::Legal(trie.root());
@@ -85,23 +82,29 @@ pub fn sample(
     for level in 0..trie.levels() {
         let rows_alike = completions.len() / tokens.len();
         let step = Step { scorer, trie, level, columns: columns(scorer, level), draws };
-        let logits = step.logits(tokens, &mut cache);
+        let logits = step.logits(&tokens, &mut cache);
         completions.par_iter_mut().enumerate().for_each(|(row, completion)| {
             let logits = &logits[row / rows_alike * step.columns.len()..][..step.columns.len()];
             step.extend(completion, row, logits);
         });
         if level == 0 {
-            cache.reorder(&repeated(users, group, &scorer.model.device()));
+            let of_users = (0..users as u32).flat_map(|user| std::iter::repeat_n(user, group));
+            cache.reorder(&of_users.collect::<Vec<_>>());
         }
         tokens = completions.iter().map(|completion| completion.tokens[level]).collect();
     }
     completions.chunks(group).map(<[Completion]>::to_vec).collect()
 }
 
-/// The user of each completion.
-fn repeated(users: usize, group: usize, device: &Device) -> Tensor<1, Int> {
-    let rows: Vec<i64> = (0..users).flat_map(|user| std::iter::repeat_n(user as i64, group)).collect();
-    Tensor::from_data(TensorData::new(rows, [users * group]), device)
+/// Tokens that may be drawn at a level, before the trie narrows them.
+fn columns(scorer: &Scorer<'_>, level: usize) -> Range<usize> {
+    match scorer.support {
+        Support::Trie(_) => {
+            let offset = scorer.vocab.offset(level);
+            offset..offset + scorer.vocab.level_size(level)
+        }
+        Support::Full => 0..scorer.vocab.size(),
+    }
 }
 
 struct Step<'a> {
@@ -114,10 +117,9 @@ struct Step<'a> {
 
 impl Step<'_> {
     /// Logits that follow `tokens`, `[rows, columns]`, row-major.
-    fn logits(&self, tokens: Vec<i64>, cache: &mut DecoderCache) -> Vec<f32> {
+    fn logits(&self, tokens: &[u32], cache: &mut DecoderCache) -> Vec<f32> {
         let model = self.scorer.model;
-        let rows = tokens.len();
-        let states = model.step(Tensor::from_data(TensorData::new(tokens, [rows]), &model.device()), cache);
+        let states = model.step(tokens, cache);
         model.logits(states, self.columns.clone()).into_data().try_into_vec::<f32>().expect("logits are f32")
     }
 
@@ -132,7 +134,7 @@ impl Step<'_> {
     }
 
     /// A token of the support, and its log-probability.
-    fn next(&self, path: Path, logits: &[f32], unit: f64) -> (i64, f32) {
+    fn next(&self, path: Path, logits: &[f32], unit: f64) -> (u32, f32) {
         let temperature = self.draws.temperature;
         if let (Support::Trie(_), Path::Legal(node)) = (self.scorer.support, path) {
             let codes = self.trie.codes(node);
@@ -141,10 +143,10 @@ impl Step<'_> {
             return (self.scorer.vocab.token(self.level, codes[at]), log_prob(&legal, at));
         }
         let at = draw(logits, temperature, unit);
-        ((self.columns.start + at) as i64, log_prob(logits, at))
+        ((self.columns.start + at) as u32, log_prob(logits, at))
     }
 
-    fn follow(&self, path: Path, token: i64) -> Path {
+    fn follow(&self, path: Path, token: u32) -> Path {
         let Path::Legal(node) = path else { return path };
         let next = code(self.scorer.vocab, self.level, token).and_then(|code| self.trie.child(node, code));
         next.map_or(Path::Illegal { level: self.level }, Path::Legal)
@@ -152,13 +154,13 @@ impl Step<'_> {
 }
 
 /// The code that a token stands for at this level.
-fn code(vocab: &Vocab, level: usize, token: i64) -> Option<Code> {
-    let code = usize::try_from(token).ok()?.checked_sub(vocab.offset(level))?;
+fn code(vocab: &Vocab, level: usize, token: u32) -> Option<Code> {
+    let code = (token as usize).checked_sub(vocab.offset(level))?;
     (code < vocab.level_size(level)).then_some(code as Code)
 }
 
 fn log_prob(logits: &[f32], at: usize) -> f32 {
-    logits[at] - log_sum_exp(logits.iter().copied())
+    logits[at] - log_sum_exp(logits)
 }
 
 /// The position at which the running sum of `exp(logit / temperature)` passes `unit` of the total.

@@ -25,7 +25,7 @@ pub(super) fn run(timing: Timing, write: Option<&Path>) -> anyhow::Result<Outcom
     let device = Device::flex();
     let codebook = canonical::codebook()?;
     let model = canonical::policy(&codebook, &device)?;
-    let histories = canonical::histories(USERS, &codebook, &device);
+    let histories = canonical::histories(USERS, &codebook);
     let (seconds, lists) = timing.steps(Vec::new(), |_| Ok(search(&model, &codebook, &histories)))?;
     if let Some(dir) = write {
         write_case(dir, (&model, &codebook), &lists)?;
@@ -55,7 +55,7 @@ fn write_case(
 ) -> anyhow::Result<()> {
     checkpoint::write(model, &canonical::config(codebook), dir)?;
     let tokens =
-        |item: ItemId| -> Vec<i64> { codebook.vocab.tokens(codebook.catalog.semantic_id(item)).collect() };
+        |item: ItemId| -> Vec<u32> { codebook.vocab.tokens(codebook.catalog.semantic_id(item)).collect() };
     let ranked = |list: &Vec<Candidate>| -> Vec<Value> {
         let entry = |c: &Candidate| serde_json::json!({ "tokens": tokens(c.item), "score": c.log_prob() });
         list.iter().map(entry).collect()

@@ -4,8 +4,9 @@
 use policy::batch::EncoderBatch;
 use policy::catalog::Catalog;
 use policy::ids::{Code, ItemId, SemanticId};
-use policy::model::{T5, T5Config};
+use policy::model::{Dropout, T5, T5Config};
 use policy::random::Key;
+use policy::vocab::END;
 use sampler::recommend::Codebook;
 use std::collections::BTreeSet;
 
@@ -15,8 +16,8 @@ pub(super) const D_MODEL: usize = 128;
 pub(super) const INNER: usize = 512;
 /// Blocks of the encoder, and of the decoder.
 pub(super) const LAYERS: usize = 4;
-/// Attention heads of width 32.
-const HEADS: usize = 4;
+/// Width of an attention head.
+pub(super) const D_KV: usize = 32;
 /// Codes of a semantic ID.
 pub(super) const CODE_LENGTH: usize = 4;
 /// Codes per level.
@@ -31,8 +32,6 @@ const HISTORY_ITEMS: usize = 20;
 pub(super) const HISTORY_TOKENS: usize = HISTORY_ITEMS * CODE_LENGTH;
 /// Tokens of a target: the codes and the end.
 pub(super) const TARGET_TOKENS: usize = CODE_LENGTH + 1;
-/// Token that ends a target.
-const END: i64 = 1;
 /// Width of the beam.
 pub(super) const WIDTH: usize = 32;
 /// Completions of a group.
@@ -68,14 +67,14 @@ pub(super) fn items(count: usize, purpose: &str) -> Vec<ItemId> {
 }
 
 /// Random histories as encoder input.
-pub(super) fn histories(users: usize, codebook: &Codebook, device: &burn::prelude::Device) -> EncoderBatch {
+pub(super) fn histories(users: usize, codebook: &Codebook) -> EncoderBatch {
     let items = items(users * HISTORY_ITEMS, "histories");
     let contexts: Vec<&[ItemId]> = items.chunks(HISTORY_ITEMS).collect();
-    EncoderBatch::new(&contexts, HISTORY_ITEMS, &codebook.catalog, device)
+    EncoderBatch::new(&contexts, HISTORY_ITEMS, &codebook.catalog)
 }
 
 /// Tokens of random target items, each with the end: [`TARGET_TOKENS`] per row.
-pub(super) fn targets(rows: usize, codebook: &Codebook) -> Vec<Vec<i64>> {
+pub(super) fn targets(rows: usize, codebook: &Codebook) -> Vec<Vec<u32>> {
     let tokens = |item: &ItemId| {
         let id = codebook.catalog.semantic_id(*item);
         codebook.vocab.tokens(id).chain([END]).collect()
@@ -88,9 +87,9 @@ pub(super) fn config(codebook: &Codebook) -> T5Config {
     T5Config {
         vocab_size: codebook.vocab.size(),
         d_model: D_MODEL,
-        d_kv: D_MODEL / HEADS,
+        d_kv: D_KV,
         d_ff: INNER,
-        num_heads: HEADS,
+        num_heads: D_MODEL / D_KV,
         num_layers: LAYERS,
         num_decoder_layers: LAYERS,
         relative_attention_num_buckets: 32,
@@ -106,11 +105,19 @@ pub(super) fn policy(codebook: &Codebook, device: &burn::prelude::Device) -> any
 }
 
 /// The tokens of [`histories`], row by row.
-pub(super) fn history_tokens(users: usize, codebook: &Codebook) -> Vec<Vec<i64>> {
+pub(super) fn history_tokens(users: usize, codebook: &Codebook) -> Vec<Vec<u32>> {
     let tokens =
         |item: &ItemId| codebook.vocab.tokens(codebook.catalog.semantic_id(*item)).collect::<Vec<_>>();
     let items = items(users * HISTORY_ITEMS, "histories");
     items.chunks(HISTORY_ITEMS).map(|history| history.iter().flat_map(tokens).collect()).collect()
+}
+
+/// The dropout of a training step.
+pub(super) fn dropout(rate: f64, step: u64) -> Dropout {
+    match rate {
+        0.0 => Dropout::Off,
+        rate => Dropout::On { rate, key: SEED.named("dropout").at(step) },
+    }
 }
 
 /// A stream of random numbers of a workload.

@@ -18,11 +18,11 @@ const LEARNING_RATE: f64 = 1e-4;
 pub(super) fn run(timing: Timing) -> anyhow::Result<Outcome> {
     let device = Device::flex().autodiff();
     let codebook = canonical::codebook()?;
-    let learner = Learner::new(&codebook, LEARNING_RATE, &device)?;
+    let learner = Learner::of(canonical::policy(&codebook, &device)?, LEARNING_RATE);
     let reference = learner.model.valid();
-    let (batch, frozen_batch) = (Batch::new(&codebook, &device), Batch::new(&codebook, &Device::flex()));
+    let batch = Batch::new(&codebook);
     let (seconds, learner) = timing.steps(learner, |learner| {
-        let frozen = Tensor::from_data(frozen_batch.log_probs(&reference).into_data(), &device);
+        let frozen = Tensor::from_data(batch.log_probs(&reference).into_data(), &device);
         let loss = dpo(&pairs(&batch.log_probs(&learner.model), &frozen), BETA).loss;
         learner.update(&loss)
     })?;
@@ -36,17 +36,17 @@ pub(super) fn run(timing: Timing) -> anyhow::Result<Outcome> {
     Ok(Outcome::new(case, seconds, learner.losses()))
 }
 
-/// Histories and target rows on one device.
+/// Histories and target rows.
 struct Batch {
     histories: policy::batch::EncoderBatch,
     rows: Rows,
 }
 
 impl Batch {
-    fn new(codebook: &Codebook, device: &Device) -> Self {
+    fn new(codebook: &Codebook) -> Self {
         let targets = canonical::targets(2 * PAIRS, codebook);
-        let histories = canonical::histories(PAIRS, codebook, device);
-        Self { histories, rows: Rows::new(&targets, codebook, device) }
+        let histories = canonical::histories(PAIRS, codebook);
+        Self { histories, rows: Rows::new(&targets, codebook) }
     }
     /// Of the chosen and the rejected row of every pair, `[pairs, 2]`.
     fn log_probs(&self, model: &T5) -> Tensor<2> {

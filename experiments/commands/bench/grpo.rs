@@ -25,13 +25,12 @@ const LEARNING_RATE: f64 = 1e-4;
 pub(super) fn run(timing: Timing) -> anyhow::Result<Outcome> {
     let device = Device::flex().autodiff();
     let codebook = canonical::codebook()?;
-    let learner = Learner::new(&codebook, LEARNING_RATE, &device)?;
-    let histories = canonical::histories(USERS, &codebook, &device);
-    let plain = canonical::histories(USERS, &codebook, &Device::flex());
+    let learner = Learner::of(canonical::policy(&codebook, &device)?, LEARNING_RATE);
+    let histories = canonical::histories(USERS, &codebook);
     let advantages = random_advantages()?;
     let (seconds, learner) = timing.steps(learner, |learner| {
         let key = canonical::key().named("completions").at(learner.step());
-        let completions = completions(&learner.model.valid(), &codebook, &plain, key);
+        let completions = completions(&learner.model.valid(), &codebook, &histories, key);
         let loss = loss(&learner.model, &codebook, &histories, (&completions, &advantages));
         learner.update(&loss)
     })?;
@@ -73,7 +72,7 @@ fn loss(
     let behavior = Tensor::<2>::from_data(TensorData::new(sampled, [ROWS, CODE_LENGTH]), &device);
     let encoded = model.encode(histories, Dropout::Off);
     let batch = GrpoBatch {
-        policy: Rows::new(&tokens, codebook, &device).log_probs(model, &encoded, Dropout::Off),
+        policy: Rows::new(&tokens, codebook).log_probs(model, &encoded, Dropout::Off),
         reference: behavior.clone(),
         behavior,
         advantages: Tensor::from_data(TensorData::new(advantages.to_vec(), [ROWS]), &device),

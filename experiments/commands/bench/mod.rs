@@ -3,6 +3,7 @@
 
 mod beam;
 mod canonical;
+mod dec;
 mod dpo;
 mod flops;
 mod gemm;
@@ -45,6 +46,7 @@ fn outcomes(arguments: &BenchArgs, timing: Timing) -> anyhow::Result<Vec<Outcome
     match arguments.workload {
         Workload::Gemm => gemm::run(timing),
         Workload::Train => one(train::run(timing, arguments.dropout, write)),
+        Workload::Dec => one(dec::run(timing, arguments.dropout)),
         Workload::Beam => one(beam::run(timing, write)),
         Workload::Dpo => one(dpo::run(timing)),
         Workload::Grpo => one(grpo::run(timing)),
@@ -59,8 +61,8 @@ fn check(arguments: &BenchArgs) -> anyhow::Result<()> {
     let workload = arguments.workload;
     anyhow::ensure!((0.0..1.0).contains(&arguments.dropout), "--dropout must be at least 0 and below 1");
     anyhow::ensure!(
-        arguments.dropout == 0.0 || workload == Workload::Train,
-        "--dropout is an option of train, other workloads have none"
+        arguments.dropout == 0.0 || matches!(workload, Workload::Train | Workload::Dec),
+        "--dropout is an option of train and dec, other workloads have none"
     );
     anyhow::ensure!(
         arguments.write.as_deref().is_none_or(Path::is_dir),

@@ -22,18 +22,14 @@ const LEARNING_RATE: f64 = 1e-3;
 pub(super) fn run(timing: Timing, rate: f64, write: Option<&Path>) -> anyhow::Result<Outcome> {
     let device = Device::flex().autodiff();
     let codebook = canonical::codebook()?;
-    let learner = Learner::new(&codebook, LEARNING_RATE, &device)?;
-    let (histories, targets) =
-        (canonical::histories(BATCH, &codebook, &device), canonical::targets(BATCH, &codebook));
-    let rows = Rows::new(&targets, &codebook, &device);
+    let learner = Learner::of(canonical::policy(&codebook, &device)?, LEARNING_RATE);
+    let (histories, targets) = (canonical::histories(BATCH, &codebook), canonical::targets(BATCH, &codebook));
+    let rows = Rows::new(&targets, &codebook);
     if let Some(dir) = write {
         write_case(dir, (&learner.model.valid(), &codebook), &targets)?;
     }
     let (seconds, learner) = timing.steps(learner, |learner| {
-        let dropout = match rate {
-            0.0 => Dropout::Off,
-            rate => Dropout::On { rate, key: canonical::key().named("dropout").at(learner.step()) },
-        };
+        let dropout = canonical::dropout(rate, learner.step());
         let loss = loss(&learner.model, &histories, &rows, dropout);
         learner.update(&loss)
     })?;
@@ -58,11 +54,10 @@ fn loss(model: &T5, histories: &EncoderBatch, rows: &Rows, dropout: Dropout) -> 
 }
 
 /// What `experiments/bench/check_train.py` compares with.
-fn write_case(dir: &Path, (model, codebook): (&T5, &Codebook), targets: &[Vec<i64>]) -> anyhow::Result<()> {
+fn write_case(dir: &Path, (model, codebook): (&T5, &Codebook), targets: &[Vec<u32>]) -> anyhow::Result<()> {
     checkpoint::write(model, &canonical::config(codebook), dir)?;
-    let device = model.device();
-    let rows = Rows::new(targets, codebook, &device);
-    let loss = loss(model, &canonical::histories(BATCH, codebook, &device), &rows, Dropout::Off);
+    let rows = Rows::new(targets, codebook);
+    let loss = loss(model, &canonical::histories(BATCH, codebook), &rows, Dropout::Off);
     let inputs = canonical::history_tokens(BATCH, codebook);
     let case = serde_json::json!({ "inputs": inputs, "targets": targets, "loss": loss.into_scalar::<f32>() });
     write_file(&dir.join("train.json"), &serde_json::to_vec(&case)?)

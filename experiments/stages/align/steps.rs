@@ -132,7 +132,7 @@ impl Step<'_> {
         let targets: Vec<&SemanticId> = examples.iter().map(|e| catalog.semantic_id(e.item(log))).collect();
         let targets = full.scorer().token_log_probs(&encoded, &targets, Dropout::Off);
         let valid = ValidTokens::all(examples.len(), catalog.levels(), &device);
-        let pairs = self.pairs(model, batch, &first_users(encoded, batch.len()));
+        let pairs = self.pairs(model, batch, &encoded.first(batch.len()));
         ipa(IpaBatch { targets, valid, pairs: Some(pairs) }, config)
     }
 
@@ -164,11 +164,6 @@ impl Step<'_> {
             reference_rejected: side(&reference, 1),
         }
     }
-}
-
-fn first_users(encoded: Encoded, users: usize) -> Encoded {
-    let [_, s, d] = encoded.states.dims();
-    Encoded { states: encoded.states.slice([0..users, 0..s, 0..d]), lengths: encoded.lengths[..users].into() }
 }
 
 /// `[users * candidates, l]` under `model`.

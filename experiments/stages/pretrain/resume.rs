@@ -20,7 +20,7 @@ pub(super) fn save(scratch: &Path, training: &Training, metrics: Vec<MetricRow>)
     let partial = scratch.join(format!("{name}.partial"));
     commit::fresh_directory(&partial)?;
     training.weights.clone().save_file(partial.join("weights")).context("cannot save the weights")?;
-    training.optimizer.save(&partial.join("optimizer")).context("cannot save the optimizer")?;
+    training.optimizer.save(&partial.join("optimizer.safetensors")).context("cannot save the optimizer")?;
     let state = training.state.with_metrics(metrics);
     commit::write_file(&partial.join("state.json"), &serde_json::to_vec(&state)?)?;
     let target = scratch.join(&name);
@@ -42,7 +42,9 @@ pub(super) fn newest(scratch: &Path, fresh: &T5, section: &Pretrain) -> anyhow::
     });
     Ok(Some(Training {
         weights: fresh.clone().try_load_file(dir.join("weights")).context("cannot load the weights")?,
-        optimizer: optimizer.load(&dir.join("optimizer")).context("cannot load the optimizer")?,
+        optimizer: optimizer
+            .load(&dir.join("optimizer.safetensors"), &fresh.device())
+            .context("cannot load the optimizer")?,
         state: serde_json::from_slice::<State>(&state).context("state.json is damaged")?,
     }))
 }

@@ -1,61 +1,92 @@
 //! The operators that the model spends its time in, as functions on tensors.
 //!
-//! On the CPU each is one autodiff node with its own forward and backward (`node`, `flex`): burn's
-//! primitives under autodiff cost 2-3 times as much. On other devices the same function is composed of burn's
-//! operations (`composed`), which is also what the tests compare the fused operators with.
+//! On the CPU each is one autodiff node with its own forward and backward ([`operator`]): a chunk of rows passes through
+//! a whole sub-block while it is in a core's cache, threads meet only at the end of an operator, and rows of different
+//! lengths are packed, so that nothing is computed for padding. On other devices the same function is composed of burn's
+//! operations ([`composed`]), which is also what the tests compare the fused operators with.
 
-mod attention;
+mod buffer;
+mod cached;
+mod choice_logits;
 mod composed;
-mod flex;
-mod node;
-mod rows;
+mod cross_attention;
+mod feed_forward;
+mod heads;
+mod mask;
+mod operator;
+mod packing;
+mod products;
+mod self_attention;
+mod simple;
+mod target_log_prob;
+mod update;
+mod vector;
 
-use crate::random::Key;
+pub use cached::{Ancestry, PastKeysValues};
+pub use heads::{Heads, Visible};
+pub use mask::Mask;
+pub use packing::Packing;
+pub use target_log_prob::Choices;
+pub use update::{AdamW, Flat, Moments};
+
 use burn::backend::Dispatch;
 use burn::prelude::*;
-use node::FusedOps;
+use operator::Fused;
+use std::ops::Range;
 use std::sync::Arc;
 
-/// Which keys a query may attend to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Attend {
-    /// Self-attention of right-padded rows: query and key positions below the row's length.
-    /// Outputs at padded positions are unspecified (zero on the CPU) and must not be used.
-    Within(Arc<[usize]>),
-    /// Every query sees the keys below the row's length (cross-attention, cached decoding).
-    To(Arc<[usize]>),
-    /// Position `i` sees keys `0..=i`; queries and keys are the same positions.
-    Causal,
-}
-
-impl Attend {
-    /// Valid keys of batch row `row`, out of `keys`.
-    fn keys(&self, row: usize, keys: usize) -> usize {
-        match self {
-            Self::Within(lengths) | Self::To(lengths) => lengths[row],
-            Self::Causal => keys,
-        }
-    }
-    /// Valid queries of batch row `row`, out of `queries`.
-    fn queries(&self, row: usize, queries: usize) -> usize {
-        match self {
-            Self::Within(lengths) => lengths[row],
-            Self::To(_) | Self::Causal => queries,
-        }
-    }
-}
-
-/// Queries, keys and values straight from their projections.
+/// Settings of an attention sub-block.
 #[derive(Clone, Debug)]
-pub struct AttentionInput {
-    /// `[b, tq, h * dk]`.
-    pub query: Tensor<3>,
-    /// `[b, tk, h * dk]`.
-    pub key: Tensor<3>,
-    /// `[b, tk, h * dk]`.
-    pub value: Tensor<3>,
-    /// Added to the scores of every batch row, `[h, tq, tk]`; relative position bias.
+pub struct Block {
+    /// How heads attend.
+    pub heads: Heads,
+    /// Added to the mean square in normalisation.
+    pub epsilon: f64,
+    /// Dropout of the sub-block's output.
+    pub mask: Option<Mask>,
+}
+
+/// Tensors of [`self_attention`].
+#[derive(Clone, Debug)]
+pub struct SelfAttentionInput {
+    /// `[n, d]`, packed rows.
+    pub x: Tensor<2>,
+    /// `[d]`.
+    pub gain: Tensor<1>,
+    /// `[3 h dk, d]`: queries above keys above values.
+    pub qkv: Tensor<2>,
+    /// `[d, h dk]`.
+    pub out: Tensor<2>,
+    /// Added to the scores of every row, `[h, t, t]` with `t` at least the longest row; relative position bias.
     pub bias: Option<Tensor<3>>,
+}
+
+/// Tensors of [`cross_attention`].
+#[derive(Clone, Debug)]
+pub struct CrossAttentionInput {
+    /// `[n, d]`: the tokens of a user side by side, as many for every user.
+    pub x: Tensor<2>,
+    /// `[d]`.
+    pub gain: Tensor<1>,
+    /// `[h dk, d]`.
+    pub query: Tensor<2>,
+    /// `[d, h dk]`.
+    pub out: Tensor<2>,
+    /// Projected memory of all users, `[m, 2 h dk]`, keys left of values.
+    pub keys_values: Tensor<2>,
+}
+
+/// Tensors of [`feed_forward`].
+#[derive(Clone, Debug)]
+pub struct FeedForwardInput {
+    /// `[n, d]`.
+    pub x: Tensor<2>,
+    /// `[d]`.
+    pub gain: Tensor<1>,
+    /// `[ff, d]`.
+    pub inner: Tensor<2>,
+    /// `[d, ff]`.
+    pub outer: Tensor<2>,
 }
 
 fn on_cpu(device: &Device) -> bool {
@@ -67,10 +98,10 @@ fn on_cpu(device: &Device) -> bool {
 /// # Shapes
 /// - `x`: `[n, in]`, `weight`: `[out, in]`, result: `[n, out]`.
 pub fn linear(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
-    if on_cpu(&x.device()) {
-        return Tensor::from_dispatch(Dispatch::fused_linear(x.into_dispatch(), weight.into_dispatch()));
+    if !on_cpu(&x.device()) {
+        return composed::linear(x, weight);
     }
-    composed::linear(x, weight)
+    Tensor::from_dispatch(Dispatch::fused_2(x.into_dispatch(), weight.into_dispatch(), simple::Linear))
 }
 
 /// Root-mean-square normalisation over the last axis, without bias or mean (T5, Zhang & Sennrich 2019).
@@ -78,64 +109,144 @@ pub fn linear(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
 /// # Shapes
 /// - `x`: `[n, d]`, `gain`: `[d]`, result: `[n, d]`.
 pub fn rms_norm(x: Tensor<2>, gain: Tensor<1>, epsilon: f64) -> Tensor<2> {
-    if on_cpu(&x.device()) {
-        let out = Dispatch::fused_rms_norm(x.into_dispatch(), gain.into_dispatch(), epsilon);
-        return Tensor::from_dispatch(out);
+    if !on_cpu(&x.device()) {
+        return composed::rms_norm(x, gain, epsilon);
     }
-    composed::rms_norm(x, gain, epsilon)
+    let operator = simple::RmsNorm { epsilon: epsilon as f32 };
+    Tensor::from_dispatch(Dispatch::fused_2(x.into_dispatch(), gain.into_dispatch(), operator))
 }
 
-/// Multi-head attention without the `1 / sqrt(d)` factor (T5 folds it into the initialisation).
+/// Rows of a table: token embeddings, relative position biases.
 ///
 /// # Shapes
-/// - result: `[b, tq, h * dk]`.
-pub fn attention(input: AttentionInput, heads: usize, attend: &Attend) -> Tensor<3> {
-    if !on_cpu(&input.query.device()) {
-        return composed::attention(input, heads, attend);
+/// - `table`: `[v, d]`, result: `[rows.len(), d]`.
+pub fn gather(table: Tensor<2>, rows: &[u32]) -> Tensor<2> {
+    if !on_cpu(&table.device()) {
+        return composed::gather(table, rows);
     }
-    let AttentionInput { query, key, value, bias } = input;
-    let (query, key, value) = (query.into_dispatch(), key.into_dispatch(), value.into_dispatch());
-    Tensor::from_dispatch(match bias {
-        Some(bias) => {
-            Dispatch::fused_biased_attention(query, key, value, bias.into_dispatch(), heads, attend.clone())
-        }
-        None => Dispatch::fused_attention(query, key, value, heads, attend.clone()),
-    })
+    Tensor::from_dispatch(Dispatch::fused_1(table.into_dispatch(), simple::Gather { rows: rows.into() }))
 }
 
-/// Log-softmax of each row at its target.
-///
-/// # Shapes
-/// - `logits`: `[n, v]`, `targets`: `[n]`, result: `[n]`.
-pub fn target_log_prob(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
-    if on_cpu(&logits.device()) {
-        let out = Dispatch::fused_target_log_prob(logits.into_dispatch(), targets.into_dispatch());
-        return Tensor::from_dispatch(out);
-    }
-    composed::target_log_prob(logits, targets)
-}
-
-/// The log of the summed exponentials, computed on the CPU: the normaliser that [`target_log_prob`] subtracts from a
-/// logit. Negative infinity of nothing.
-pub fn log_sum_exp(values: impl Iterator<Item = f32>) -> f32 {
-    let mut row: Vec<f32> = values.collect();
-    let mut out = f32::NEG_INFINITY;
-    rows::log_sum_exp(&mut row, &mut out);
-    out
-}
-
-/// Inverted dropout whose mask is a function of (`key`, element), so that backward and a resumed run rebuild it.
+/// Inverted dropout.
 ///
 /// # Shapes
 /// - `x` and result: `[n, d]`.
-pub fn dropout(x: Tensor<2>, rate: f64, key: Key) -> Tensor<2> {
-    if rate == 0.0 {
-        return x;
+pub fn dropout(x: Tensor<2>, mask: Option<Mask>) -> Tensor<2> {
+    match mask {
+        Some(mask) if on_cpu(&x.device()) => {
+            Tensor::from_dispatch(Dispatch::fused_1(x.into_dispatch(), simple::Dropout { mask }))
+        }
+        mask => composed::dropout(x, mask),
     }
-    if on_cpu(&x.device()) {
-        return Tensor::from_dispatch(Dispatch::fused_dropout(x.into_dispatch(), rate as f32, key));
+}
+
+/// `x + dropout(attention(rms_norm(x)) W_o)` within each row.
+///
+/// # Shapes
+/// - see [`SelfAttentionInput`]; result: `[n, d]`.
+pub fn self_attention(input: SelfAttentionInput, packing: &Packing, block: &Block) -> Tensor<2> {
+    if !on_cpu(&input.x.device()) {
+        return composed::self_attention(input, packing, block);
     }
-    composed::dropout(x, rate as f32, key)
+    let (x, gain) = (input.x.into_dispatch(), input.gain.into_dispatch());
+    let (qkv, out) = (input.qkv.into_dispatch(), input.out.into_dispatch());
+    let operator = self_attention::SelfAttention {
+        packing: packing.clone(),
+        heads: block.heads,
+        epsilon: block.epsilon as f32,
+        mask: block.mask,
+    };
+    Tensor::from_dispatch(match input.bias {
+        Some(bias) => Dispatch::fused_5(x, gain, qkv, out, bias.into_dispatch(), operator),
+        None => Dispatch::fused_4(x, gain, qkv, out, operator),
+    })
+}
+
+/// `x + dropout(attention(rms_norm(x) W_q, memory) W_o)`: the tokens of a user read that user's memory.
+///
+/// # Shapes
+/// - see [`CrossAttentionInput`]; `memory`: one row per user; result: `[n, d]`.
+pub fn cross_attention(input: CrossAttentionInput, memory: &Packing, block: &Block) -> Tensor<2> {
+    if !on_cpu(&input.x.device()) {
+        return composed::cross_attention(input, memory, block);
+    }
+    let operator = cross_attention::CrossAttention {
+        memory: memory.clone(),
+        heads: block.heads,
+        epsilon: block.epsilon as f32,
+        mask: block.mask,
+    };
+    Tensor::from_dispatch(Dispatch::fused_5(
+        input.x.into_dispatch(),
+        input.gain.into_dispatch(),
+        input.query.into_dispatch(),
+        input.out.into_dispatch(),
+        input.keys_values.into_dispatch(),
+        operator,
+    ))
+}
+
+/// `x + dropout(dropout(relu(rms_norm(x) W_i)) W_o)`; `masks` are those after the rectifier and after the sub-block.
+///
+/// # Shapes
+/// - see [`FeedForwardInput`]; result: `[n, d]`.
+pub fn feed_forward(input: FeedForwardInput, epsilon: f64, masks: Option<[Mask; 2]>) -> Tensor<2> {
+    if !on_cpu(&input.x.device()) {
+        return composed::feed_forward(input, epsilon, masks);
+    }
+    Tensor::from_dispatch(Dispatch::fused_4(
+        input.x.into_dispatch(),
+        input.gain.into_dispatch(),
+        input.inner.into_dispatch(),
+        input.outer.into_dispatch(),
+        feed_forward::FeedForward { epsilon: epsilon as f32, masks },
+    ))
+}
+
+/// What the softmax of a head runs over, and which entry of it is wanted.
+#[derive(Clone, Debug)]
+pub struct Targets {
+    /// Rows of the head that take part.
+    pub columns: Range<usize>,
+    /// One per state, counted from the first of `columns`.
+    pub targets: Vec<u32>,
+    /// Columns each state may choose from; all of them where absent.
+    pub legal: Option<Choices>,
+}
+
+/// `log_softmax(scale * x W^T)` of each state at its target.
+///
+/// # Shapes
+/// - `states`: `[n, d]`, `head`: `[v, d]`, result: `[n]`.
+pub fn target_log_prob(states: Tensor<2>, head: Tensor<2>, targets: Targets, scale: f64) -> Tensor<1> {
+    let operator = target_log_prob::TargetLogProb {
+        columns: targets.columns,
+        targets: targets.targets.into(),
+        scale: scale as f32,
+        legal: targets.legal.map(Arc::new),
+    };
+    if !on_cpu(&states.device()) {
+        return composed::target_log_prob(states, head, &operator);
+    }
+    Tensor::from_dispatch(Dispatch::fused_2(states.into_dispatch(), head.into_dispatch(), operator))
+}
+
+/// `scale * x_i . W_j` for every choice `j` of every state `i`.
+///
+/// # Shapes
+/// - `states`: `[n, d]`, `head`: `[v, d]`, `choices`: `n` rows of columns; result: `[choices]`.
+pub fn choice_logits(states: Tensor<2>, head: Tensor<2>, choices: Choices, scale: f64) -> Tensor<1> {
+    let operator = choice_logits::ChoiceLogits { choices: Arc::new(choices), scale: scale as f32 };
+    if !on_cpu(&states.device()) {
+        return composed::choice_logits(states, head, &operator);
+    }
+    Tensor::from_dispatch(Dispatch::fused_2(states.into_dispatch(), head.into_dispatch(), operator))
+}
+
+/// The log of the summed exponentials: the normaliser that [`target_log_prob`] subtracts from a logit. Negative infinity
+/// of nothing.
+pub fn log_sum_exp(values: &[f32]) -> f32 {
+    vector::log_sum_exp(values)
 }
 
 #[cfg(test)]

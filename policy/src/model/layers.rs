@@ -2,7 +2,10 @@
 
 use super::config::T5Config;
 use super::position::{Direction, bucket};
-use crate::kernels::{self, Attend, AttentionInput};
+use crate::kernels::{
+    self, Ancestry, Block, CrossAttentionInput, FeedForwardInput, Heads, Mask, Packing, PastKeysValues,
+    SelfAttentionInput,
+};
 use crate::random::Key;
 use burn::module::Param;
 use burn::prelude::*;
@@ -31,9 +34,9 @@ impl Matrix {
     pub(super) fn apply(&self, x: Tensor<2>) -> Tensor<2> {
         kernels::linear(x, self.weight.val())
     }
-    /// `[b, t]` -> `[b * t, d]`.
-    pub(super) fn rows(&self, indices: Tensor<2, Int>) -> Tensor<2> {
-        burn::tensor::module::embedding(self.weight.val(), indices).flatten(0, 1)
+    /// Rows of the table, `[n, d]`.
+    pub(super) fn rows(&self, indices: &[u32]) -> Tensor<2> {
+        kernels::gather(self.weight.val(), indices)
     }
 }
 
@@ -45,9 +48,8 @@ pub(super) struct Norm {
 }
 
 impl Norm {
-    pub(super) fn new(config: &T5Config, device: &Device) -> Self {
-        let ones = Tensor::ones([config.d_model], device);
-        Self { weight: Param::from_tensor(ones), epsilon: config.layer_norm_epsilon }
+    pub(super) fn new(width: usize, epsilon: f64, device: &Device) -> Self {
+        Self { weight: Param::from_tensor(Tensor::ones([width], device)), epsilon }
     }
     pub(super) fn apply(&self, x: Tensor<2>) -> Tensor<2> {
         kernels::rms_norm(x, self.weight.val(), self.epsilon)
@@ -69,11 +71,15 @@ pub enum Dropout {
 }
 
 impl Dropout {
-    pub(super) fn apply(self, x: Tensor<2>, site: u64) -> Tensor<2> {
+    /// The mask of a site.
+    pub(super) fn mask(self, site: u64) -> Option<Mask> {
         match self {
-            Self::Off => x,
-            Self::On { rate, key } => kernels::dropout(x, rate, key.at(site)),
+            Self::On { rate, key } if rate > 0.0 => Some(Mask::new(rate, key.at(site))),
+            _ => None,
         }
+    }
+    pub(super) fn apply(self, x: Tensor<2>, site: u64) -> Tensor<2> {
+        kernels::dropout(x, self.mask(site))
     }
     /// The dropout of a part of the network, whose sites count from 0 again.
     pub(super) fn part(self, part: u64) -> Self {
@@ -84,6 +90,14 @@ impl Dropout {
     }
 }
 
+/// Sizes and initial scales of an attention.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AttentionShape {
+    pub(super) d_model: usize,
+    pub(super) d_kv: usize,
+    pub(super) heads: Heads,
+}
+
 /// Attention projections; `o` maps the heads back to the residual stream.
 #[derive(Module, Debug)]
 pub(super) struct Attention {
@@ -91,45 +105,75 @@ pub(super) struct Attention {
     pub(super) k: Matrix,
     pub(super) v: Matrix,
     pub(super) o: Matrix,
-    heads: usize,
+    #[module(skip)]
+    heads: Heads,
 }
 
 impl Attention {
-    pub(super) fn new(config: &T5Config, key: Key, device: &Device) -> Self {
-        let (d, inner) = (config.d_model, config.inner());
-        let (wide, per_head) = ((d as f64).powf(-0.5), ((d * config.d_kv) as f64).powf(-0.5));
+    pub(super) fn new(shape: AttentionShape, key: Key, device: &Device) -> Self {
+        let (d, heads) = (shape.d_model, shape.heads);
+        let inner = heads.count * shape.d_kv;
+        let wide = (d as f64).powf(-0.5);
+        // What the scores are not multiplied by, the initial queries are.
+        let query = wide * (shape.d_kv as f64).powf(-0.5) / f64::from(heads.scale);
         Self {
-            q: Matrix::new([inner, d], per_head, key.named("q"), device),
+            q: Matrix::new([inner, d], query, key.named("q"), device),
             k: Matrix::new([inner, d], wide, key.named("k"), device),
             v: Matrix::new([inner, d], wide, key.named("v"), device),
             o: Matrix::new([d, inner], (inner as f64).powf(-0.5), key.named("o"), device),
-            heads: config.num_heads,
+            heads,
         }
     }
-    /// Keys and values of `x` (`[b * t, d]`), `[b, t, h * dk]` each.
-    pub(super) fn keys_values(&self, x: &Tensor<2>, batch: usize) -> (Tensor<3>, Tensor<3>) {
-        (by_row(self.k.apply(x.clone()), batch), by_row(self.v.apply(x.clone()), batch))
+    fn query_key_value(&self) -> Tensor<2> {
+        Tensor::cat(vec![self.q.weight.val(), self.k.weight.val(), self.v.weight.val()], 0)
     }
-    /// Attends from `x` (`[b * t, d]`) to keys and values; `[b * t, d]`.
-    pub(super) fn attend(
+    fn block(&self, norm: &Norm, mask: Option<Mask>) -> Block {
+        Block { heads: self.heads, epsilon: norm.epsilon, mask }
+    }
+    /// Self-attention within packed rows, residual included.
+    pub(super) fn within(
         &self,
         x: Tensor<2>,
-        (key, value): (Tensor<3>, Tensor<3>),
-        bias: Option<Tensor<3>>,
-        attend: &Attend,
+        norm: &Norm,
+        (packing, bias): (&Packing, Option<Tensor<3>>),
+        mask: Option<Mask>,
     ) -> Tensor<2> {
-        let query = by_row(self.q.apply(x), key.dims()[0]);
-        let out = kernels::attention(AttentionInput { query, key, value, bias }, self.heads, attend);
-        self.o.apply(out.flatten(0, 1))
+        let (qkv, out) = (self.query_key_value(), self.o.weight.val());
+        let input = SelfAttentionInput { x, gain: norm.weight.val(), qkv, out, bias };
+        kernels::self_attention(input, packing, &self.block(norm, mask))
+    }
+    /// Keys and values of a memory `[m, d]`, `[m, 2 h dk]`.
+    pub(super) fn keys_values(&self, memory: &Tensor<2>) -> Tensor<2> {
+        let weight = Tensor::cat(vec![self.k.weight.val(), self.v.weight.val()], 0);
+        kernels::linear(memory.clone(), weight)
+    }
+    /// Cross-attention to a memory, residual included.
+    pub(super) fn to(
+        &self,
+        x: Tensor<2>,
+        norm: &Norm,
+        (memory, keys_values): (&Packing, Tensor<2>),
+        mask: Option<Mask>,
+    ) -> Tensor<2> {
+        let (query, out) = (self.q.weight.val(), self.o.weight.val());
+        let input = CrossAttentionInput { x, gain: norm.weight.val(), query, out, keys_values };
+        kernels::cross_attention(input, memory, &self.block(norm, mask))
+    }
+    /// Self-attention of the newest position of every row, residual included.
+    pub(super) fn newest(
+        &self,
+        x: Tensor<2>,
+        norm: &Norm,
+        past: (&mut PastKeysValues, &Ancestry),
+        bias: Option<Tensor<3>>,
+    ) -> Tensor<2> {
+        let qkv = kernels::linear(norm.apply(x.clone()), self.query_key_value());
+        let (past, ancestry) = past;
+        x + self.o.apply(past.attend(qkv, bias, &self.heads, ancestry))
     }
 }
 
-fn by_row(x: Tensor<2>, batch: usize) -> Tensor<3> {
-    let [n, width] = x.dims();
-    x.reshape([batch, n / batch, width])
-}
-
-/// `wo(relu(wi(x)))`.
+/// `x + wo(relu(wi(norm(x))))`.
 #[derive(Module, Debug)]
 pub(super) struct FeedForward {
     pub(super) wi: Matrix,
@@ -137,16 +181,22 @@ pub(super) struct FeedForward {
 }
 
 impl FeedForward {
-    pub(super) fn new(config: &T5Config, key: Key, device: &Device) -> Self {
-        let (d, ff) = (config.d_model, config.d_ff);
+    pub(super) fn new([d, ff]: [usize; 2], key: Key, device: &Device) -> Self {
         Self {
             wi: Matrix::new([ff, d], (d as f64).powf(-0.5), key.named("wi"), device),
             wo: Matrix::new([d, ff], (ff as f64).powf(-0.5), key.named("wo"), device),
         }
     }
-    pub(super) fn apply(&self, x: Tensor<2>, dropout: Dropout) -> Tensor<2> {
-        let inner = burn::tensor::activation::relu(self.wi.apply(x));
-        self.wo.apply(dropout.apply(inner, 0))
+    /// Residual included; `masks` of the hidden layer and of the output.
+    pub(super) fn apply(&self, x: Tensor<2>, norm: &Norm, masks: [Option<Mask>; 2]) -> Tensor<2> {
+        let [inner, outer] = masks;
+        let input = FeedForwardInput {
+            x,
+            gain: norm.weight.val(),
+            inner: self.wi.weight.val(),
+            outer: self.wo.weight.val(),
+        };
+        kernels::feed_forward(input, norm.epsilon, inner.zip(outer).map(|(inner, outer)| [inner, outer]))
     }
 }
 
@@ -173,13 +223,8 @@ impl RelativeBias {
     ) -> Tensor<3> {
         let [buckets, heads] = self.weight.dims();
         let rows = queries.len();
-        let of = |query, key| bucket(key as i64 - query as i64, direction, buckets, self.max_distance) as i64;
-        let indices: Vec<i64> = queries.flat_map(|q| (0..keys).map(move |k| of(q, k))).collect();
-        let weight = self.weight.val();
-        let indices = Tensor::from_data(TensorData::new(indices, [1, rows * keys]), &weight.device());
-        burn::tensor::module::embedding(weight, indices)
-            .reshape([rows * keys, heads])
-            .transpose()
-            .reshape([heads, rows, keys])
+        let of = |query, key| bucket(key as i64 - query as i64, direction, buckets, self.max_distance) as u32;
+        let indices: Vec<u32> = queries.flat_map(|q| (0..keys).map(move |k| of(q, k))).collect();
+        kernels::gather(self.weight.val(), &indices).transpose().reshape([heads, rows, keys])
     }
 }

@@ -4,22 +4,23 @@
 //! embeddings: no biases, RMS norms before each sub-block, attention without `1 / sqrt(d)`, one table of relative
 //! position biases per stack, logits `(h * d^-0.5) E^T`. Departure: no dropout on attention weights.
 
+mod causal;
 mod config;
 mod layers;
 mod position;
 mod stack;
 
+pub use causal::{CausalLm, CausalLmConfig};
 pub use config::{T5Config, T5ConfigError};
 pub use layers::Dropout;
 pub use stack::DecoderCache;
 
 use crate::batch::EncoderBatch;
-use crate::kernels;
+use crate::kernels::{self, Choices, Packing, Targets};
 use crate::random::Key;
 use burn::prelude::*;
 use layers::Matrix;
 use stack::{Decoder, Encoder};
-use std::sync::Arc;
 
 /// Standard deviation of the token embeddings. T5 uses 1 with Adafactor's relative step; under Adam's absolute
 /// step that keeps embeddings near their noise for thousands of steps.
@@ -41,10 +42,23 @@ pub struct T5 {
 /// Encoder states of some users.
 #[derive(Clone, Debug)]
 pub struct Encoded {
-    /// `[b, s, d]`.
-    pub states: Tensor<3>,
-    /// Valid positions per user.
-    pub lengths: Arc<[usize]>,
+    /// `[n, d]`, one user after the other.
+    pub states: Tensor<2>,
+    /// The states of each user.
+    pub packing: Packing,
+}
+
+impl Encoded {
+    /// Number of users.
+    pub fn users(&self) -> usize {
+        self.packing.rows()
+    }
+    /// The first `users` users.
+    #[must_use]
+    pub fn first(self, users: usize) -> Self {
+        let (packing, d) = (self.packing.first(users), self.states.dims()[1]);
+        Self { states: self.states.slice([0..packing.tokens(), 0..d]), packing }
+    }
 }
 
 impl T5 {
@@ -69,36 +83,35 @@ impl T5 {
 
     /// Reads histories, once per user.
     pub fn encode(&self, batch: &EncoderBatch, dropout: Dropout) -> Encoded {
-        let [b, s] = batch.tokens.dims();
-        let x = dropout.part(ENCODER).apply(self.shared.rows(batch.tokens.clone()), EMBEDDED);
-        let states = self.encoder.forward(x, &batch.lengths, dropout.part(ENCODER));
-        let d = states.dims()[1];
-        Encoded { states: states.reshape([b, s, d]), lengths: Arc::clone(&batch.lengths) }
+        let dropout = dropout.part(ENCODER);
+        let x = dropout.apply(self.shared.rows(&batch.tokens), EMBEDDED);
+        let states = self.encoder.forward(x, &batch.packing, dropout);
+        Encoded { states, packing: batch.packing.clone() }
     }
 
-    /// Decoder states of teacher-forced inputs.
+    /// Decoder states of teacher-forced inputs: `rows` rows of one length, a multiple of the users, a user's rows
+    /// neighbours.
     ///
     /// # Shapes
-    /// - `inputs`: `[r, t]` tokens, `r` a multiple of the users, a user's rows neighbours; result `[r * t, d]`.
-    pub fn decode(&self, encoded: &Encoded, inputs: Tensor<2, Int>, dropout: Dropout) -> Tensor<2> {
-        let rows = inputs.dims()[0];
-        let x = dropout.part(DECODER).apply(self.shared.rows(inputs), EMBEDDED);
-        let cross = self.decoder.cross_keys_values(&encoded.states);
-        self.decoder.forward(x, rows, (&cross, &encoded.lengths), dropout.part(DECODER))
+    /// - `inputs`: the tokens of all rows, `r * t`; result `[r * t, d]`.
+    pub fn decode(&self, encoded: &Encoded, inputs: &[u32], rows: usize, dropout: Dropout) -> Tensor<2> {
+        let dropout = dropout.part(DECODER);
+        let x = dropout.apply(self.shared.rows(inputs), EMBEDDED);
+        let memory = self.decoder.memory(&encoded.states, &encoded.packing);
+        self.decoder.forward(x, rows, &memory, dropout)
     }
 
     /// An empty cache for decoding code by code.
     pub fn start(&self, encoded: &Encoded) -> DecoderCache {
-        DecoderCache::new(self.decoder.cross_keys_values(&encoded.states), Arc::clone(&encoded.lengths))
+        DecoderCache::new(self.decoder.memory(&encoded.states, &encoded.packing))
     }
 
-    /// Decoder states of the next position.
+    /// Decoder states of the next position of every row.
     ///
     /// # Shapes
-    /// - `tokens`: `[r]`, result `[r, d]`.
-    pub fn step(&self, tokens: Tensor<1, Int>, cache: &mut DecoderCache) -> Tensor<2> {
-        let [r] = tokens.dims();
-        self.decoder.step(self.shared.rows(tokens.reshape([r, 1])), cache)
+    /// - `tokens`: one per row, result `[r, d]`.
+    pub fn step(&self, tokens: &[u32], cache: &mut DecoderCache) -> Tensor<2> {
+        self.decoder.step(self.shared.rows(tokens), cache)
     }
 
     /// Logits of a range of tokens: a level's codes, or the whole vocabulary.
@@ -109,7 +122,27 @@ impl T5 {
         let weight = self.shared.weight.val();
         let [vocab, d] = weight.dims();
         let rows = if tokens == (0..vocab) { weight } else { weight.slice([tokens, 0..d]) };
-        kernels::linear(states.mul_scalar((d as f64).powf(-0.5)), rows)
+        kernels::linear(states.mul_scalar(self.logit_scale()), rows)
+    }
+
+    /// Logits of chosen tokens of each state.
+    ///
+    /// # Shapes
+    /// - `states`: `[n, d]`, `choices`: `n` rows of tokens, result `[choices]`.
+    pub fn choice_logits(&self, states: Tensor<2>, choices: Choices) -> Tensor<1> {
+        kernels::choice_logits(states, self.shared.weight.val(), choices, self.logit_scale())
+    }
+
+    /// Log-probability of one target per state, over the tokens `targets` names.
+    ///
+    /// # Shapes
+    /// - `states`: `[n, d]`, result `[n]`.
+    pub fn target_log_probs(&self, states: Tensor<2>, targets: Targets) -> Tensor<1> {
+        kernels::target_log_prob(states, self.shared.weight.val(), targets, self.logit_scale())
+    }
+
+    fn logit_scale(&self) -> f64 {
+        (self.shared.weight.dims()[1] as f64).powf(-0.5)
     }
 }
 

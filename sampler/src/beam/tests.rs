@@ -2,10 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
+use burn::prelude::Device;
 use policy::batch::EncoderBatch;
 use policy::catalog::Catalog;
 use policy::ids::SemanticId;
-use policy::log_prob::LogProbSpace;
+use policy::log_prob::{LogProbSpace, Support};
 use policy::model::{Dropout, T5, T5Config};
 use policy::random::Key;
 use policy::vocab::Vocab;
@@ -50,7 +51,7 @@ impl Fixture {
     }
     fn encode(&self) -> Encoded {
         let contexts: Vec<_> = self.contexts.iter().map(Vec::as_slice).collect();
-        let batch = EncoderBatch::new(&contexts, 8, &self.catalog, &Device::flex());
+        let batch = EncoderBatch::new(&contexts, 8, &self.catalog);
         self.model.encode(&batch, Dropout::Off)
     }
     fn beams(&self, space: LogProbSpace, width: usize, exclude: &[&[ItemId]]) -> Vec<Vec<Candidate>> {
@@ -120,7 +121,7 @@ fn users_do_not_influence_each_other() {
     let fixture = fixture();
     let together = fixture.beams(LogProbSpace::Trie, 10, &NOTHING);
     for (user, context) in fixture.contexts.iter().enumerate() {
-        let batch = EncoderBatch::new(&[context], 8, &fixture.catalog, &Device::flex());
+        let batch = EncoderBatch::new(&[context], 8, &fixture.catalog);
         let encoded = fixture.model.encode(&batch, Dropout::Off);
         let search = Search { width: 10, exclude: &[&[]] };
         let alone = beam_search(&fixture.scorer(LogProbSpace::Trie), &fixture.trie, &encoded, &search);

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
+use burn::prelude::Device;
 use policy::batch::EncoderBatch;
 use policy::catalog::Catalog;
 use policy::ids::SemanticId;
@@ -44,7 +45,7 @@ impl Fixture {
         Scorer { model: &self.model, vocab: &self.vocab, support: Support::new(space, &self.trie) }
     }
     fn encode(&self, contexts: &[&[ItemId]]) -> Encoded {
-        self.model.encode(&EncoderBatch::new(contexts, 4, &self.catalog, &Device::flex()), Dropout::Off)
+        self.model.encode(&EncoderBatch::new(contexts, 4, &self.catalog), Dropout::Off)
     }
     fn sample(&self, space: LogProbSpace, contexts: &[&[ItemId]], draws: &Draws<'_>) -> Vec<Vec<Completion>> {
         sample(&self.scorer(space), &self.trie, &self.encode(contexts), draws)
@@ -56,7 +57,7 @@ impl Fixture {
         let values: Vec<f32> = table.into_data().iter::<f32>().collect();
         values.chunks(2).map(<[f32]>::to_vec).collect()
     }
-    fn tokens(&self, item: usize) -> Vec<i64> {
+    fn tokens(&self, item: usize) -> Vec<u32> {
         self.vocab.tokens(self.catalog.semantic_id(ItemId::new(item))).collect()
     }
 }
@@ -68,7 +69,7 @@ fn context() -> [ItemId; 2] {
 const MANY: usize = 20_000;
 
 /// Share of each row of tokens among many draws for one user.
-fn shares(fixture: &Fixture, space: LogProbSpace, temperature: f32) -> BTreeMap<Vec<i64>, f64> {
+fn shares(fixture: &Fixture, space: LogProbSpace, temperature: f32) -> BTreeMap<Vec<u32>, f64> {
     let draws = Draws { group: MANY, temperature, keys: &[Key::new(1)] };
     let mut shares = BTreeMap::new();
     for completion in &fixture.sample(space, &[&context()], &draws)[0] {
@@ -181,7 +182,7 @@ proptest! {
             histories.iter().map(|items| items.iter().map(|item| ItemId::new(*item)).collect()).collect();
         let contexts: Vec<&[ItemId]> = contexts.iter().map(Vec::as_slice).collect();
         let keys: Vec<Key> = (0..contexts.len() as u64).map(|user| Key::new(seed).at(user)).collect();
-        let tokens = |contexts: &[&[ItemId]], keys: &[Key]| -> Vec<Vec<Vec<i64>>> {
+        let tokens = |contexts: &[&[ItemId]], keys: &[Key]| -> Vec<Vec<Vec<u32>>> {
             let draws = Draws { group: 5, temperature: 1.0, keys };
             let completions = fixture.sample(LogProbSpace::Full, contexts, &draws);
             completions.into_iter().map(|group| group.into_iter().map(|c| c.tokens).collect()).collect()

@@ -1,0 +1,176 @@
+//! `x + dropout(attention(rms_norm(x) W_q, memory) W_o)`: the cross-attention part of a decoder block, as one operator.
+//! All decoder rows of a user read that user's memory, which is projected once and never repeated.
+
+use super::buffer::Buffer;
+use super::heads::{Heads, Row, RowGrads};
+use super::mask::Mask;
+use super::operator::{
+    Chunk, Input, Keep, Operator, Output, Sums, backward_lanes, copied, forward_chunks, zeros,
+};
+use super::packing::{Lanes, Packing, parts};
+use super::products::{Weight, matrix, matrix_mut};
+use super::vector::{self, Normalized};
+use burn::tensor::Shape;
+use std::ops::Range;
+
+/// Everything but the tensors: `x [n, d]` with the tokens of a user side by side, as many for every user; `gain [d]`,
+/// `query [h dk, d]`, `out [d, h dk]`, and the projected memory `[m, 2 h dk]`, keys left of values.
+#[derive(Clone, Debug)]
+pub(super) struct CrossAttention {
+    /// Memory of each user.
+    pub(super) memory: Packing,
+    pub(super) heads: Heads,
+    pub(super) epsilon: f32,
+    pub(super) mask: Option<Mask>,
+}
+
+struct Tensors<'a> {
+    x: &'a [f32],
+    gain: &'a [f32],
+    query: Weight<'a>,
+    out: Weight<'a>,
+    keys_values: &'a [f32],
+    /// Decoder tokens of each user.
+    queries: usize,
+}
+
+impl<'a> Tensors<'a> {
+    fn new([x, gain, query, out, keys_values]: [Input<'a>; 5], memory: &Packing) -> Self {
+        Self {
+            x: x.values,
+            gain: gain.values,
+            query: Weight { values: query.values, inputs: x.width },
+            out: Weight { values: out.values, inputs: out.width },
+            keys_values: keys_values.values,
+            queries: x.values.len() / x.width / memory.rows(),
+        }
+    }
+    fn width(&self) -> usize {
+        self.gain.len()
+    }
+    fn inner(&self) -> usize {
+        self.out.inputs
+    }
+    /// Tokens of users.
+    fn span(&self, users: &Range<usize>) -> Range<usize> {
+        users.start * self.queries..users.end * self.queries
+    }
+    fn row<'q>(&'q self, query: &'q [f32], memory: Range<usize>) -> Row<'q> {
+        let inner = self.inner();
+        let memory = matrix(&self.keys_values[memory.start * 2 * inner..memory.end * 2 * inner], 2 * inner);
+        Row {
+            query: matrix(query, inner),
+            key: memory.subcols(0, inner),
+            value: memory.subcols(inner, inner),
+        }
+    }
+}
+
+impl CrossAttention {
+    fn plan(&self, queries: usize) -> Lanes {
+        // Memory costs its share of the attention products; tokens pass through the projections as well.
+        Lanes::new(self.memory.lengths().map(move |memory| queries + memory / 8))
+    }
+    fn probs(&self, users: &Range<usize>, queries: usize) -> usize {
+        self.heads.probs(queries, self.memory.span(users).len())
+    }
+
+    fn forward_chunk(&self, tensors: &Tensors<'_>, users: &Range<usize>, out: &mut [f32]) -> Buffer {
+        let (d, inner, span) = (tensors.width(), tensors.inner(), tensors.span(users));
+        let (tokens, queries) = (span.len(), tensors.queries);
+        let mut saved = Buffer::stale(2 * tokens * inner + self.probs(users, queries));
+        let mut hidden = Buffer::stale(tokens * d);
+        let (query, rest) = saved.split_at_mut(tokens * inner);
+        let (attended, mut probs) = rest.split_at_mut(tokens * inner);
+        vector::rms_norm(&tensors.x[span.start * d..span.end * d], tensors.gain, self.epsilon, &mut hidden);
+        tensors.query.apply(&hidden, query);
+        let rows = query.chunks_exact(queries * inner).zip(attended.chunks_exact_mut(queries * inner));
+        for (user, (query, attended)) in users.clone().zip(rows) {
+            let memory = self.memory.row(user);
+            let own = probs.split_off_mut(..self.heads.probs(queries, memory.len())).expect("sized above");
+            self.heads.forward(tensors.row(query, memory), None, own, matrix_mut(attended, inner));
+        }
+        tensors.out.apply(attended, &mut hidden);
+        vector::add_update(out, &hidden, self.mask.map(|mask| (mask, span.start * d)));
+        saved
+    }
+
+    /// `grad` is that of the output and becomes that of `x`.
+    fn backward_chunk(
+        &self,
+        tensors: &Tensors<'_>,
+        chunk: &Chunk<'_>,
+        (grad, dmemory): (&mut [f32], &mut [f32]),
+        [dgain, dquery_weight, dout_weight]: [&mut [f32]; 3],
+    ) {
+        let (d, inner, span) = (tensors.width(), tensors.inner(), tensors.span(&chunk.rows));
+        let (tokens, queries) = (span.len(), tensors.queries);
+        let (query, rest) = chunk.saved.split_at(tokens * inner);
+        let (attended, mut probs) = rest.split_at(tokens * inner);
+        let (mut dupdate, mut dattended) = (Buffer::stale(tokens * d), Buffer::stale(tokens * inner));
+        let update = match self.mask {
+            Some(mask) => {
+                vector::dropped(grad, mask, span.start * d, &mut dupdate);
+                &*dupdate
+            }
+            None => &*grad,
+        };
+        tensors.out.grad(attended, update, (dout_weight, chunk.accumulate));
+        tensors.out.input_grad(update, &mut dattended);
+        let mut dquery = Buffer::stale(tokens * inner);
+        let first = self.memory.span(&chunk.rows).start;
+        for (index, user) in chunk.rows.clone().enumerate() {
+            let (memory, own) =
+                (self.memory.row(user), index * queries * inner..(index + 1) * queries * inner);
+            let probs = probs.split_off(..self.heads.probs(queries, memory.len())).expect("saved by forward");
+            let mut scratch = Buffer::stale(queries * memory.len());
+            let wide = 2 * (memory.start - first) * inner..2 * (memory.end - first) * inner;
+            let (key, value) = matrix_mut(&mut dmemory[wide], 2 * inner).split_at_col_mut(inner);
+            let dquery = matrix_mut(&mut dquery[own.clone()], inner);
+            self.heads.backward(
+                (tensors.row(&query[own.clone()], memory), probs),
+                matrix(&dattended[own], inner),
+                &mut RowGrads { query: dquery, key, value },
+                (&mut scratch, None),
+            );
+        }
+        let x = &tensors.x[span.start * d..span.end * d];
+        vector::rms_norm(x, tensors.gain, self.epsilon, &mut dupdate);
+        tensors.query.grad(&dupdate, &dquery, (dquery_weight, chunk.accumulate));
+        tensors.query.input_grad(&dquery, &mut dupdate);
+        let normalized = Normalized { x, gain: tensors.gain, epsilon: self.epsilon };
+        vector::rms_norm_backward(normalized, &dupdate, grad, dgain);
+    }
+}
+
+impl Operator<5> for CrossAttention {
+    fn forward(&self, inputs: [Input<'_>; 5], keep: Keep) -> Output {
+        let tensors = Tensors::new(inputs, &self.memory);
+        let (d, plan) = (tensors.width(), self.plan(tensors.queries));
+        let mut values = copied(tensors.x);
+        let tokens = values.len() / d;
+        let outputs = parts(&mut values, plan.chunks.iter().map(|users| tensors.span(users).len() * d));
+        let saved =
+            forward_chunks(&plan, outputs, keep, |users, out| self.forward_chunk(&tensors, users, out));
+        Output { shape: Shape::from([tokens, d]), values, saved }
+    }
+
+    fn backward(&self, inputs: [Input<'_>; 5], saved: &[Buffer], mut grad: Vec<f32>) -> [Vec<f32>; 5] {
+        let tensors = Tensors::new(inputs, &self.memory);
+        let (d, inner, plan) = (tensors.width(), tensors.inner(), self.plan(tensors.queries));
+        let mut memory_grad = zeros(tensors.keys_values.len());
+        let of_x = parts(&mut grad, plan.chunks.iter().map(|users| tensors.span(users).len() * d));
+        let memory = |users| 2 * inner * self.memory.span(users).len();
+        let of_memory = parts(&mut memory_grad, plan.chunks.iter().map(memory));
+        let outputs = of_x.into_iter().zip(of_memory).collect();
+        let sizes = [d, inner * d, d * inner];
+        let sums = Sums { added: d, multiplied: sizes[1] + sizes[2] };
+        let mut sums = backward_lanes(&plan, (saved, outputs), sums, |chunk, out, mut sums| {
+            let sums = sizes.map(|size| sums.split_off_mut(..size).expect("sized above"));
+            self.backward_chunk(&tensors, &chunk, out, sums);
+        });
+        let mut query = sums.split_off(d);
+        let out = query.split_off(inner * d);
+        [grad, sums, query, out, memory_grad]
+    }
+}
