@@ -119,7 +119,7 @@ def row(case, variant, pairs):
         return f"{number(best)} / {number(median)}"
 
     fractions = [p["ours"]["peak_fraction"] for p in pairs if p["ours"].get("peak_fraction")]
-    fraction = f"{100 * max(fractions):.0f} %" if fractions else "-"
+    fraction = f"{100 * statistics.median(fractions):.0f} %" if fractions else "-"
     memory = statistics.median(ratio(p, "maxrss_mb") for p in pairs)
     peer = f"{variant} ({NOTES[case, variant]})" if (case, variant) in NOTES else variant
     ratios = [ratio(p) for p in pairs]
@@ -160,7 +160,7 @@ Versions: {versions}.
 {pairs} pairs of processes per line, alternating; {runs} timed steps each. Rates are units per second, best / median over
 all pairs. The ratio is ours over the peer's (above 1: ours is faster), of the medians within a pair; memory is the
 ratio of peak resident sizes (below 1: ours is smaller), median over pairs. The last column is our best arithmetic rate
-over that of the fastest matrix product in the same process. Peers ran with glibc's malloc tuned, which is their best.
+over that of the fastest matrix product in the same process, median over pairs. Peers ran with glibc's malloc tuned, which is their best.
 `lean_t5` is hand-written PyTorch with the same arithmetic as ours; *decoder-only* peers do the same task in another
 formulation, with more arithmetic. Every record is in [speed.jsonl](speed.jsonl); `just bench-peers` makes both files.
 

@@ -1,4 +1,4 @@
-//! The canonical sizes: a policy of 0.9 million weights over as many items as Amazon Beauty has, random histories of
+//! The canonical sizes: a policy of two million weights over as many items as Amazon Beauty has, random histories of
 //! 20 items. Every workload takes what it needs from here, so that their figures belong together.
 
 use policy::batch::EncoderBatch;
