@@ -1,9 +1,9 @@
 //! The operators that the model spends its time in, as functions on tensors.
 //!
-//! On the CPU each is one autodiff node with its own forward and backward ([`operator`]): a chunk of rows passes through
+//! On the CPU each is one autodiff node with its own forward and backward (`operator`): a chunk of rows passes through
 //! a whole sub-block while it is in a core's cache, threads meet only at the end of an operator, and rows of different
 //! lengths are packed, so that nothing is computed for padding. On other devices the same function is composed of burn's
-//! operations ([`composed`]), which is also what the tests compare the fused operators with.
+//! operations (`composed`), which is also what the tests compare the fused operators with.
 
 mod buffer;
 mod cached;
