@@ -88,6 +88,7 @@ const OUT_OF_RANGE: &[&str] = &[
     "model.decoder_layers=65",
     "model.dropout=1.0",
     "model.dropout=nan",
+    "pretrain.encoding=shared",
     "pretrain.history_items=0",
     "pretrain.batch_size=0",
     "pretrain.epochs=0",

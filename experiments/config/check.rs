@@ -3,10 +3,12 @@
 //! A range excludes what cannot work or is surely a slip; it is no judgement of what works well.
 
 use super::{
-    Align, Columns, Config, Data, EmbeddingSource, Evaluate, Model, Pretrain, Problem, Reward, Run, Sample,
+    Align, Columns, Config, Data, EmbeddingSource, Encoding, Evaluate, Model, Pretrain, Problem, Reward, Run,
+    Sample,
 };
-use super::{Source, Tokenize};
+use super::{Source, Targets, Tokenize};
 use align::objective::Objective;
+use policy::model::EncoderAttention;
 use std::collections::BTreeSet;
 use std::fmt::{Debug, Display};
 use std::ops::RangeInclusive;
@@ -22,6 +24,7 @@ impl Config {
         codes_of_a_world(self, &mut check);
         model(&self.model, &mut check);
         pretrain(&self.pretrain, &mut check);
+        shared_encoding(&self.model, &self.pretrain, &mut check);
         reward(&self.reward, &mut check);
         sample(&self.sample, &mut check);
         align(&self.align, &mut check);
@@ -189,6 +192,23 @@ fn pretrain(pretrain: &Pretrain, check: &mut Check) {
     check.positive("pretrain.patience", pretrain.patience);
     let every = pretrain.checkpoint_every;
     check.that("pretrain.checkpoint_every", every >= 1, every, "at least 1");
+}
+
+/// One encoding serves all prefixes only if no state knows what comes after it.
+fn shared_encoding(model: &Model, pretrain: &Pretrain, check: &mut Check) {
+    if pretrain.encoding == Encoding::PerTarget {
+        return;
+    }
+    if model.encoder_attention != EncoderAttention::Causal {
+        let message = "`pretrain.encoding` = \"shared\" needs `model.encoder_attention` = \"causal\": in a bidirectional \
+                       encoding every state knows the targets";
+        check.between_keys("pretrain.encoding", message.into(), "model.encoder_attention");
+    }
+    if pretrain.targets != Targets::AllPrefixes {
+        let message = "`pretrain.encoding` = \"shared\" reads a history once for all its targets: it needs \
+                       `pretrain.targets` = \"all-prefixes\"";
+        check.between_keys("pretrain.encoding", message.into(), "pretrain.targets");
+    }
 }
 
 fn reward(reward: &Reward, check: &mut Check) {

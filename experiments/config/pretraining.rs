@@ -55,6 +55,8 @@ pub struct Model {
     pub encoder_layers: usize,
     /// Decoder blocks.
     pub decoder_layers: usize,
+    /// What an encoder token sees.
+    pub encoder_attention: policy::model::EncoderAttention,
     /// Dropout probability in training.
     pub dropout: f64,
 }
@@ -68,6 +70,7 @@ impl Default for Model {
             d_ff: 512,
             encoder_layers: 2,
             decoder_layers: 2,
+            encoder_attention: policy::model::EncoderAttention::Bidirectional,
             dropout: 0.1,
         }
     }
@@ -79,6 +82,8 @@ impl Default for Model {
 pub struct Pretrain {
     /// Which positions of a history are targets.
     pub targets: Targets,
+    /// How often a history is read to learn from all its prefixes.
+    pub encoding: Encoding,
     /// Most recent items the encoder sees.
     pub history_items: usize,
     /// Examples per step.
@@ -117,10 +122,22 @@ pub enum Targets {
     Last,
 }
 
+/// How often a history is read to learn from its prefixes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Encoding {
+    /// Once for every target: each sees exactly the items before it, the last `history_items` of them.
+    PerTarget,
+    /// Once for all targets, whose readers see prefixes: needs a causal encoder and `targets = "all-prefixes"`. Histories
+    /// longer than `history_items` are read in overlapping windows, where a target sees at least half as many items.
+    Shared,
+}
+
 impl Default for Pretrain {
     fn default() -> Self {
         Self {
             targets: Targets::AllPrefixes,
+            encoding: Encoding::PerTarget,
             history_items: 20,
             batch_size: 256,
             epochs: 10,

@@ -28,6 +28,7 @@ impl PolicySize {
             relative_attention_max_distance: MAX_DISTANCE,
             dropout_rate: model.dropout,
             layer_norm_epsilon: EPSILON,
+            encoder_attention: model.encoder_attention,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Policies on disk: `config.json` and `model.safetensors` in Hugging Face's T5 layout, so that the weights of a
 //! run are what a serving stack loads, without any conversion.
 
-use crate::model::{T5, T5Config, T5ConfigError};
+use crate::model::{EncoderAttention, T5, T5Config, T5ConfigError};
 use crate::random::Key;
 use crate::weights::{self, WeightsError};
 use burn::prelude::*;
@@ -75,9 +75,14 @@ struct HuggingFaceConfig {
 
 impl HuggingFaceConfig {
     fn new(sizes: &T5Config) -> Self {
+        // A causal encoder is not T5: under another name `transformers` refuses it instead of computing something else.
+        let (architecture, model_type) = match sizes.encoder_attention {
+            EncoderAttention::Bidirectional => ("T5ForConditionalGeneration", "t5"),
+            EncoderAttention::Causal => ("CausalEncoderT5", "causal-encoder-t5"),
+        };
         Self {
-            architectures: vec!["T5ForConditionalGeneration".into()],
-            model_type: "t5".into(),
+            architectures: vec![architecture.into()],
+            model_type: model_type.into(),
             sizes: sizes.clone(),
             feed_forward_proj: "relu".into(),
             tie_word_embeddings: true,

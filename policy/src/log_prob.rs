@@ -62,11 +62,11 @@ impl Scorer<'_> {
     /// Log-probability of every code of every candidate; sum over the last axis for the item's.
     ///
     /// # Shapes
-    /// - `candidates`: `r` semantic IDs, a user's candidates neighbours, the same number for every user of
+    /// - `candidates`: `r` semantic IDs, a reader's candidates neighbours, the same number for every reader of
     ///   `encoded`; result `[r, l]`.
     ///
     /// # Panics
-    /// If the number of candidates is not a multiple of the number of users.
+    /// If the number of candidates is not a multiple of the number of readers.
     pub fn token_log_probs(
         &self,
         encoded: &Encoded,
@@ -74,8 +74,8 @@ impl Scorer<'_> {
         dropout: Dropout,
     ) -> Tensor<2> {
         let (r, l) = (candidates.len(), self.vocab.levels());
-        let users = encoded.users();
-        assert!(r.is_multiple_of(users), "{r} candidates do not divide among {users} users");
+        let readers = encoded.readers();
+        assert!(r.is_multiple_of(readers), "{r} candidates do not divide among {readers} readers");
         let tokens: Vec<Vec<u32>> = candidates.iter().map(|id| self.vocab.tokens(id).collect()).collect();
         let inputs: Vec<u32> =
             tokens.iter().flat_map(|row| std::iter::once(PAD).chain(row[..l - 1].iter().copied())).collect();

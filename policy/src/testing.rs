@@ -3,7 +3,7 @@
 
 use crate::catalog::Catalog;
 use crate::ids::SemanticId;
-use crate::model::{T5, T5Config};
+use crate::model::{EncoderAttention, T5, T5Config};
 use crate::random::Key;
 use burn::prelude::Device;
 
@@ -20,6 +20,7 @@ pub(crate) fn config() -> T5Config {
         relative_attention_max_distance: 16,
         dropout_rate: 0.1,
         layer_norm_epsilon: 1e-6,
+        encoder_attention: EncoderAttention::Bidirectional,
     }
 }
 

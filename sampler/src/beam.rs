@@ -34,7 +34,7 @@ pub fn beam_search(
     encoded: &Encoded,
     search: &Search<'_>,
 ) -> Vec<Vec<Candidate>> {
-    let users = encoded.users();
+    let users = encoded.readers();
     assert!(
         search.width > 0 && search.exclude.len() == users,
         "one exclusion list per user, width at least 1"

@@ -70,7 +70,7 @@ pub fn sample(
     encoded: &Encoded,
     draws: &Draws<'_>,
 ) -> Vec<Vec<Completion>> {
-    let (users, group) = (encoded.users(), draws.group);
+    let (users, group) = (encoded.readers(), draws.group);
     assert!(group > 0 && draws.keys.len() == users, "one key per user, at least one completion");
     assert!(draws.temperature > 0.0, "temperature {} is not positive", draws.temperature);
     let path = Path::Legal(trie.root());

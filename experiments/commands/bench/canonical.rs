@@ -4,7 +4,7 @@
 use policy::batch::EncoderBatch;
 use policy::catalog::Catalog;
 use policy::ids::{Code, ItemId, SemanticId};
-use policy::model::{Dropout, T5, T5Config};
+use policy::model::{Dropout, EncoderAttention, T5, T5Config};
 use policy::random::Key;
 use policy::vocab::END;
 use sampler::recommend::Codebook;
@@ -96,6 +96,7 @@ pub(super) fn config(codebook: &Codebook) -> T5Config {
         relative_attention_max_distance: 128,
         dropout_rate: 0.0,
         layer_norm_epsilon: 1e-6,
+        encoder_attention: EncoderAttention::Bidirectional,
     }
 }
 

@@ -6,9 +6,54 @@ use policy::ids::{ItemId, UserId};
 use policy::random::Key;
 use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
+use std::ops::Range;
 
 /// Batches sorted together by length: padding is small within a batch, and epochs still differ.
 const BATCHES_PER_BUCKET: usize = 64;
+
+/// Targets of one history that are learnt from one reading of it. Positions count the user's training items.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// The user.
+    pub user: UserId,
+    /// Items that are read.
+    pub read: Range<usize>,
+    /// Positions of the targets; each sees the items that are read before it.
+    pub targets: Range<usize>,
+}
+
+impl Reading {
+    /// One target, read by itself.
+    fn of(example: Example, history_items: usize) -> Self {
+        let Example { user, target } = example;
+        Self { user, read: target.saturating_sub(history_items)..target, targets: target..target + 1 }
+    }
+}
+
+/// All targets of every history, each history read once: up to `history_items` items at a time, in windows that overlap
+/// by half, so that a target sees at least half of that many items where there are as many.
+pub fn shared_readings(log: &Log, history_items: usize) -> Vec<Reading> {
+    let fresh = history_items.div_ceil(2);
+    let mut readings = Vec::new();
+    for user in log.users() {
+        let items = log.train_items(user).len();
+        let mut target = 1;
+        while target < items {
+            // The first window has no earlier items to see and so as many targets as it has items.
+            let end = (if target == 1 { 1 + history_items } else { target + fresh }).min(items);
+            let read = (end - 1).saturating_sub(history_items)..end - 1;
+            readings.push(Reading { user, read, targets: target..end });
+            target = end;
+        }
+    }
+    readings
+}
+
+/// Shuffled batches of `per_batch` readings; the last may be smaller.
+pub fn reading_batches(mut readings: Vec<Reading>, per_batch: usize, epoch: Key) -> Vec<Vec<Reading>> {
+    readings.shuffle(&mut epoch.named("readings").rng());
+    readings.chunks(per_batch).map(<[Reading]>::to_vec).collect()
+}
 
 /// Predict the item at `target` of the user's training items from those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,18 +93,20 @@ pub fn examples(log: &Log, targets: Targets, epoch: Key) -> Vec<Example> {
     examples
 }
 
-/// Shuffled batches whose contexts are of like length. The last batch may be smaller.
+/// Shuffled batches whose contexts are of like length, each target with a reading of its own. The last batch may be
+/// smaller.
 pub fn batches(
     mut examples: Vec<Example>,
     batch_size: usize,
     history_items: usize,
     epoch: Key,
-) -> Vec<Vec<Example>> {
+) -> Vec<Vec<Reading>> {
     examples.shuffle(&mut epoch.named("examples").rng());
     for bucket in examples.chunks_mut(BATCHES_PER_BUCKET * batch_size) {
         bucket.sort_by_key(|example| example.target.min(history_items));
     }
-    let mut batches: Vec<_> = examples.chunks(batch_size).map(<[Example]>::to_vec).collect();
+    let readings = |batch: &[Example]| batch.iter().map(|&e| Reading::of(e, history_items)).collect();
+    let mut batches: Vec<Vec<Reading>> = examples.chunks(batch_size).map(readings).collect();
     batches.shuffle(&mut epoch.named("batches").rng());
     batches
 }
@@ -95,13 +142,37 @@ mod tests {
         let log = log(&[40; 30]);
         let all = examples(&log, Targets::AllPrefixes, Key::new(1));
         let batches = batches(all.clone(), 16, 100, Key::new(1));
-        let mut seen: Vec<_> = batches.concat();
+        let target = |reading: &Reading| Example { user: reading.user, target: reading.targets.start };
+        let mut seen: Vec<_> = batches.concat().iter().map(target).collect();
         seen.sort_unstable();
         assert_eq!(seen, all);
         let spread: usize = batches
             .iter()
-            .map(|b| b.iter().map(|e| e.target).max().unwrap() - b.iter().map(|e| e.target).min().unwrap())
+            .map(|b| {
+                let lengths = || b.iter().map(|reading| reading.read.len());
+                lengths().max().unwrap() - lengths().min().unwrap()
+            })
             .sum();
         assert!(spread < batches.len() * 8, "mean spread of lengths {}", spread / batches.len());
+    }
+
+    #[test]
+    fn shared_readings_hold_every_target_once_behind_enough_items() {
+        let log = log(&[3, 4, 5, 12, 13, 14, 23, 60]);
+        for history_items in [1, 2, 5, 10] {
+            let readings = shared_readings(&log, history_items);
+            let targets: Vec<Example> = readings
+                .iter()
+                .flat_map(|r| r.targets.clone().map(|target| Example { user: r.user, target }))
+                .collect();
+            assert_eq!(targets, examples(&log, Targets::AllPrefixes, Key::new(1)));
+            for reading in readings {
+                assert!(reading.read.len() <= history_items && reading.read.end + 1 == reading.targets.end);
+                for target in reading.targets {
+                    let seen = target - reading.read.start;
+                    assert!(seen >= target.min(history_items.div_ceil(2)), "{seen} items before {target}");
+                }
+            }
+        }
     }
 }

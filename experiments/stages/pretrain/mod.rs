@@ -5,11 +5,11 @@ mod resume;
 mod state;
 
 use super::codebook::PolicySize;
-use crate::config::{Model, Pretrain};
+use crate::config::{Encoding, Model, Pretrain};
 use crate::data::Dataset;
 use crate::run::StageContext;
 use anyhow::Context as _;
-use examples::{Example, batches, examples};
+use examples::{Reading, batches, examples, reading_batches, shared_readings};
 use policy::checkpoint;
 use policy::history::Split;
 use policy::ids::{ItemId, UserId};
@@ -132,8 +132,7 @@ struct Trainer<'a> {
 
 impl Trainer<'_> {
     fn plan(&self) -> Plan {
-        let examples = examples(&self.dataset.log, self.section.targets, self.epoch_key(0)).len();
-        let steps_per_epoch = examples.div_ceil(self.section.batch_size).max(1) as u64;
+        let steps_per_epoch = self.epoch(0).len().max(1) as u64;
         let all = steps_per_epoch * self.section.epochs as u64;
         let total = if self.section.max_steps == 0 { all } else { all.min(self.section.max_steps) };
         Plan {
@@ -152,10 +151,21 @@ impl Trainer<'_> {
         self.ctx.key().named("epoch").at(epoch)
     }
 
-    fn epoch(&self, epoch: u64) -> Vec<Vec<Example>> {
-        let key = self.epoch_key(epoch);
-        let examples = examples(&self.dataset.log, self.section.targets, key);
-        batches(examples, self.section.batch_size, self.section.history_items, key)
+    /// Batches of about `batch_size` targets.
+    fn epoch(&self, epoch: u64) -> Vec<Vec<Reading>> {
+        let (section, log, key) = (self.section, &self.dataset.log, self.epoch_key(epoch));
+        match section.encoding {
+            Encoding::PerTarget => {
+                let examples = examples(log, section.targets, key);
+                batches(examples, section.batch_size, section.history_items, key)
+            }
+            Encoding::Shared => {
+                let readings = shared_readings(log, section.history_items);
+                let targets: usize = readings.iter().map(|reading| reading.targets.len()).sum();
+                let per_batch = (section.batch_size * readings.len()).div_ceil(targets.max(1)).max(1);
+                reading_batches(readings, per_batch, key)
+            }
+        }
     }
 
     fn recommender<'a>(&'a self, weights: &'a T5) -> Recommender<'a> {
@@ -164,15 +174,20 @@ impl Trainer<'_> {
         Recommender { model: weights, codebook: self.codebook, history_items, space: LogProbSpace::Full }
     }
 
-    fn step(&self, training: Training, batch: &[Example], plan: &Plan) -> anyhow::Result<Training> {
+    fn step(&self, training: Training, batch: &[Reading], plan: &Plan) -> anyhow::Result<Training> {
         let Training { weights, mut optimizer, mut state } = training;
-        let log = &self.dataset.log;
-        let contexts: Vec<_> = batch.iter().map(|example| example.context(log)).collect();
+        let (log, catalog) = (&self.dataset.log, &self.codebook.catalog);
+        let items = |reading: &Reading| log.train_items(reading.user);
+        let contexts: Vec<_> = batch.iter().map(|reading| &items(reading)[reading.read.clone()]).collect();
         let dropout = Dropout::On { rate: self.dropout, key: self.ctx.key().named("dropout").at(state.step) };
         let recommender = self.recommender(&weights);
-        let encoded = recommender.encode(&contexts, dropout);
-        let catalog = &self.codebook.catalog;
-        let targets: Vec<_> = batch.iter().map(|example| catalog.semantic_id(example.item(log))).collect();
+        let encoded =
+            recommender.encode(&contexts, dropout).read_prefixes(&prefixes(batch, catalog.levels()));
+        let targets: Vec<_> = batch
+            .iter()
+            .flat_map(|reading| items(reading)[reading.targets.clone()].iter())
+            .map(|&item| catalog.semantic_id(item))
+            .collect();
         let log_probs = recommender.scorer().token_log_probs(&encoded, &targets, dropout);
         let valid = align::tokens::ValidTokens::all(targets.len(), catalog.levels(), &weights.device());
         let loss = align::ntp::ntp(log_probs, &valid);
@@ -225,6 +240,14 @@ impl Trainer<'_> {
     }
 }
 
-fn users(batch: &[Example]) -> String {
-    batch.iter().map(|example| example.user.index().to_string()).collect::<Vec<_>>().join(", ")
+/// How many tokens of each reading its targets see.
+fn prefixes(batch: &[Reading], levels: usize) -> Vec<Vec<usize>> {
+    let of = |reading: &Reading| {
+        reading.targets.clone().map(|target| (target - reading.read.start) * levels).collect()
+    };
+    batch.iter().map(of).collect()
+}
+
+fn users(batch: &[Reading]) -> String {
+    batch.iter().map(|reading| reading.user.index().to_string()).collect::<Vec<_>>().join(", ")
 }

@@ -5,10 +5,12 @@ use super::choice_logits::ChoiceLogits;
 use super::heads::{Heads, Visible};
 use super::mask::Mask;
 use super::packing::Packing;
+use super::readers::Readers;
 use super::target_log_prob::TargetLogProb;
 use super::{Block, CrossAttentionInput, FeedForwardInput, SelfAttentionInput};
 use burn::prelude::*;
 use burn::tensor::{TensorData, activation};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Low enough to vanish in any softmax, high enough that sums with it stay finite.
@@ -41,25 +43,25 @@ pub(super) fn self_attention(input: SelfAttentionInput, packing: &Packing, block
     let inner = out.dims()[1];
     let projected = linear(rms_norm(x.clone(), gain, block.epsilon), qkv);
     let [n, _] = projected.dims();
+    let (longest, all) = (packing.longest(), packing.ranges());
     let part =
-        |index: usize| padded(projected.clone().slice([0..n, index * inner..(index + 1) * inner]), packing);
-    let (rows, longest) = (packing.rows(), packing.longest());
+        |index: usize| padded(projected.clone().slice([0..n, index * inner..(index + 1) * inner]), &all);
     let bias = bias.map(|bias| bias.slice([0..block.heads.count, 0..longest, 0..longest]));
-    let visible = visible(packing, longest, block.heads.visible, &x.device());
+    let visible = visible(&all, longest, block.heads.visible, &x.device());
     let attended = attend([part(0), part(1), part(2)], bias, visible, &block.heads);
-    let attended = attended.reshape([rows * longest, inner]).select(0, positions(packing, &x.device()));
+    let attended = attended.reshape([all.len() * longest, inner]).select(0, positions(packing, &x.device()));
     x + dropout(linear(attended, out), block.mask)
 }
 
-pub(super) fn cross_attention(input: CrossAttentionInput, memory: &Packing, block: &Block) -> Tensor<2> {
+pub(super) fn cross_attention(input: CrossAttentionInput, readers: &Readers, block: &Block) -> Tensor<2> {
     let CrossAttentionInput { x, gain, query, out, keys_values } = input;
-    let (inner, users) = (out.dims()[1], memory.rows());
+    let (inner, count, seen) = (out.dims()[1], readers.count(), readers.all().collect::<Vec<_>>());
     let [n, _] = x.dims();
     let [m, _] = keys_values.dims();
-    let query = linear(rms_norm(x.clone(), gain, block.epsilon), query).reshape([users, n / users, inner]);
-    let key = padded(keys_values.clone().slice([0..m, 0..inner]), memory);
-    let value = padded(keys_values.slice([0..m, inner..2 * inner]), memory);
-    let visible = visible(memory, n / users, Visible::All, &x.device());
+    let query = linear(rms_norm(x.clone(), gain, block.epsilon), query).reshape([count, n / count, inner]);
+    let key = padded(keys_values.clone().slice([0..m, 0..inner]), &seen);
+    let value = padded(keys_values.slice([0..m, inner..2 * inner]), &seen);
+    let visible = visible(&seen, n / count, Visible::All, &x.device());
     let attended = attend([query, key, value], None, visible, &block.heads).reshape([n, inner]);
     x + dropout(linear(attended, out), block.mask)
 }
@@ -92,31 +94,31 @@ fn attend(
 }
 
 /// Additive `[b, 1, tq, longest]`: zero where a query may look, [`MASKED`] elsewhere.
-fn visible(packing: &Packing, queries: usize, visible: Visible, device: &Device) -> Tensor<4> {
-    let longest = packing.longest();
-    let mut values = Vec::with_capacity(packing.rows() * queries * longest);
-    for length in packing.lengths() {
+fn visible(rows: &[Range<usize>], queries: usize, visible: Visible, device: &Device) -> Tensor<4> {
+    let longest = longest(rows);
+    let mut values = Vec::with_capacity(rows.len() * queries * longest);
+    for row in rows {
         for query in 0..queries {
-            let seen = if visible == Visible::Past { length.min(query + 1) } else { length };
+            let seen = if visible == Visible::Past { row.len().min(query + 1) } else { row.len() };
             values.extend((0..longest).map(|key| if key < seen { 0.0 } else { MASKED }));
         }
     }
-    Tensor::from_data(
-        TensorData::new(values, [packing.rows(), 1, queries, longest]),
-        &device.clone().without_autodiff(),
-    )
-    .to_device(device)
+    let shape = [rows.len(), 1, queries, longest];
+    Tensor::from_data(TensorData::new(values, shape), &device.clone().without_autodiff()).to_device(device)
 }
 
-/// Packed `[n, d]` as right-padded `[rows, longest, d]`; padding repeats the row's first token.
-fn padded(x: Tensor<2>, packing: &Packing) -> Tensor<3> {
-    let (longest, d) = (packing.longest(), x.dims()[1]);
-    let indices = (0..packing.rows()).flat_map(|row| {
-        let row = packing.row(row);
+fn longest(rows: &[Range<usize>]) -> usize {
+    rows.iter().map(ExactSizeIterator::len).max().unwrap_or(0)
+}
+
+/// Rows of a packed `[n, d]`, right-padded to `[rows, longest, d]`; padding repeats the row's first token.
+fn padded(x: Tensor<2>, rows: &[Range<usize>]) -> Tensor<3> {
+    let (longest, d) = (longest(rows), x.dims()[1]);
+    let indices = rows.iter().flat_map(|row| {
         (0..longest).map(move |t| if t < row.len() { row.start + t } else { row.start } as i64)
     });
     let indices = ints(indices, &x.device());
-    x.select(0, indices).reshape([packing.rows(), longest, d])
+    x.select(0, indices).reshape([rows.len(), longest, d])
 }
 
 /// Where the tokens of a packing are in its padded form, flattened.
@@ -177,7 +179,7 @@ pub(super) fn cached_attention(
         Tensor::cat(positions.iter().zip(ancestry).map(rows_of).collect(), 1)
     };
     let query = newest.slice([0..rows, 0..inner]).reshape([rows, 1, inner]);
-    let all = Packing::uniform(rows, positions.len());
+    let all = Packing::uniform(rows, positions.len()).ranges();
     let visible = visible(&all, 1, Visible::All, &query.device());
     attend([query, part(1), part(2)], bias, visible, heads).reshape([rows, inner])
 }

@@ -1,5 +1,5 @@
 //! `x + dropout(attention(rms_norm(x) W_q, memory) W_o)`: the cross-attention part of a decoder block, as one operator.
-//! All decoder rows of a user read that user's memory, which is projected once and never repeated.
+//! Decoder rows read the memory of their user, or a prefix of it; the memory is projected once and never repeated.
 
 use super::buffer::Buffer;
 use super::heads::{Heads, Row, RowGrads};
@@ -7,18 +7,20 @@ use super::mask::Mask;
 use super::operator::{
     Chunk, Input, Keep, Operator, Output, Sums, backward_lanes, copied, forward_chunks, zeros,
 };
-use super::packing::{Lanes, Packing, parts};
+use super::packing::{Lanes, parts};
 use super::products::{Weight, matrix, matrix_mut};
+use super::readers::Readers;
 use super::vector::{self, Normalized};
 use burn::tensor::Shape;
+use faer::Accum;
 use std::ops::Range;
 
-/// Everything but the tensors: `x [n, d]` with the tokens of a user side by side, as many for every user; `gain [d]`,
+/// Everything but the tensors: `x [n, d]` with the tokens of a reader side by side, as many for every reader; `gain [d]`,
 /// `query [h dk, d]`, `out [d, h dk]`, and the projected memory `[m, 2 h dk]`, keys left of values.
 #[derive(Clone, Debug)]
 pub(super) struct CrossAttention {
-    /// Memory of each user.
-    pub(super) memory: Packing,
+    /// Who reads what.
+    pub(super) readers: Readers,
     pub(super) heads: Heads,
     pub(super) epsilon: f32,
     pub(super) mask: Option<Mask>,
@@ -30,19 +32,19 @@ struct Tensors<'a> {
     query: Weight<'a>,
     out: Weight<'a>,
     keys_values: &'a [f32],
-    /// Decoder tokens of each user.
+    /// Decoder tokens of each reader.
     queries: usize,
 }
 
 impl<'a> Tensors<'a> {
-    fn new([x, gain, query, out, keys_values]: [Input<'a>; 5], memory: &Packing) -> Self {
+    fn new([x, gain, query, out, keys_values]: [Input<'a>; 5], readers: &Readers) -> Self {
         Self {
             x: x.values,
             gain: gain.values,
             query: Weight { values: query.values, inputs: x.width },
             out: Weight { values: out.values, inputs: out.width },
             keys_values: keys_values.values,
-            queries: x.values.len() / x.width / memory.rows(),
+            queries: x.values.len() / x.width / readers.count(),
         }
     }
     fn width(&self) -> usize {
@@ -51,9 +53,9 @@ impl<'a> Tensors<'a> {
     fn inner(&self) -> usize {
         self.out.inputs
     }
-    /// Tokens of users.
-    fn span(&self, users: &Range<usize>) -> Range<usize> {
-        users.start * self.queries..users.end * self.queries
+    /// Tokens of readers.
+    fn span(&self, readers: &Range<usize>) -> Range<usize> {
+        readers.start * self.queries..readers.end * self.queries
     }
     fn row<'q>(&'q self, query: &'q [f32], memory: Range<usize>) -> Row<'q> {
         let inner = self.inner();
@@ -69,14 +71,19 @@ impl<'a> Tensors<'a> {
 impl CrossAttention {
     fn plan(&self, queries: usize) -> Lanes {
         // Memory costs its share of the attention products; tokens pass through the projections as well.
-        Lanes::new(self.memory.lengths().map(move |memory| queries + memory / 8))
+        let cost = |user| self.readers.seen(user).map(|seen| queries + seen.len() / 8).sum();
+        Lanes::new((0..self.readers.memory().rows()).map(cost))
+    }
+    /// What the readers of users see, reader by reader.
+    fn seen(&self, users: &Range<usize>) -> impl Iterator<Item = Range<usize>> + '_ {
+        users.clone().flat_map(|user| self.readers.seen(user))
     }
     fn probs(&self, users: &Range<usize>, queries: usize) -> usize {
-        self.heads.probs(queries, self.memory.span(users).len())
+        self.seen(users).map(|seen| self.heads.probs(queries, seen.len())).sum()
     }
 
     fn forward_chunk(&self, tensors: &Tensors<'_>, users: &Range<usize>, out: &mut [f32]) -> Buffer {
-        let (d, inner, span) = (tensors.width(), tensors.inner(), tensors.span(users));
+        let (d, inner, span) = (tensors.width(), tensors.inner(), tensors.span(&self.readers.of(users)));
         let (tokens, queries) = (span.len(), tensors.queries);
         let mut saved = Buffer::stale(2 * tokens * inner + self.probs(users, queries));
         let mut hidden = Buffer::stale(tokens * d);
@@ -85,8 +92,7 @@ impl CrossAttention {
         vector::rms_norm(&tensors.x[span.start * d..span.end * d], tensors.gain, self.epsilon, &mut hidden);
         tensors.query.apply(&hidden, query);
         let rows = query.chunks_exact(queries * inner).zip(attended.chunks_exact_mut(queries * inner));
-        for (user, (query, attended)) in users.clone().zip(rows) {
-            let memory = self.memory.row(user);
+        for (memory, (query, attended)) in self.seen(users).zip(rows) {
             let own = probs.split_off_mut(..self.heads.probs(queries, memory.len())).expect("sized above");
             self.heads.forward(tensors.row(query, memory), None, own, matrix_mut(attended, inner));
         }
@@ -103,7 +109,8 @@ impl CrossAttention {
         (grad, dmemory): (&mut [f32], &mut [f32]),
         [dgain, dquery_weight, dout_weight]: [&mut [f32]; 3],
     ) {
-        let (d, inner, span) = (tensors.width(), tensors.inner(), tensors.span(&chunk.rows));
+        let readers = self.readers.of(&chunk.rows);
+        let (d, inner, span) = (tensors.width(), tensors.inner(), tensors.span(&readers));
         let (tokens, queries) = (span.len(), tensors.queries);
         let (query, rest) = chunk.saved.split_at(tokens * inner);
         let (attended, mut probs) = rest.split_at(tokens * inner);
@@ -118,21 +125,30 @@ impl CrossAttention {
         tensors.out.grad(attended, update, (dout_weight, chunk.accumulate));
         tensors.out.input_grad(update, &mut dattended);
         let mut dquery = Buffer::stale(tokens * inner);
-        let first = self.memory.span(&chunk.rows).start;
-        for (index, user) in chunk.rows.clone().enumerate() {
-            let (memory, own) =
-                (self.memory.row(user), index * queries * inner..(index + 1) * queries * inner);
-            let probs = probs.split_off(..self.heads.probs(queries, memory.len())).expect("saved by forward");
-            let mut scratch = Buffer::stale(queries * memory.len());
-            let wide = 2 * (memory.start - first) * inner..2 * (memory.end - first) * inner;
-            let (key, value) = matrix_mut(&mut dmemory[wide], 2 * inner).split_at_col_mut(inner);
-            let dquery = matrix_mut(&mut dquery[own.clone()], inner);
-            self.heads.backward(
-                (tensors.row(&query[own.clone()], memory), probs),
-                matrix(&dattended[own], inner),
-                &mut RowGrads { query: dquery, key, value },
-                (&mut scratch, None),
-            );
+        let first = self.readers.memory().span(&chunk.rows).start;
+        let mut own = 0..queries * inner;
+        for user in chunk.rows.clone() {
+            let whole = self.readers.is_whole(user);
+            if !whole {
+                let memory = self.readers.memory().row(user);
+                dmemory[2 * (memory.start - first) * inner..2 * (memory.end - first) * inner].fill(0.0);
+            }
+            for memory in self.readers.seen(user) {
+                let probs =
+                    probs.split_off(..self.heads.probs(queries, memory.len())).expect("saved by forward");
+                let mut scratch = Buffer::stale(queries * memory.len());
+                let wide = 2 * (memory.start - first) * inner..2 * (memory.end - first) * inner;
+                let (key, value) = matrix_mut(&mut dmemory[wide], 2 * inner).split_at_col_mut(inner);
+                let accumulate = if whole { Accum::Replace } else { Accum::Add };
+                let query_grad = matrix_mut(&mut dquery[own.clone()], inner);
+                self.heads.backward(
+                    (tensors.row(&query[own.clone()], memory), probs),
+                    matrix(&dattended[own.clone()], inner),
+                    &mut RowGrads { query: query_grad, key, value, accumulate },
+                    (&mut scratch, None),
+                );
+                own = own.end..own.end + queries * inner;
+            }
         }
         let x = &tensors.x[span.start * d..span.end * d];
         vector::rms_norm(x, tensors.gain, self.epsilon, &mut dupdate);
@@ -145,22 +161,26 @@ impl CrossAttention {
 
 impl Operator<5> for CrossAttention {
     fn forward(&self, inputs: [Input<'_>; 5], keep: Keep) -> Output {
-        let tensors = Tensors::new(inputs, &self.memory);
+        let tensors = Tensors::new(inputs, &self.readers);
         let (d, plan) = (tensors.width(), self.plan(tensors.queries));
         let mut values = copied(tensors.x);
         let tokens = values.len() / d;
-        let outputs = parts(&mut values, plan.chunks.iter().map(|users| tensors.span(users).len() * d));
+        let outputs = parts(
+            &mut values,
+            plan.chunks.iter().map(|users| tensors.span(&self.readers.of(users)).len() * d),
+        );
         let saved =
             forward_chunks(&plan, outputs, keep, |users, out| self.forward_chunk(&tensors, users, out));
         Output { shape: Shape::from([tokens, d]), values, saved }
     }
 
     fn backward(&self, inputs: [Input<'_>; 5], saved: &[Buffer], mut grad: Vec<f32>) -> [Vec<f32>; 5] {
-        let tensors = Tensors::new(inputs, &self.memory);
+        let tensors = Tensors::new(inputs, &self.readers);
         let (d, inner, plan) = (tensors.width(), tensors.inner(), self.plan(tensors.queries));
         let mut memory_grad = zeros(tensors.keys_values.len());
-        let of_x = parts(&mut grad, plan.chunks.iter().map(|users| tensors.span(users).len() * d));
-        let memory = |users| 2 * inner * self.memory.span(users).len();
+        let of_x =
+            parts(&mut grad, plan.chunks.iter().map(|users| tensors.span(&self.readers.of(users)).len() * d));
+        let memory = |users| 2 * inner * self.readers.memory().span(users).len();
         let of_memory = parts(&mut memory_grad, plan.chunks.iter().map(memory));
         let outputs = of_x.into_iter().zip(of_memory).collect();
         let sizes = [d, inner * d, d * inner];

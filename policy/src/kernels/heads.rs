@@ -56,6 +56,8 @@ pub(super) struct RowGrads<'a> {
     pub(super) query: MatMut<'a, f32>,
     pub(super) key: MatMut<'a, f32>,
     pub(super) value: MatMut<'a, f32>,
+    /// How gradients of keys and values enter: rows that read the same memory add up.
+    pub(super) accumulate: Accum,
 }
 
 impl Heads {
@@ -117,7 +119,7 @@ impl Heads {
         let (tq, tk, dk) = (row.query.nrows(), row.key.nrows(), row.query.ncols() / self.count);
         for (head, probs) in probs.chunks_exact(tq * tk).enumerate() {
             let first = head * dk;
-            let mut accumulate = Accum::Replace;
+            let mut accumulate = grads.accumulate;
             for (block, seen) in self.blocks(tq, tk) {
                 let probs = &probs[block.start * tk..block.end * tk];
                 let grad = grad.submatrix(block.start, first, block.len(), dk);

@@ -16,6 +16,7 @@ mod mask;
 mod operator;
 mod packing;
 mod products;
+mod readers;
 mod self_attention;
 mod simple;
 mod target_log_prob;
@@ -26,6 +27,7 @@ pub use cached::{Ancestry, PastKeysValues};
 pub use heads::{Heads, Visible};
 pub use mask::Mask;
 pub use packing::Packing;
+pub use readers::Readers;
 pub use target_log_prob::Choices;
 pub use update::{AdamW, Flat, Moments};
 
@@ -64,7 +66,7 @@ pub struct SelfAttentionInput {
 /// Tensors of [`cross_attention`].
 #[derive(Clone, Debug)]
 pub struct CrossAttentionInput {
-    /// `[n, d]`: the tokens of a user side by side, as many for every user.
+    /// `[n, d]`: the tokens of a reader side by side, as many for every reader.
     pub x: Tensor<2>,
     /// `[d]`.
     pub gain: Tensor<1>,
@@ -162,16 +164,16 @@ pub fn self_attention(input: SelfAttentionInput, packing: &Packing, block: &Bloc
     })
 }
 
-/// `x + dropout(attention(rms_norm(x) W_q, memory) W_o)`: the tokens of a user read that user's memory.
+/// `x + dropout(attention(rms_norm(x) W_q, memory) W_o)`: tokens read the memory of their user, or a prefix of it.
 ///
 /// # Shapes
-/// - see [`CrossAttentionInput`]; `memory`: one row per user; result: `[n, d]`.
-pub fn cross_attention(input: CrossAttentionInput, memory: &Packing, block: &Block) -> Tensor<2> {
+/// - see [`CrossAttentionInput`]; result: `[n, d]`.
+pub fn cross_attention(input: CrossAttentionInput, readers: &Readers, block: &Block) -> Tensor<2> {
     if !on_cpu(&input.x.device()) {
-        return composed::cross_attention(input, memory, block);
+        return composed::cross_attention(input, readers, block);
     }
     let operator = cross_attention::CrossAttention {
-        memory: memory.clone(),
+        readers: readers.clone(),
         heads: block.heads,
         epsilon: block.epsilon as f32,
         mask: block.mask,

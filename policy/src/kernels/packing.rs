@@ -43,6 +43,10 @@ impl Packing {
     pub fn lengths(&self) -> impl ExactSizeIterator<Item = usize> + '_ {
         self.starts.windows(2).map(|pair| pair[1] - pair[0])
     }
+    /// Tokens of every row.
+    pub fn ranges(&self) -> Vec<Range<usize>> {
+        (0..self.rows()).map(|row| self.row(row)).collect()
+    }
     /// Length of the longest row; 0 of none.
     pub fn longest(&self) -> usize {
         self.lengths().max().unwrap_or(0)

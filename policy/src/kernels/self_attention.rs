@@ -8,6 +8,7 @@ use super::packing::{Lanes, Packing, parts};
 use super::products::{Weight, matrix, matrix_mut};
 use super::vector::{self, Normalized};
 use burn::tensor::Shape;
+use faer::Accum;
 use std::ops::Range;
 
 /// Everything but the tensors: `x [n, d]`, `gain [d]`, `qkv [3 h dk, d]`, `out [d, h dk]` and, where there is one, the
@@ -155,7 +156,7 @@ impl SelfAttention {
             self.heads.backward(
                 (columns(&qkv[wide], inner), own),
                 matrix(&dattended[at.start * inner..at.end * inner], inner),
-                &mut RowGrads { query, key, value },
+                &mut RowGrads { query, key, value, accumulate: Accum::Replace },
                 (&mut scratch, bias),
             );
         }

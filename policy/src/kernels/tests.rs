@@ -92,11 +92,27 @@ fn self_attention_equals_its_composition() {
     }
 }
 
+/// Everybody reads everything; and readers of prefixes, as many as a row is long, one of them or none.
+fn readers(memory: &Packing) -> [Readers; 2] {
+    let prefixes: Vec<Vec<usize>> = memory
+        .lengths()
+        .enumerate()
+        .map(|(row, length)| match row % 3 {
+            0 => (1..=length).step_by(3).collect(),
+            1 => vec![length],
+            _ => Vec::new(),
+        })
+        .collect();
+    [Readers::whole(memory.clone()), Readers::of_prefixes(memory.clone(), &prefixes)]
+}
+
 #[test]
 fn cross_attention_equals_its_composition() {
-    for memory in packings() {
-        for (queries, mask) in [(1, None), (5, Some(mask(2)))] {
-            let (tokens, block) = (memory.rows() * queries, block(Visible::All, 1.0, mask));
+    for (memory, (queries, mask)) in
+        packings().into_iter().flat_map(|memory| [(memory.clone(), (1, None)), (memory, (5, Some(mask(2))))])
+    {
+        for readers in readers(&memory) {
+            let (tokens, block) = (readers.count() * queries, block(Visible::All, 1.0, mask));
             let input = |x: &[Tensor<1>]| CrossAttentionInput {
                 x: x[0].clone().reshape([tokens, D]),
                 gain: x[1].clone(),
@@ -106,8 +122,8 @@ fn cross_attention_equals_its_composition() {
             };
             assert_equal(
                 &[tokens * D, D, INNER * D, D * INNER, memory.tokens() * 2 * INNER],
-                |x| cross_attention(input(x), &memory, &block),
-                |x| composed::cross_attention(input(x), &memory, &block),
+                |x| cross_attention(input(x), &readers, &block),
+                |x| composed::cross_attention(input(x), &readers, &block),
             );
         }
     }
@@ -236,7 +252,7 @@ fn cached_attention_equals_its_composition_along_reordered_rows() {
 #[test]
 fn gradients_equal_finite_differences() {
     let packing = Packing::of([3, 4]);
-    let memory = Packing::of([2, 5]);
+    let readers = Readers::of_prefixes(Packing::of([2, 5]), &[vec![2], vec![1, 5]]);
     let block = block(Visible::Past, 1.0, None);
     let rest: Vec<Tensor<1>> =
         [D, 3 * INNER * D, D * INNER, 32, D, INNER * D, D * INNER, 14 * INNER, D, 60, 60, 30]
@@ -255,7 +271,7 @@ fn gradients_equal_finite_differences() {
             keys_values: rest[7].clone().reshape([7, 2 * INNER]),
         };
         let forward = FeedForwardInput {
-            x: cross_attention(cross, &memory, &self::block(Visible::All, 1.0, None)),
+            x: cross_attention(cross, &readers, &self::block(Visible::All, 1.0, None)),
             gain: rest[8].clone(),
             inner: rest[9].clone().reshape([10, D]),
             outer: rest[10].clone().reshape([D, 10]),

@@ -3,6 +3,18 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+/// What an encoder token sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EncoderAttention {
+    /// All tokens of its history, as in T5.
+    #[default]
+    Bidirectional,
+    /// The tokens up to itself: the states of a prefix are those of the prefix alone, so that one encoding serves every
+    /// prefix of a history. Not what Hugging Face's T5 computes.
+    Causal,
+}
+
 /// The T5 layout; field names are those of Hugging Face's `config.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct T5Config {
@@ -28,6 +40,16 @@ pub struct T5Config {
     pub dropout_rate: f64,
     /// Added to the mean square in normalisation (T5: 1e-6).
     pub layer_norm_epsilon: f64,
+    /// What an encoder token sees.
+    #[serde(default, skip_serializing_if = "EncoderAttention::is_bidirectional")]
+    pub encoder_attention: EncoderAttention,
+}
+
+impl EncoderAttention {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+    fn is_bidirectional(&self) -> bool {
+        *self == Self::Bidirectional
+    }
 }
 
 /// Why a size is impossible.

@@ -4,7 +4,7 @@ use super::config::T5Config;
 use super::position::{Direction, bucket};
 use crate::kernels::{
     self, Ancestry, Block, CrossAttentionInput, FeedForwardInput, Heads, Mask, Packing, PastKeysValues,
-    SelfAttentionInput,
+    Readers, SelfAttentionInput,
 };
 use crate::random::Key;
 use burn::module::Param;
@@ -152,12 +152,12 @@ impl Attention {
         &self,
         x: Tensor<2>,
         norm: &Norm,
-        (memory, keys_values): (&Packing, Tensor<2>),
+        (readers, keys_values): (&Readers, Tensor<2>),
         mask: Option<Mask>,
     ) -> Tensor<2> {
         let (query, out) = (self.q.weight.val(), self.o.weight.val());
         let input = CrossAttentionInput { x, gain: norm.weight.val(), query, out, keys_values };
-        kernels::cross_attention(input, memory, &self.block(norm, mask))
+        kernels::cross_attention(input, readers, &self.block(norm, mask))
     }
     /// Self-attention of the newest position of every row, residual included.
     pub(super) fn newest(

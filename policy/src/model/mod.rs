@@ -11,12 +11,12 @@ mod position;
 mod stack;
 
 pub use causal::{CausalLm, CausalLmConfig};
-pub use config::{T5Config, T5ConfigError};
+pub use config::{EncoderAttention, T5Config, T5ConfigError};
 pub use layers::Dropout;
 pub use stack::DecoderCache;
 
 use crate::batch::EncoderBatch;
-use crate::kernels::{self, Choices, Packing, Targets};
+use crate::kernels::{self, Choices, Readers, Targets};
 use crate::random::Key;
 use burn::prelude::*;
 use layers::Matrix;
@@ -39,25 +39,34 @@ pub struct T5 {
     decoder: Decoder,
 }
 
-/// Encoder states of some users.
+/// Encoder states of some users, and who reads them.
 #[derive(Clone, Debug)]
 pub struct Encoded {
     /// `[n, d]`, one user after the other.
     pub states: Tensor<2>,
-    /// The states of each user.
-    pub packing: Packing,
+    /// Which decoder rows see which states: at first one reader per user, who sees all.
+    pub readers: Readers,
 }
 
 impl Encoded {
-    /// Number of users.
-    pub fn users(&self) -> usize {
-        self.packing.rows()
+    /// Number of readers: of users, unless prefixes were asked for.
+    pub fn readers(&self) -> usize {
+        self.readers.count()
     }
     /// The first `users` users.
     #[must_use]
     pub fn first(self, users: usize) -> Self {
-        let (packing, d) = (self.packing.first(users), self.states.dims()[1]);
-        Self { states: self.states.slice([0..packing.tokens(), 0..d]), packing }
+        let (readers, d) = (self.readers.first(users), self.states.dims()[1]);
+        Self { states: self.states.slice([0..readers.memory().tokens(), 0..d]), readers }
+    }
+    /// Read by one reader per prefix: `prefixes[user]` are lengths in tokens. With a causal encoder each reader sees what
+    /// an encoding of that prefix alone would be.
+    ///
+    /// # Panics
+    /// If there is not one list per user, or a prefix is empty or longer than the user's states.
+    #[must_use]
+    pub fn read_prefixes(self, prefixes: &[Vec<usize>]) -> Self {
+        Self { readers: Readers::of_prefixes(self.readers.memory().clone(), prefixes), ..self }
     }
 }
 
@@ -86,24 +95,24 @@ impl T5 {
         let dropout = dropout.part(ENCODER);
         let x = dropout.apply(self.shared.rows(&batch.tokens), EMBEDDED);
         let states = self.encoder.forward(x, &batch.packing, dropout);
-        Encoded { states, packing: batch.packing.clone() }
+        Encoded { states, readers: Readers::whole(batch.packing.clone()) }
     }
 
-    /// Decoder states of teacher-forced inputs: `rows` rows of one length, a multiple of the users, a user's rows
-    /// neighbours.
+    /// Decoder states of teacher-forced inputs: `rows` rows of one length, a multiple of the readers, a reader's
+    /// rows neighbours.
     ///
     /// # Shapes
     /// - `inputs`: the tokens of all rows, `r * t`; result `[r * t, d]`.
     pub fn decode(&self, encoded: &Encoded, inputs: &[u32], rows: usize, dropout: Dropout) -> Tensor<2> {
         let dropout = dropout.part(DECODER);
         let x = dropout.apply(self.shared.rows(inputs), EMBEDDED);
-        let memory = self.decoder.memory(&encoded.states, &encoded.packing);
+        let memory = self.decoder.memory(&encoded.states, &encoded.readers);
         self.decoder.forward(x, rows, &memory, dropout)
     }
 
     /// An empty cache for decoding code by code.
     pub fn start(&self, encoded: &Encoded) -> DecoderCache {
-        DecoderCache::new(self.decoder.memory(&encoded.states, &encoded.packing))
+        DecoderCache::new(self.decoder.memory(&encoded.states, &encoded.readers))
     }
 
     /// Decoder states of the next position of every row.

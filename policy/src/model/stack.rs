@@ -1,9 +1,9 @@
 //! Encoder and decoder stacks: pre-norm residual blocks in T5's order.
 
-use super::config::T5Config;
+use super::config::{EncoderAttention, T5Config};
 use super::layers::{Attention, AttentionShape, Dropout, FeedForward, Norm, RelativeBias};
 use super::position::Direction;
-use crate::kernels::{Ancestry, Heads, Packing, PastKeysValues, Visible};
+use crate::kernels::{Ancestry, Heads, Packing, PastKeysValues, Readers, Visible};
 use crate::random::Key;
 use burn::prelude::*;
 
@@ -66,17 +66,23 @@ impl SelfBlock {
     }
 }
 
-/// Bidirectional stack.
+/// Stack that reads a history.
 #[derive(Module, Debug)]
 pub(super) struct Encoder {
     pub(super) block: Vec<SelfBlock>,
     pub(super) relative_attention_bias: RelativeBias,
     pub(super) final_layer_norm: Norm,
+    #[module(skip)]
+    direction: Direction,
 }
 
 impl Encoder {
     pub(super) fn new(config: &T5Config, key: Key, device: &Device) -> Self {
-        let shape = attention(config, Visible::All);
+        let (visible, direction) = match config.encoder_attention {
+            EncoderAttention::Bidirectional => (Visible::All, Direction::Both),
+            EncoderAttention::Causal => (Visible::Past, Direction::Backward),
+        };
+        let shape = attention(config, visible);
         let block = |i: usize| {
             let key = key.named("block").at(i as u64);
             SelfBlock::new(shape, (config.d_ff, config.layer_norm_epsilon), key, device)
@@ -85,13 +91,14 @@ impl Encoder {
             block: (0..config.num_layers).map(block).collect(),
             relative_attention_bias: RelativeBias::new(config, key.named("bias"), device),
             final_layer_norm: norm(config, device),
+            direction,
         }
     }
 
     /// `x`: embedded tokens `[n, d]`, packed; result `[n, d]`.
     pub(super) fn forward(&self, x: Tensor<2>, packing: &Packing, dropout: Dropout) -> Tensor<2> {
         let longest = packing.longest();
-        let bias = self.relative_attention_bias.bias(0..longest, longest, Direction::Both);
+        let bias = self.relative_attention_bias.bias(0..longest, longest, self.direction);
         let mut x = x;
         for (i, block) in self.block.iter().enumerate() {
             x = block.forward(x, (packing, Some(bias.clone())), dropout.part(i as u64));
@@ -122,7 +129,7 @@ pub(super) struct Decoder {
 #[derive(Clone, Debug)]
 pub(super) struct Memory {
     pub(super) keys_values: Vec<Tensor<2>>,
-    pub(super) packing: Packing,
+    pub(super) readers: Readers,
 }
 
 impl Decoder {
@@ -146,12 +153,12 @@ impl Decoder {
     }
 
     /// Projects encoder states `[m, d]`.
-    pub(super) fn memory(&self, states: &Tensor<2>, packing: &Packing) -> Memory {
+    pub(super) fn memory(&self, states: &Tensor<2>, readers: &Readers) -> Memory {
         let keys_values = self.block.iter().map(|block| block.cross_attention.keys_values(states)).collect();
-        Memory { keys_values, packing: packing.clone() }
+        Memory { keys_values, readers: readers.clone() }
     }
 
-    /// All positions at once. `x`: embedded decoder inputs of `rows` rows of one length, a user's rows neighbours.
+    /// All positions at once. `x`: embedded decoder inputs of `rows` rows of one length, a reader's rows neighbours.
     pub(super) fn forward(&self, x: Tensor<2>, rows: usize, memory: &Memory, dropout: Dropout) -> Tensor<2> {
         let t = x.dims()[0] / rows;
         let packing = Packing::uniform(rows, t);
@@ -161,7 +168,7 @@ impl Decoder {
             let dropout = dropout.part(i as u64);
             let within = (&packing, Some(bias.clone()));
             x = block.self_attention.within(x, &block.self_attention_norm, within, dropout.mask(AFTER_SELF));
-            let to = (&memory.packing, keys_values.clone());
+            let to = (&memory.readers, keys_values.clone());
             x = block.cross_attention.to(x, &block.cross_attention_norm, to, dropout.mask(AFTER_CROSS));
             x = block.feed_forward.apply(x, &block.feed_forward_norm, feed_forward_masks(dropout));
         }
@@ -180,7 +187,7 @@ impl Decoder {
         {
             let past = (past, &cache.ancestry);
             x = block.self_attention.newest(x, &block.self_attention_norm, past, Some(bias.clone()));
-            let to = (&cache.memory.packing, keys_values.clone());
+            let to = (&cache.memory.readers, keys_values.clone());
             x = block.cross_attention.to(x, &block.cross_attention_norm, to, None);
             x = block.feed_forward.apply(x, &block.feed_forward_norm, [None; 2]);
         }

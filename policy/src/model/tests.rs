@@ -69,6 +69,37 @@ fn later_codes_do_not_change_earlier_states() {
     states(9).assert_eq(&states(11), true);
 }
 
+/// One causal encoding read by prefixes is the encoding of every prefix by itself, in value and gradient.
+#[test]
+fn a_shared_causal_encoding_equals_an_encoding_per_prefix() {
+    let device = Device::flex().autodiff();
+    let config = T5Config { encoder_attention: EncoderAttention::Causal, ..testing::config() };
+    let model = T5::new(&config, Key::new(5), &device).unwrap();
+    let rows: [&[u32]; 2] = [&[3, 8, 12, 2, 5, 9], &[7, 4, 4]];
+    let prefixes = [vec![2, 4, 6], vec![3]];
+    let single: Vec<&[u32]> =
+        rows.iter().zip(&prefixes).flat_map(|(row, all)| all.iter().map(|&n| &row[..n])).collect();
+    let inputs = [0, 4, 9].repeat(single.len());
+    let loss = |encoded: &Encoded| {
+        let states = model.decode(encoded, &inputs, single.len(), Dropout::Off);
+        let targets = Targets { columns: 0..16, targets: (0..12).collect(), legal: None };
+        model.target_log_probs(states, targets)
+    };
+    let shared = loss(&model.encode(&batch(&rows), Dropout::Off).read_prefixes(&prefixes));
+    let separate = loss(&model.encode(&batch(&single), Dropout::Off));
+    shared.to_data().assert_approx_eq::<f32>(&separate.to_data(), Tolerance::absolute(1e-5));
+    let grads = |log_probs: Tensor<1>| {
+        let grads = log_probs.sum().backward();
+        let of = |x: &Tensor<2>| x.grad(&grads).unwrap().into_data();
+        let block = &model.encoder.block[0];
+        [&model.shared.weight, &block.self_attention.q.weight, &block.feed_forward.wo.weight]
+            .map(|w| of(&w.val()))
+    };
+    for (shared, separate) in grads(shared).iter().zip(&grads(separate)) {
+        shared.assert_approx_eq::<f32>(separate, Tolerance::absolute(1e-4));
+    }
+}
+
 #[test]
 fn the_same_key_gives_the_same_weights_on_any_device_mode() {
     let (plain, autodiff) = (Device::flex(), Device::flex().autodiff());

@@ -7,7 +7,7 @@ use policy::batch::EncoderBatch;
 use policy::catalog::Catalog;
 use policy::ids::SemanticId;
 use policy::log_prob::{LogProbSpace, Support};
-use policy::model::{Dropout, T5, T5Config};
+use policy::model::{Dropout, EncoderAttention, T5, T5Config};
 use policy::random::Key;
 use policy::vocab::Vocab;
 
@@ -38,6 +38,7 @@ fn fixture() -> Fixture {
         relative_attention_max_distance: 16,
         dropout_rate: 0.0,
         layer_norm_epsilon: 1e-6,
+        encoder_attention: EncoderAttention::Bidirectional,
     };
     let model = T5::new(&config, Key::new(2), &Device::flex()).unwrap();
     let contexts = [vec![1, 2, 3, 4], vec![59], vec![7, 8]];

@@ -7,7 +7,7 @@ use policy::batch::EncoderBatch;
 use policy::catalog::Catalog;
 use policy::ids::SemanticId;
 use policy::log_prob::LogProbSpace;
-use policy::model::{Dropout, T5, T5Config};
+use policy::model::{Dropout, EncoderAttention, T5, T5Config};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -35,6 +35,7 @@ fn fixture() -> Fixture {
         relative_attention_max_distance: 16,
         dropout_rate: 0.0,
         layer_norm_epsilon: 1e-6,
+        encoder_attention: EncoderAttention::Bidirectional,
     };
     let model = T5::new(&config, Key::new(3), &Device::flex()).unwrap();
     Fixture { trie: Trie::new(&catalog), catalog, vocab, model }
