@@ -27,6 +27,7 @@ PACKAGES = ["torch", "transformers", "trl", "scikit-learn", "polars"]
 WORKLOADS = {
     "train": (["train"], "w_train.py", ["lean_t5", "hf"]),
     "train-dropout": (["train", "--dropout", "0.1"], "w_train.py --dropout 0.1", ["lean_t5", "hf"]),
+    "dec": (["dec"], "w_dec.py", ["lean", "llama"]),
     "beam": (["beam"], "w_beam.py", ["lean_t5", "hf"]),
     "dpo": (["dpo"], "w_dpo.py", ["lean_t5", "trl_llama"]),
     "grpo": (["grpo"], "w_grpo.py", ["lean_t5", "trl_llama"]),

@@ -2,13 +2,8 @@
 
 use crate::trie::{Node, Trie};
 use burn::prelude::Tensor;
-use policy::kernels::{Choices, log_sum_exp};
+use policy::kernels::{Choices, Normalization};
 use policy::log_prob::{Scorer, Support};
-use rayon::prelude::*;
-use std::ops::Range;
-
-/// A product of one state with one column of the head costs about this many times its share of a matrix product.
-const CHOICE_COST: usize = 12;
 
 /// One level of the trie under a policy.
 #[derive(Clone, Copy)]
@@ -21,42 +16,27 @@ pub(crate) struct Level<'a> {
 
 /// One log-probability per legal code of each prefix, in the trie's order.
 pub(crate) struct Continuations {
-    starts: Vec<u32>,
+    choices: Choices,
     log_probs: Vec<f32>,
 }
 
 impl Continuations {
     pub(crate) fn row(&self, row: usize) -> &[f32] {
-        &self.log_probs[self.starts[row] as usize..self.starts[row + 1] as usize]
+        &self.log_probs[self.choices.range(&(row..row + 1))]
     }
 }
 
 impl Level<'_> {
-    /// Scores the continuations of `nodes` from the decoder states `[nodes, d]`. Normalised over the trie, only columns
-    /// that can be legal are multiplied: those of the level, or where they are few, those of each prefix.
+    /// Scores the continuations of `nodes` from the decoder states `[nodes, d]`.
     pub(crate) fn continuations(&self, states: Tensor<2>, nodes: &[Node]) -> Continuations {
-        let choices = self.choices(nodes);
-        let dense = nodes.len() * self.scorer.vocab.level_size(self.depth);
-        let starts = choices.starts.clone();
-        let log_probs = match self.scorer.support {
-            Support::Trie(_) if choices.columns.len() * CHOICE_COST < dense => {
-                let logits = host(self.scorer.model.choice_logits(states, choices));
-                normalized(logits, &starts)
-            }
-            Support::Trie(_) => {
-                let columns = self.columns();
-                let logits = self.picked(states, &columns, &choices, |_| 0.0);
-                normalized(logits, &starts)
-            }
-            Support::Full => self.picked(states, &(0..self.scorer.vocab.size()), &choices, log_sum_exp),
+        let (choices, vocab) = (self.choices(nodes), self.scorer.vocab);
+        let offset = vocab.offset(self.depth);
+        let over = match self.scorer.support {
+            Support::Trie(_) => Normalization::Choices(offset..offset + vocab.level_size(self.depth)),
+            Support::Full => Normalization::Columns(0..vocab.size()),
         };
-        Continuations { starts, log_probs }
-    }
-
-    /// Tokens of the level.
-    fn columns(&self) -> Range<usize> {
-        let offset = self.scorer.vocab.offset(self.depth);
-        offset..offset + self.scorer.vocab.level_size(self.depth)
+        let log_probs = self.scorer.model.choice_log_probs(states, &choices, &over);
+        Continuations { choices, log_probs }
     }
 
     /// The tokens that may follow each prefix.
@@ -69,36 +49,4 @@ impl Level<'_> {
         }
         choices
     }
-
-    /// Logits of the choices out of those of `columns`, less a number per row of them.
-    fn picked(
-        &self,
-        states: Tensor<2>,
-        columns: &Range<usize>,
-        choices: &Choices,
-        less: impl Fn(&[f32]) -> f32 + Sync,
-    ) -> Vec<f32> {
-        let logits = host(self.scorer.model.logits(states, columns.clone()));
-        let rows = logits.par_chunks(columns.len()).enumerate();
-        rows.flat_map_iter(|(row, logits)| {
-            let less = less(logits);
-            choices.row(row).iter().map(move |&token| logits[token as usize - columns.start] - less)
-        })
-        .collect()
-    }
-}
-
-fn normalized(mut logits: Vec<f32>, starts: &[u32]) -> Vec<f32> {
-    for row in starts.windows(2) {
-        let row = &mut logits[row[0] as usize..row[1] as usize];
-        let normalizer = log_sum_exp(row);
-        for logit in row {
-            *logit -= normalizer;
-        }
-    }
-    logits
-}
-
-fn host<const D: usize>(x: Tensor<D>) -> Vec<f32> {
-    x.into_data().try_into_vec::<f32>().expect("logits are f32")
 }

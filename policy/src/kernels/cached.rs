@@ -1,18 +1,24 @@
 //! Self-attention of the newest position of every row to the positions before it, without copying what came before:
 //! a row remembers which row of each earlier position it continues.
 
+use super::buffer::Buffer;
 use super::heads::Heads;
+use super::operator::{Fused, Input, Keep, Operator, Output, copied, zeros};
+use super::packing::{Lanes, parts};
+use super::products::Weight;
 use super::vector::{self, CachedRow};
-use super::{composed, on_cpu};
+use super::{Block, SelfAttentionInput, composed, on_cpu};
+use burn::backend::Dispatch;
 use burn::prelude::*;
-use burn::tensor::TensorData;
+use burn::tensor::Shape;
 use rayon::prelude::*;
-use std::sync::Arc;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 
 /// Projections of one position, `[rows, 3 h dk]`: queries, keys, values.
 #[derive(Clone, Debug)]
 enum Projected {
-    Host(Arc<TensorData>),
+    Host(Arc<OnceLock<Vec<f32>>>),
     Device(Box<Tensor<2>>),
 }
 
@@ -39,10 +45,6 @@ impl Ancestry {
             *position = rows.iter().map(|&row| position[row as usize]).collect();
         }
     }
-    #[cfg(test)]
-    pub(super) fn positions(&self) -> &[Arc<[u32]>] {
-        &self.positions
-    }
     /// Number of positions.
     pub fn len(&self) -> usize {
         self.positions.len()
@@ -54,75 +56,138 @@ impl Ancestry {
 }
 
 impl PastKeysValues {
-    /// Attends from the newest position, whose projections `qkv` are remembered.
+    /// `x + attention(rms_norm(x)) W_o` of the newest position, whose projections are remembered. Decoding is not trained:
+    /// there is no gradient, and `block.mask` is not used.
     ///
     /// # Shapes
-    /// - `qkv`: `[r, 3 h dk]`, `bias`: `[h, 1, positions]`, `ancestry`: as many positions, the newest included; result
-    ///   `[r, h dk]`.
+    /// - `input`: `x [r, d]` and `bias [h, 1, positions]`; `ancestry`: as many positions, the newest included; result
+    ///   `[r, d]`.
     ///
     /// # Panics
-    /// If the numbers of positions differ.
-    pub fn attend(
-        &mut self,
-        qkv: Tensor<2>,
-        bias: Option<Tensor<3>>,
-        heads: &Heads,
-        ancestry: &Ancestry,
-    ) -> Tensor<2> {
-        let device = qkv.device();
-        self.positions.push(if on_cpu(&device) {
-            Projected::Host(Arc::new(qkv.into_data()))
-        } else {
-            Projected::Device(Box::new(qkv))
-        });
-        assert_eq!(self.positions.len(), ancestry.len(), "positions of the cache and of the ancestry");
-        let devices: Option<Vec<&Tensor<2>>> = self
-            .positions
-            .iter()
-            .map(|p| if let Projected::Device(x) = p { Some(&**x) } else { None })
-            .collect();
-        if let Some(positions) = devices {
-            return composed::cached_attention(&positions, bias, heads, &ancestry.positions);
+    /// If the numbers of positions differ, or there is no bias.
+    pub fn attend(&mut self, input: SelfAttentionInput, block: &Block, ancestry: &Ancestry) -> Tensor<2> {
+        assert_eq!(self.positions.len() + 1, ancestry.len(), "positions of the cache and of the ancestry");
+        let SelfAttentionInput { x, gain, qkv, out, bias } = input;
+        let bias = bias.expect("cached decoding has relative positions");
+        if !on_cpu(&x.device()) {
+            let normalized = composed::rms_norm(x.clone(), gain, block.epsilon);
+            self.positions.push(Projected::Device(Box::new(composed::linear(normalized, qkv))));
+            let positions: Vec<&Tensor<2>> = self.positions.iter().map(Projected::device).collect();
+            let attended = composed::cached_attention(&positions, bias, &block.heads, &ancestry.positions);
+            return x + composed::linear(attended, out);
         }
-        let positions: Vec<&[f32]> = self.positions.iter().map(Projected::host).collect();
-        let bias = bias.map(Tensor::into_data);
-        let bias = bias.as_ref().map(|bias| bias.as_slice::<f32>().expect("biases are f32"));
-        let rows = ancestry.positions[0].len();
-        let out = on_host(&positions, bias, heads, &ancestry.positions);
-        let inner = out.len() / rows;
-        Tensor::from_data(TensorData::new(out, [rows, inner]), &device)
+        let newest = Arc::new(OnceLock::new());
+        let operator = CachedSelfAttention {
+            past: self.positions.iter().map(Projected::host).collect(),
+            newest: Arc::clone(&newest),
+            ancestry: ancestry.positions.clone(),
+            heads: block.heads,
+            epsilon: block.epsilon as f32,
+        };
+        self.positions.push(Projected::Host(newest));
+        Tensor::from_dispatch(Dispatch::fused_5(
+            x.into_dispatch(),
+            gain.into_dispatch(),
+            qkv.into_dispatch(),
+            out.into_dispatch(),
+            bias.into_dispatch(),
+            operator,
+        ))
     }
 }
 
 impl Projected {
-    fn host(&self) -> &[f32] {
+    fn host(&self) -> Arc<OnceLock<Vec<f32>>> {
         match self {
-            Self::Host(data) => data.as_slice().expect("projections are f32"),
+            Self::Host(values) => Arc::clone(values),
             Self::Device(_) => unreachable!("a cache lives in one place"),
+        }
+    }
+    fn device(&self) -> &Tensor<2> {
+        match self {
+            Self::Device(values) => values,
+            Self::Host(_) => unreachable!("a cache lives in one place"),
         }
     }
 }
 
-fn on_host(positions: &[&[f32]], bias: Option<&[f32]>, heads: &Heads, ancestry: &[Arc<[u32]>]) -> Vec<f32> {
-    /// Rows per task.
-    const ROWS: usize = 64;
-    let newest = positions[positions.len() - 1];
-    let rows = ancestry[0].len();
-    let inner = newest.len() / rows / 3;
-    let mut out = vec![0.0; rows * inner];
-    out.par_chunks_mut(ROWS * inner).enumerate().for_each(|(task, out)| {
-        let mut past = Vec::with_capacity(positions.len());
-        let mut scores = vec![0.0; positions.len()];
-        for (index, out) in out.chunks_exact_mut(inner).enumerate() {
-            let row = task * ROWS + index;
+/// The operator on the CPU; besides its output it leaves the newest projections behind.
+#[derive(Clone, Debug)]
+struct CachedSelfAttention {
+    past: Vec<Arc<OnceLock<Vec<f32>>>>,
+    newest: Arc<OnceLock<Vec<f32>>>,
+    ancestry: Vec<Arc<[u32]>>,
+    heads: Heads,
+    epsilon: f32,
+}
+
+struct Tensors<'a> {
+    x: &'a [f32],
+    gain: &'a [f32],
+    qkv: Weight<'a>,
+    out: Weight<'a>,
+    bias: &'a [f32],
+    past: Vec<&'a [f32]>,
+}
+
+impl CachedSelfAttention {
+    fn chunk(&self, tensors: &Tensors<'_>, rows: &Range<usize>, (out, projected): (&mut [f32], &mut [f32])) {
+        let (d, inner) = (tensors.gain.len(), tensors.out.inputs);
+        let (mut hidden, mut attended) = (Buffer::stale(rows.len() * d), Buffer::stale(rows.len() * inner));
+        vector::rms_norm(&tensors.x[rows.start * d..rows.end * d], tensors.gain, self.epsilon, &mut hidden);
+        tensors.qkv.apply(&hidden, projected);
+        let mut past: Vec<&[f32]> = Vec::with_capacity(self.ancestry.len());
+        let mut scores = vec![0.0; self.heads.count * self.ancestry.len()];
+        let own = projected.chunks_exact(3 * inner).zip(attended.chunks_exact_mut(inner));
+        for (row, (newest, attended)) in rows.clone().zip(own) {
             past.clear();
-            past.extend(positions.iter().zip(ancestry).map(|(position, ancestor)| {
-                &position[3 * inner * ancestor[row] as usize..][inner..3 * inner]
+            past.extend(tensors.past.iter().zip(&self.ancestry).map(|(position, ancestors)| {
+                &position[3 * inner * ancestors[row] as usize..][inner..3 * inner]
             }));
-            let query = &newest[3 * inner * row..][..inner];
-            let row = CachedRow { query, past: &past, bias, scale: heads.scale, scores: &mut scores };
-            vector::attend_cached(row, heads.count, out);
+            past.push(&newest[inner..]);
+            let row = CachedRow {
+                query: &newest[..inner],
+                past: &past,
+                bias: tensors.bias,
+                scale: self.heads.scale,
+                scores: &mut scores,
+            };
+            vector::attend_cached(row, self.heads.count, attended);
         }
-    });
-    out
+        tensors.out.apply(&attended, &mut hidden);
+        vector::add_update(out, &hidden, None);
+    }
+}
+
+impl Operator<5> for CachedSelfAttention {
+    fn forward(&self, [x, gain, qkv, out, bias]: [Input<'_>; 5], _: Keep) -> Output {
+        let (d, inner) = (x.width, out.width);
+        let tensors = Tensors {
+            x: x.values,
+            gain: gain.values,
+            qkv: Weight { values: qkv.values, inputs: d },
+            out: Weight { values: out.values, inputs: inner },
+            bias: bias.values,
+            past: self
+                .past
+                .iter()
+                .map(|past| past.get().expect("earlier positions are projected"))
+                .map(Vec::as_slice)
+                .collect(),
+        };
+        let rows = x.values.len() / d;
+        let (mut values, mut projected) = (copied(x.values), zeros(rows * 3 * inner));
+        let plan = Lanes::tokens(rows);
+        let outs = parts(&mut values, plan.chunks.iter().map(|rows| rows.len() * d));
+        let projections = parts(&mut projected, plan.chunks.iter().map(|rows| rows.len() * 3 * inner));
+        plan.chunks
+            .par_iter()
+            .zip(outs.into_par_iter().zip(projections))
+            .for_each(|(rows, parts)| self.chunk(&tensors, rows, parts));
+        self.newest.set(projected).expect("an operator runs once");
+        Output { values, shape: Shape::from([rows, d]), saved: Vec::new() }
+    }
+    fn backward(&self, _: [Input<'_>; 5], _: &[Buffer], _: Vec<f32>) -> [Vec<f32>; 5] {
+        unimplemented!("cached decoding has no gradient; train with teacher forcing")
+    }
 }

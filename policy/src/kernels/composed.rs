@@ -1,7 +1,6 @@
 //! The same operators composed of burn's own: the definition that the fused ones are tested against, and the
 //! path of every device without fused ones.
 
-use super::choice_logits::ChoiceLogits;
 use super::heads::{Heads, Visible};
 use super::mask::Mask;
 use super::packing::Packing;
@@ -152,19 +151,10 @@ pub(super) fn target_log_prob(states: Tensor<2>, head: Tensor<2>, operator: &Tar
     activation::log_softmax(logits, 1).gather(1, targets.reshape([n, 1])).reshape([n])
 }
 
-pub(super) fn choice_logits(states: Tensor<2>, head: Tensor<2>, operator: &ChoiceLogits) -> Tensor<1> {
-    let choices = &operator.choices;
-    let rows: Vec<u32> = (0..choices.starts.len() - 1)
-        .flat_map(|row| std::iter::repeat_n(row as u32, choices.row(row).len()))
-        .collect();
-    let products = gather(states, &rows) * gather(head, &choices.columns);
-    products.sum_dim(1).mul_scalar(operator.scale).reshape([choices.columns.len()])
-}
-
 /// `positions`: `[rows, 3 h dk]` each; see [`super::PastKeysValues::attend`].
 pub(super) fn cached_attention(
     positions: &[&Tensor<2>],
-    bias: Option<Tensor<3>>,
+    bias: Tensor<3>,
     heads: &Heads,
     ancestry: &[Arc<[u32]>],
 ) -> Tensor<2> {
@@ -181,5 +171,5 @@ pub(super) fn cached_attention(
     let query = newest.slice([0..rows, 0..inner]).reshape([rows, 1, inner]);
     let all = Packing::uniform(rows, positions.len()).ranges();
     let visible = visible(&all, 1, Visible::All, &query.device());
-    attend([query, part(1), part(2)], bias, visible, heads).reshape([rows, inner])
+    attend([query, part(1), part(2)], Some(bias), visible, heads).reshape([rows, inner])
 }

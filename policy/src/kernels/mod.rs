@@ -7,7 +7,7 @@
 
 mod buffer;
 mod cached;
-mod choice_logits;
+mod choices;
 mod composed;
 mod cross_attention;
 mod feed_forward;
@@ -24,11 +24,11 @@ mod update;
 mod vector;
 
 pub use cached::{Ancestry, PastKeysValues};
+pub use choices::{Choices, Normalization, choice_log_probs};
 pub use heads::{Heads, Visible};
 pub use mask::Mask;
 pub use packing::Packing;
 pub use readers::Readers;
-pub use target_log_prob::Choices;
 pub use update::{AdamW, Flat, Moments};
 
 use burn::backend::Dispatch;
@@ -229,18 +229,6 @@ pub fn target_log_prob(states: Tensor<2>, head: Tensor<2>, targets: Targets, sca
     };
     if !on_cpu(&states.device()) {
         return composed::target_log_prob(states, head, &operator);
-    }
-    Tensor::from_dispatch(Dispatch::fused_2(states.into_dispatch(), head.into_dispatch(), operator))
-}
-
-/// `scale * x_i . W_j` for every choice `j` of every state `i`.
-///
-/// # Shapes
-/// - `states`: `[n, d]`, `head`: `[v, d]`, `choices`: `n` rows of columns; result: `[choices]`.
-pub fn choice_logits(states: Tensor<2>, head: Tensor<2>, choices: Choices, scale: f64) -> Tensor<1> {
-    let operator = choice_logits::ChoiceLogits { choices: Arc::new(choices), scale: scale as f32 };
-    if !on_cpu(&states.device()) {
-        return composed::choice_logits(states, head, &operator);
     }
     Tensor::from_dispatch(Dispatch::fused_2(states.into_dispatch(), head.into_dispatch(), operator))
 }

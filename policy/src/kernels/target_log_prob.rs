@@ -2,6 +2,7 @@
 //! never leave the cache before they are probabilities.
 
 use super::buffer::Buffer;
+use super::choices::Choices;
 use super::operator::{Chunk, Input, Keep, Operator, Output, Sums, backward_lanes, forward_chunks, zeros};
 use super::packing::{Lanes, parts};
 use super::products::{matrix, matrix_mut, product};
@@ -22,22 +23,6 @@ pub(super) struct TargetLogProb {
     pub(super) scale: f32,
     /// Columns each state may choose from; all of them where absent.
     pub(super) legal: Option<Arc<Choices>>,
-}
-
-/// Which columns a row may choose from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Choices {
-    /// Those of row `i` are `columns[starts[i]..starts[i + 1]]`; one more than rows.
-    pub starts: Vec<u32>,
-    /// Ascending within a row.
-    pub columns: Vec<u32>,
-}
-
-impl Choices {
-    /// The columns of a row.
-    pub fn row(&self, row: usize) -> &[u32] {
-        &self.columns[self.starts[row] as usize..self.starts[row + 1] as usize]
-    }
 }
 
 struct Tensors<'a> {

@@ -187,15 +187,6 @@ fn target_log_prob_equals_its_composition() {
         some.columns.extend((0..9).filter(|column| (row + column) % (1 + row % 5) == 0));
         some.starts.push(some.columns.len() as u32);
     }
-    assert_equal(
-        &[rows * 6, 13 * 6],
-        |x| choice_logits(x[0].clone().reshape([rows, 6]), x[1].clone().reshape([13, 6]), some.clone(), 0.7),
-        |x| {
-            let choices = Arc::new(some.clone());
-            let operator = choice_logits::ChoiceLogits { choices, scale: 0.7 };
-            composed::choice_logits(x[0].clone().reshape([rows, 6]), x[1].clone().reshape([13, 6]), &operator)
-        },
-    );
     for targets in [targets(rows, 0..13, None), targets(rows, 2..11, None), targets(rows, 2..11, Some(some))]
     {
         let input = |x: &[Tensor<1>]| (x[0].clone().reshape([rows, 6]), x[1].clone().reshape([13, 6]));
@@ -214,6 +205,46 @@ fn target_log_prob_equals_its_composition() {
 }
 
 #[test]
+fn choices_have_the_log_probs_of_targets() {
+    let (states, head) =
+        (random(300 * 6, 1).inner().reshape([300, 6]), random(60 * 6, 2).inner().reshape([60, 6]));
+    // Rows with many choices, where the whole head is multiplied, and rows with one or two.
+    for most in [40, 2] {
+        let mut choices = Choices { starts: vec![0], columns: Vec::new() };
+        for row in 0..300 {
+            choices.columns.extend((0..=row % most).map(|choice| 10 + (choice * 7 + row) % 41));
+            let start = choices.starts[row as usize] as usize;
+            choices.columns[start..].sort_unstable();
+            choices.starts.push(choices.columns.len() as u32);
+        }
+        let relative: Vec<u32> = choices.columns.iter().map(|column| column - 10).collect();
+        let legal = Choices { columns: relative, ..choices.clone() };
+        for (over, columns, legal) in [
+            (Normalization::Choices(10..51), 10..51, Some(legal)),
+            (Normalization::Columns(0..60), 0..60, None),
+        ] {
+            let found = choice_log_probs([states.clone(), head.clone()], &choices, &over, 0.7);
+            for row in [0, 1, 3, 38, 77, 299] {
+                let range = choices.range(&(row..row + 1));
+                for (column, found) in choices.columns[range.clone()].iter().zip(&found[range]) {
+                    let mut targets = vec![0; 300];
+                    targets[row] = column - columns.start as u32;
+                    if let Some(legal) = &legal {
+                        (0..300)
+                            .filter(|other| *other != row)
+                            .for_each(|other| targets[other] = legal.row(other)[0]);
+                    }
+                    let targets = Targets { columns: columns.clone(), targets, legal: legal.clone() };
+                    let expected = target_log_prob(states.clone(), head.clone(), targets, 0.7).into_data();
+                    let expected = expected.as_slice::<f32>().unwrap()[row];
+                    assert!((found - expected).abs() < 1e-5, "{over:?} row {row}: {found} is not {expected}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn log_probs_survive_extreme_logits() {
     let states = Tensor::<2>::from_floats([[1.0, 0.0], [0.0, 1.0]], &device());
     let head = Tensor::<2>::from_floats([[1e4, -1e9], [-1e4, 2.0], [0.0, -1e9]], &device());
@@ -228,24 +259,40 @@ fn log_probs_survive_extreme_logits() {
 }
 
 #[test]
-fn cached_attention_equals_its_composition_along_reordered_rows() {
-    let heads = Heads { count: 2, scale: 0.5, visible: Visible::Past };
+fn cached_attention_equals_self_attention_of_whole_rows() {
+    // Three positions: two rows, of which 150 continue, in another order each time.
+    let block = block(Visible::Past, 0.5, None);
+    let weights: Vec<Tensor<1>> = [D, 3 * INNER * D, D * INNER, 18]
+        .iter()
+        .zip(40..)
+        .map(|(&len, seed)| random(len, seed).inner())
+        .collect();
+    let input = |x: Tensor<2>, bias: Tensor<3>| SelfAttentionInput {
+        x,
+        gain: weights[0].clone(),
+        qkv: weights[1].clone().reshape([3 * INNER, D]),
+        out: weights[2].clone().reshape([D, INNER]),
+        bias: Some(bias),
+    };
+    let bias = weights[3].clone().reshape([2, 3, 3]);
     let (mut past, mut ancestry) = (PastKeysValues::default(), Ancestry::default());
-    let mut positions: Vec<Tensor<2>> = Vec::new();
-    for (position, rows) in [(0, 2usize), (1, 150), (2, 150)] {
+    let (mut histories, mut newest): (Vec<Tensor<2>>, Vec<Tensor<2>>) = (Vec::new(), Vec::new());
+    for (position, rows) in [(0, 2), (1, 150), (2, 150)] {
+        let x = random(rows * D, 60 + position as u64).inner().reshape([rows, D]);
         let continued: Vec<u32> = (0..rows as u32)
-            .map(|row| row * 3 % positions.last().map_or(1, |p| p.dims()[0]) as u32)
+            .map(|row| row * 3 % histories.last().map_or(1, |x| x.dims()[0]) as u32)
             .collect();
         ancestry.reorder(&continued);
         ancestry.advance(rows);
-        let qkv = random(rows * 3 * INNER, position).inner().reshape([rows, 3 * INNER]);
-        positions.push(qkv.clone());
-        let bias = random(2 * positions.len(), 50).inner().reshape([2, 1, positions.len()]);
-        let fused = past.attend(qkv, Some(bias.clone()), &heads, &ancestry);
-        let all: Vec<&Tensor<2>> = positions.iter().collect();
-        let composed = composed::cached_attention(&all, Some(bias), &heads, ancestry.positions());
-        fused.into_data().assert_approx_eq::<f32>(&composed.into_data(), Tolerance::absolute(1e-5));
+        histories = histories.iter().map(|x| gather(x.clone(), &continued)).collect();
+        histories.push(x.clone());
+        let own = bias.clone().slice([0..2, position..position + 1, 0..position + 1]);
+        newest.push(past.attend(input(x, own), &block, &ancestry));
     }
+    let whole = Tensor::stack::<3>(histories, 1).reshape([450, D]);
+    let whole = composed::self_attention(input(whole, bias), &Packing::uniform(150, 3), &block);
+    let last = whole.reshape([150, 3, D]).slice([0..150, 2..3, 0..D]).reshape([150, D]);
+    newest[2].to_data().assert_approx_eq::<f32>(&last.into_data(), Tolerance::absolute(1e-5));
 }
 
 /// The derivation is checked once without autodiff's help: the gradient of a chain of all operators.

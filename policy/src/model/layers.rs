@@ -30,10 +30,6 @@ impl Matrix {
     pub(super) fn new(shape: [usize; 2], std: f64, key: Key, device: &Device) -> Self {
         Self { weight: normal(shape, std, key, device) }
     }
-    /// `[n, in]` -> `[n, out]`.
-    pub(super) fn apply(&self, x: Tensor<2>) -> Tensor<2> {
-        kernels::linear(x, self.weight.val())
-    }
     /// Rows of the table, `[n, d]`.
     pub(super) fn rows(&self, indices: &[u32]) -> Tensor<2> {
         kernels::gather(self.weight.val(), indices)
@@ -164,12 +160,12 @@ impl Attention {
         &self,
         x: Tensor<2>,
         norm: &Norm,
-        past: (&mut PastKeysValues, &Ancestry),
-        bias: Option<Tensor<3>>,
+        (past, ancestry): (&mut PastKeysValues, &Ancestry),
+        bias: Tensor<3>,
     ) -> Tensor<2> {
-        let qkv = kernels::linear(norm.apply(x.clone()), self.query_key_value());
-        let (past, ancestry) = past;
-        x + self.o.apply(past.attend(qkv, bias, &self.heads, ancestry))
+        let (qkv, out) = (self.query_key_value(), self.o.weight.val());
+        let input = SelfAttentionInput { x, gain: norm.weight.val(), qkv, out, bias: Some(bias) };
+        past.attend(input, &self.block(norm, None), ancestry)
     }
 }
 

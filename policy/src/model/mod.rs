@@ -16,7 +16,7 @@ pub use layers::Dropout;
 pub use stack::DecoderCache;
 
 use crate::batch::EncoderBatch;
-use crate::kernels::{self, Choices, Readers, Targets};
+use crate::kernels::{self, Choices, Normalization, Readers, Targets};
 use crate::random::Key;
 use burn::prelude::*;
 use layers::Matrix;
@@ -134,12 +134,13 @@ impl T5 {
         kernels::linear(states.mul_scalar(self.logit_scale()), rows)
     }
 
-    /// Logits of chosen tokens of each state.
+    /// Log-probabilities of chosen tokens of each state, without gradient.
     ///
     /// # Shapes
-    /// - `states`: `[n, d]`, `choices`: `n` rows of tokens, result `[choices]`.
-    pub fn choice_logits(&self, states: Tensor<2>, choices: Choices) -> Tensor<1> {
-        kernels::choice_logits(states, self.shared.weight.val(), choices, self.logit_scale())
+    /// - `states`: `[n, d]`, `choices`: `n` rows of tokens, result: as many values.
+    pub fn choice_log_probs(&self, states: Tensor<2>, choices: &Choices, over: &Normalization) -> Vec<f32> {
+        let head = self.shared.weight.val();
+        kernels::choice_log_probs([states, head], choices, over, self.logit_scale())
     }
 
     /// Log-probability of one target per state, over the tokens `targets` names.

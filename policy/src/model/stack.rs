@@ -186,7 +186,7 @@ impl Decoder {
             self.block.iter().zip(&cache.memory.keys_values).zip(&mut cache.past)
         {
             let past = (past, &cache.ancestry);
-            x = block.self_attention.newest(x, &block.self_attention_norm, past, Some(bias.clone()));
+            x = block.self_attention.newest(x, &block.self_attention_norm, past, bias.clone());
             let to = (&cache.memory.readers, keys_values.clone());
             x = block.cross_attention.to(x, &block.cross_attention_norm, to, None);
             x = block.feed_forward.apply(x, &block.feed_forward_norm, [None; 2]);
