@@ -9,7 +9,9 @@
 //! - convergence: this is not a descent and need not converge. A level stops when a sweep repeats the previous
 //!   assignment or after `iterations` sweeps, and keeps the sweep with the least inertia.
 
-use super::distance::{inertia, means, products, squared_norms};
+use super::distance::{gather, inertia, products_by_center};
+use super::means::Sums;
+use super::rows::squared_norms;
 use super::{Clusters, QuantizeConfig, SweepOrder};
 use crate::embeddings::Embeddings;
 use crate::random::Key;
@@ -22,6 +24,7 @@ const MAX_DISTANCES: usize = 1 << 26;
 pub(super) fn cluster(points: &Embeddings, config: &QuantizeConfig, key: Key) -> Clusters {
     let mut centers = random_points(points, config.codes, key.named("init"));
     let mut best: Option<(f64, Clusters)> = None;
+    let mut sums = Sums::new(points, config.codes);
     let mut previous = Vec::new();
     for sweep_idx in 0..config.iterations {
         let order = sweep_order(config, key.named("sweep").at(sweep_idx as u64));
@@ -29,7 +32,8 @@ pub(super) fn cluster(points: &Embeddings, config: &QuantizeConfig, key: Key) ->
         if assignment == previous {
             break;
         }
-        centers = means(points, &assignment, &centers);
+        sums.assign(points, &assignment);
+        centers = sums.means(&centers);
         previous.clone_from(&assignment);
         let clusters = Clusters { assignment, centers: centers.clone() };
         let inertia = inertia(points, &clusters);
@@ -45,11 +49,6 @@ fn random_points(points: &Embeddings, count: usize, key: Key) -> Embeddings {
     gather(points, &chosen.into_vec())
 }
 
-fn gather(points: &Embeddings, rows: &[usize]) -> Embeddings {
-    let values = rows.iter().flat_map(|&row| points.row(row)).copied().collect();
-    Embeddings::new(points.width(), values)
-}
-
 fn sweep_order(config: &QuantizeConfig, key: Key) -> Vec<usize> {
     let mut order: Vec<usize> = (0..config.codes).collect();
     if config.sweep_order == SweepOrder::Shuffled {
@@ -61,17 +60,17 @@ fn sweep_order(config: &QuantizeConfig, key: Key) -> Vec<usize> {
 /// One sweep: the cluster of every point.
 fn sweep(points: &Embeddings, centers: &Embeddings, order: &[usize]) -> Vec<usize> {
     let items = points.rows();
-    let norms = squared_norms(points);
+    let norms = squared_norms(points.values(), points.width());
     let mut assignment = vec![0; items];
-    let mut free: Vec<usize> = (0..items).collect();
+    let mut free: Vec<u32> = (0..items as u32).collect();
     for block in order.chunks((MAX_DISTANCES / items).max(1)) {
-        let products = products(points, &gather(centers, block));
-        for (column, &cluster) in block.iter().enumerate() {
+        let products = products_by_center(points, &gather(centers, block));
+        for (products, &cluster) in products.chunks_exact(items).zip(block) {
             // |v - c|^2 without |c|^2, which is the same for all points.
-            let distance = |point: usize| norms[point] - 2.0 * products[point * block.len() + column];
+            let distance = |point: u32| norms[point as usize] - 2.0 * products[point as usize];
             let taken = take_nearest(&mut free, capacity(items, centers.rows(), cluster), distance);
             for point in taken {
-                assignment[point] = cluster;
+                assignment[point as usize] = cluster;
             }
         }
     }
@@ -84,12 +83,22 @@ fn capacity(items: usize, clusters: usize, cluster: usize) -> usize {
 }
 
 /// Removes the `count` nearest points from `free`; among equally near ones, the first.
-fn take_nearest(free: &mut Vec<usize>, count: usize, distance: impl Fn(usize) -> f32) -> Vec<usize> {
-    let mut candidates: Vec<(f32, usize)> = free.iter().map(|&point| (distance(point), point)).collect();
-    candidates.select_nth_unstable_by(count - 1, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-    let rest = candidates.split_off(count);
-    *free = rest.into_iter().map(|(_, point)| point).collect();
-    candidates.into_iter().map(|(_, point)| point).collect()
+fn take_nearest(free: &mut Vec<u32>, count: usize, distance: impl Fn(u32) -> f32) -> Vec<u32> {
+    // One number that sorts by distance, then by point.
+    let key = |&point: &u32| u64::from(ordered(distance(point))) << 32 | u64::from(point);
+    let mut keys: Vec<u64> = free.iter().map(key).collect();
+    keys.select_nth_unstable(count - 1);
+    let mut points = keys.into_iter().map(|key| key as u32);
+    let taken = points.by_ref().take(count).collect();
+    free.clear();
+    free.extend(points);
+    taken
+}
+
+/// A number that is ordered as [`f32::total_cmp`] orders floats: without the sign bit negative ones would be in reverse.
+fn ordered(value: f32) -> u32 {
+    let bits = value.to_bits();
+    if bits >> 31 == 0 { bits | 1 << 31 } else { !bits }
 }
 
 #[cfg(test)]
@@ -110,6 +119,12 @@ mod tests {
         let centers = Embeddings::new(1, vec![2.0, 9.0]);
         assert_eq!(sweep(&points, &centers, &[0, 1]), [1, 0, 0, 1]);
         assert_eq!(sweep(&points, &centers, &[1, 0]), [0, 0, 1, 1]);
+    }
+
+    #[test]
+    fn keys_are_ordered_as_floats() {
+        let values = [f32::NEG_INFINITY, -2.0, -1e-40, -0.0, 0.0, 1e-40, 1.0, f32::INFINITY];
+        assert!(values.map(ordered).is_sorted_by(|a, b| a < b));
     }
 
     #[test]

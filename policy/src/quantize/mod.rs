@@ -6,13 +6,19 @@
 //! told apart, [`quality`] what the result is worth, [`new_items`] how later items get codes.
 
 pub mod balanced;
+mod bounds;
 pub mod collision;
 mod config;
+mod directions;
 mod distance;
 mod error;
 pub mod lloyd;
+mod means;
+mod nearest;
 pub mod new_items;
 pub mod quality;
+mod rows;
+mod seeding;
 
 pub use config::{Collisions, NewItems, Normalize, QuantizeConfig, Quantizer, SweepOrder};
 pub use error::QuantizeError;
@@ -20,7 +26,9 @@ pub use error::QuantizeError;
 use crate::embeddings::Embeddings;
 use crate::ids::Code;
 use crate::random::Key;
-use distance::{column_means, mean_square, shifted};
+use distance::{mean_square, shifted};
+use means::column_means;
+use rayon::prelude::*;
 
 /// One level's clusters.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,10 +102,14 @@ impl Quantization {
     pub fn fit_level(&mut self) {
         assert!(self.remaining() > 0, "all levels are fitted");
         let Clusters { assignment, centers } = self.cluster();
-        for (item, &cluster) in assignment.iter().enumerate() {
-            self.quantized.codes[item].push(cluster as Code);
-            subtract(&mut self.residual, item, centers.row(cluster));
-        }
+        self.quantized
+            .codes
+            .iter_mut()
+            .zip(&assignment)
+            .for_each(|(codes, cluster)| codes.push(*cluster as Code));
+        let width = self.residual.width();
+        let residuals = self.residual.values_mut().par_chunks_exact_mut(width).zip(&assignment);
+        residuals.for_each(|(residual, cluster)| subtract(residual, centers.row(*cluster)));
         let left = mean_square(&self.residual);
         self.quantized.residuals.push(if self.input > 0.0 { left / self.input } else { 0.0 });
         self.quantized.codebooks.push(centers);
@@ -157,10 +169,9 @@ pub fn normalized(embeddings: &Embeddings, normalize: Normalize) -> Embeddings {
     result
 }
 
-/// Subtracts `vector` from one row.
-fn subtract(rows: &mut Embeddings, row: usize, vector: &[f32]) {
-    let width = rows.width();
-    for (value, part) in rows.values_mut()[row * width..][..width].iter_mut().zip(vector) {
+/// Subtracts `vector` from a row.
+fn subtract(row: &mut [f32], vector: &[f32]) {
+    for (value, part) in row.iter_mut().zip(vector) {
         *value -= part;
     }
 }

@@ -1,6 +1,6 @@
 //! Codes for items that were not there when the codebooks were fitted.
 
-use super::distance::squared_distance;
+use super::rows::squared_distance;
 use super::{NewItems, Quantized, subtract};
 use crate::embeddings::Embeddings;
 use crate::ids::Code;
@@ -21,7 +21,10 @@ impl Quantized {
                 let code = nearest_with_room(residual.row(item), codebook, &room);
                 room[code] -= 1;
                 codes.push(code as Code);
-                subtract(&mut residual, item, codebook.row(code));
+                subtract(
+                    &mut residual.values_mut()[item * vectors.width()..][..vectors.width()],
+                    codebook.row(code),
+                );
             }
         }
         codes

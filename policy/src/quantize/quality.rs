@@ -3,7 +3,9 @@
 //! A caution from an independent audit of FORGE's metrics: they can improve a lot while recall does not. They find broken
 //! tokenizers; they do not rank good ones.
 
-use super::distance::{column_means, products, shifted, squared_norms};
+use super::distance::{products_by_center, shifted};
+use super::means::column_means;
+use super::rows::squared_norms;
 use crate::embeddings::Embeddings;
 use crate::ids::Code;
 use crate::random::Key;
@@ -93,15 +95,15 @@ pub fn embedding_hit_rate(
 fn nearest_rows(rows: &Embeddings, queries: &[usize], count: usize) -> Vec<BTreeSet<usize>> {
     // Around the mean, inner products lose no precision to a common offset.
     let rows = shifted(rows, &column_means(rows), -1.0);
-    let norms = squared_norms(&rows);
+    let norms = squared_norms(rows.values(), rows.width());
     let mut result = Vec::with_capacity(queries.len());
     // Blocks bound the memory: 256 queries against a million rows take 1 GiB.
     for block in queries.chunks(256) {
         let values = block.iter().flat_map(|&query| rows.row(query)).copied().collect();
-        let products = products(&rows, &Embeddings::new(rows.width(), values));
-        for (column, &query) in block.iter().enumerate() {
+        let products = products_by_center(&rows, &Embeddings::new(rows.width(), values));
+        for (products, &query) in products.chunks_exact(rows.rows()).zip(block) {
             let others = (0..rows.rows()).filter(|&row| row != query);
-            let distance = |row: usize| norms[row] - 2.0 * products[row * block.len() + column];
+            let distance = |row: usize| norms[row] - 2.0 * products[row];
             let mut found: Vec<_> = others.map(|row| (distance(row), row)).collect();
             found.select_nth_unstable_by(count - 1, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
             result.push(found[..count].iter().map(|found| found.1).collect());

@@ -115,8 +115,8 @@ fn well_separated_topics_are_found() {
 
 #[test]
 fn the_number_of_threads_changes_no_bit() {
-    // More than one block of points.
-    let embeddings = embeddings(2500, 8, 50);
+    // More than one block of points, and wide enough for leading directions.
+    let embeddings = embeddings(2500, 80, 50);
     for quantizer in BOTH {
         let run = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
