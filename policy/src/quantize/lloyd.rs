@@ -1,4 +1,4 @@
-//! Plain k-means: Lloyd's algorithm from a [k-means++](super::seeding) start.
+//! Plain k-means: Lloyd's algorithm from a k-means++ start (Arthur and Vassilvitskii 2007).
 //!
 //! Every item ends at its nearest centre. A cluster that loses all its items is restarted at the item farthest from
 //! its own centre; it stays unused only when every item already sits on a centre (fewer distinct vectors than codes).
