@@ -1,13 +1,16 @@
 //! From rows in file order to histories: duplicates, k-core, order of ties, dense ids.
 
 use super::error::DataError;
+use super::histories::Histories;
+use super::names::sort_by_id;
 use super::problems::Problems;
-use super::raw::{Clock, Duplicates, Names, RawLog};
+use super::raw::{Clock, Duplicates, RawLog};
 use crate::config::{Data, TieOrder};
 use policy::history::{History, Log};
 use policy::ids::ItemId;
 use policy::random::Key;
-use std::collections::{BTreeMap, HashSet};
+use rayon::prelude::*;
+use std::collections::BTreeMap;
 
 /// Leave-one-out needs a training item, a validation item and a test item.
 const LEAST_INTERACTIONS: usize = 3;
@@ -38,11 +41,12 @@ pub(super) struct Arranged {
 pub(super) fn arrange(raw: &RawLog, data: &Data) -> Result<Arranged, DataError> {
     check_ties(raw, data)?;
     let mut removed = BTreeMap::new();
-    let (rows, duplicate_rows) = without_duplicates(raw, &mut removed);
-    let rows = k_core(raw, rows, data.k_core, &mut removed);
-    let histories = by_user(raw, &rows, data.tie_order);
+    let mut histories = Histories::of(raw);
+    let duplicate_rows = drop_duplicates(raw, &mut histories, &mut removed);
+    k_core(raw, &mut histories, data.k_core, &mut removed);
+    shuffle_ties(raw, &mut histories, data.tie_order);
     let mut users: Vec<u32> =
-        (0..raw.users.len() as u32).filter(|user| !histories[*user as usize].is_empty()).collect();
+        (0..raw.users.len() as u32).filter(|user| !histories.of_user(*user).is_empty()).collect();
     check_lengths(raw, data, &users, &histories)?;
     sort_by_id(&mut users, &raw.users);
     let most = data.max_users.unwrap_or(users.len());
@@ -50,10 +54,10 @@ pub(super) fn arrange(raw: &RawLog, data: &Data) -> Result<Arranged, DataError> 
         removed.insert("users over data.max_users".into(), (users.len() - most) as u64);
         users.truncate(most);
     }
-    let (items, dense) = dense_items(raw, users.iter().flat_map(|user| &histories[*user as usize]));
+    let (items, dense) = dense_items(raw, users.iter().flat_map(|user| histories.of_user(*user)));
     let tie_share = (raw.clock == Clock::Timestamps).then(|| tie_share(raw, &users, &histories));
     let log = Log {
-        histories: users.iter().map(|user| history(raw, &histories[*user as usize], &dense)).collect(),
+        histories: users.par_iter().map(|user| history(raw, histories.of_user(*user), &dense)).collect(),
         num_items: items.len(),
         signals: raw.signals.clone(),
     };
@@ -73,52 +77,61 @@ fn check_ties(raw: &RawLog, data: &Data) -> Result<(), DataError> {
     }
 }
 
-/// Row numbers in file order without those that repeat user, item and time, and how many do.
-fn without_duplicates(raw: &RawLog, removed: &mut BTreeMap<String, u64>) -> (Vec<u32>, u64) {
-    let all = 0..raw.rows.len() as u32;
+/// Drops the rows that repeat an earlier row's user, item and time, where that is asked for; returns how many do.
+fn drop_duplicates(raw: &RawLog, histories: &mut Histories, removed: &mut BTreeMap<String, u64>) -> u64 {
     if raw.clock == Clock::None {
-        return (all.collect(), 0);
+        return 0;
     }
-    let mut seen = HashSet::with_capacity(raw.rows.len());
-    let first = all.clone().filter(|row| {
-        let row = &raw.rows[*row as usize];
-        seen.insert((row.user, row.item, row.moment))
-    });
-    let first: Vec<u32> = first.collect();
-    let duplicates = (raw.rows.len() - first.len()) as u64;
-    if raw.duplicates == Duplicates::Keep {
-        return (all.collect(), duplicates);
-    }
-    if duplicates > 0 {
+    let repeated = repeated_rows(raw, histories);
+    let duplicates = repeated.iter().filter(|repeated| **repeated).count() as u64;
+    if duplicates > 0 && raw.duplicates == Duplicates::Drop {
         removed.insert("duplicate rows".into(), duplicates);
+        histories.retain(|row| !repeated[row as usize]);
     }
-    (first, duplicates)
+    duplicates
+}
+
+/// For every row, whether it repeats an earlier one; repeats stand among the rows of the same user and moment.
+fn repeated_rows(raw: &RawLog, histories: &Histories) -> Vec<bool> {
+    let mut repeated = vec![false; raw.rows.len()];
+    let row = |row: u32| &raw.rows[row as usize];
+    let same_time = |a: &u32, b: &u32| (row(*a).user, row(*a).moment) == (row(*b).user, row(*b).moment);
+    for rows in histories.rows.chunk_by(same_time).filter(|rows| rows.len() > 1) {
+        let mut items: Vec<_> = rows.iter().map(|at| (row(*at).item, *at)).collect();
+        items.sort_unstable();
+        for pair in items.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
+            repeated[pair[1].1 as usize] = true;
+        }
+    }
+    repeated
 }
 
 /// Drops users and items with fewer than `k` interactions until none is left that has fewer.
-fn k_core(raw: &RawLog, mut rows: Vec<u32>, k: u32, removed: &mut BTreeMap<String, u64>) -> Vec<u32> {
-    let before = Counts::of(raw, &rows);
+fn k_core(raw: &RawLog, histories: &mut Histories, k: u32, removed: &mut BTreeMap<String, u64>) {
+    let before = Counts::of(raw, &histories.rows);
+    let mut counts = before.clone();
     loop {
-        let counts = Counts::of(raw, &rows);
-        let size = rows.len();
-        rows.retain(|row| {
-            let row = &raw.rows[*row as usize];
+        let size = histories.rows.len();
+        histories.retain(|row| {
+            let row = &raw.rows[row as usize];
             counts.users[row.user as usize] >= k && counts.items[row.item as usize] >= k
         });
-        if rows.len() == size {
-            let mut note = |what: &str, before: usize, after: usize| {
-                if after < before {
-                    removed.insert(format!("{what} under data.k_core"), (before - after) as u64);
-                }
-            };
-            note("users", present(&before.users), present(&counts.users));
-            note("items", present(&before.items), present(&counts.items));
-            note("interactions", before.users.iter().sum::<u32>() as usize, size);
-            return rows;
+        if histories.rows.len() == size {
+            break;
         }
+        counts = Counts::of(raw, &histories.rows);
     }
+    let mut note = |what: &str, before: usize, after: usize| {
+        if after < before {
+            removed.insert(format!("{what} under data.k_core"), (before - after) as u64);
+        }
+    };
+    note("users", present(&before.users), present(&counts.users));
+    note("items", present(&before.items), present(&counts.items));
+    note("interactions", before.users.iter().sum::<u32>() as usize, histories.rows.len());
 }
 
+#[derive(Clone)]
 struct Counts {
     users: Vec<u32>,
     items: Vec<u32>,
@@ -140,28 +153,24 @@ fn present(counts: &[u32]) -> usize {
     counts.iter().filter(|count| **count > 0).count()
 }
 
-/// The rows of every raw user, in time order, ties in file order or shuffled.
-fn by_user(raw: &RawLog, rows: &[u32], order: TieOrder) -> Vec<Vec<u32>> {
-    let mut histories = vec![Vec::new(); raw.users.len()];
-    for row in rows {
-        histories[raw.rows[*row as usize].user as usize].push(*row);
+/// Shuffles rows of equal time, where that is asked for.
+fn shuffle_ties(raw: &RawLog, histories: &mut Histories, order: TieOrder) {
+    let TieOrder::Shuffled(seed) = order else {
+        return;
+    };
+    let moment = |row: u32| raw.rows[row as usize].moment;
+    for user in 0..raw.users.len() as u32 {
+        // Keyed by the raw id: the shuffle of a user does not depend on who else is in the log.
+        let key = Key::new(seed).named("ties").named(raw.users.name(user));
+        let rows = histories.of_user_mut(user);
+        let mut drawn: Vec<_> =
+            (0u64..).zip(&*rows).map(|(at, row)| (moment(*row), key.at(at).bits(), *row)).collect();
+        drawn.sort_unstable();
+        rows.iter_mut().zip(drawn).for_each(|(row, (_, _, drawn))| *row = drawn);
     }
-    let moment = |row: &u32| raw.rows[*row as usize].moment;
-    for (user, history) in histories.iter_mut().enumerate() {
-        history.sort_by_key(moment);
-        if let TieOrder::Shuffled(seed) = order {
-            // Keyed by the raw id: the shuffle of a user does not depend on who else is in the log.
-            let key = Key::new(seed).named("ties").named(raw.users.name(user as u32));
-            let mut drawn: Vec<_> =
-                (0u64..).zip(&*history).map(|(at, row)| (moment(row), key.at(at).bits(), *row)).collect();
-            drawn.sort_unstable();
-            *history = drawn.into_iter().map(|(_, _, row)| row).collect();
-        }
-    }
-    histories
 }
 
-fn check_lengths(raw: &RawLog, data: &Data, users: &[u32], histories: &[Vec<u32>]) -> Result<(), DataError> {
+fn check_lengths(raw: &RawLog, data: &Data, users: &[u32], histories: &Histories) -> Result<(), DataError> {
     if users.is_empty() || data.max_users == Some(0) {
         let (key, value, remedy) = match data.max_users {
             Some(0) => ("data.max_users", 0, "leave it out to keep all users"),
@@ -172,7 +181,7 @@ fn check_lengths(raw: &RawLog, data: &Data, users: &[u32], histories: &[Vec<u32>
     }
     let mut problems = Problems::default();
     for user in users {
-        let history = &histories[*user as usize];
+        let history = histories.of_user(*user);
         if history.len() < LEAST_INTERACTIONS {
             let first = *history.iter().min().expect("absent users were left out");
             problems.add(|| DataError::TooFew {
@@ -183,23 +192,6 @@ fn check_lengths(raw: &RawLog, data: &Data, users: &[u32], histories: &[Vec<u32>
         }
     }
     problems.or(())
-}
-
-/// Sorts ids as numbers when all are whole numbers, else as text.
-fn sort_by_id(numbers: &mut [u32], names: &Names) {
-    let value = |number: u32| names.name(number).parse::<u128>().ok();
-    if numbers.iter().all(|number| value(*number).is_some()) {
-        numbers.sort_by_cached_key(|number| (value(*number), names.name(*number)));
-    } else {
-        numbers.sort_by_key(|number| names.name(*number));
-    }
-}
-
-/// Raw ids as they would be sorted: by number when all are numbers, else as text.
-pub(super) fn sorted_ids(names: &Names) -> Vec<u32> {
-    let mut all: Vec<u32> = (0..names.len() as u32).collect();
-    sort_by_id(&mut all, names);
-    all
 }
 
 /// Raw items by dense id, and dense ids by raw item (of items in these rows).
@@ -230,10 +222,10 @@ fn history(raw: &RawLog, rows: &[u32], dense: &[usize]) -> History {
     }
 }
 
-fn tie_share(raw: &RawLog, users: &[u32], histories: &[Vec<u32>]) -> f64 {
+fn tie_share(raw: &RawLog, users: &[u32], histories: &Histories) -> f64 {
     let (mut ties, mut pairs) = (0u64, 0u64);
     for user in users {
-        for pair in histories[*user as usize].windows(2) {
+        for pair in histories.of_user(*user).windows(2) {
             pairs += 1;
             ties += u64::from(raw.rows[pair[0] as usize].moment == raw.rows[pair[1] as usize].moment);
         }

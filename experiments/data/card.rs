@@ -79,10 +79,11 @@ fn lengths(log: &Log) -> BTreeMap<String, f64> {
 
 fn repeats(log: &Log) -> u64 {
     let repeats = log.histories.iter().map(|history| {
-        let distinct: HashSet<_> = history.items.iter().collect();
-        history.items.len() - distinct.len()
+        let mut items = history.items.clone();
+        items.sort_unstable();
+        items.windows(2).filter(|pair| pair[0] == pair[1]).count() as u64
     });
-    repeats.sum::<usize>() as u64
+    repeats.sum()
 }
 
 /// Test targets (one per user) that no training history contains.

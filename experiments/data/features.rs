@@ -3,6 +3,7 @@
 use policy::embeddings::Embeddings;
 use policy::history::Log;
 use policy::random::Key;
+use rayon::prelude::*;
 use std::collections::{BTreeMap, HashMap};
 
 /// Width of made vectors when the configuration leaves the choice to us.
@@ -52,29 +53,43 @@ fn slot(key: Key, width: usize) -> (usize, f32) {
 /// Inner products approximate (Johnson-Lindenstrauss) the cosine of two items over users.
 pub(super) fn co_occurrence(log: &Log, width: usize) -> Embeddings {
     let mut table = Embeddings::new(width, vec![0.0; log.num_items * width]);
-    let values = table.values_mut();
-    for user in log.users() {
-        let items = log.train_items(user);
-        let signs = signs(Key::new(0).named("user").at(user.index() as u64), width);
-        let weight = (items.len() as f32).sqrt().recip();
-        for item in items {
-            let row = &mut values[item.index() * width..][..width];
-            row.iter_mut().zip(&signs).for_each(|(value, sign)| *value += weight * sign);
-        }
-    }
+    // A share of the items each: every thread walks the users in order, so that sums do not depend on their number.
+    let share = log.num_items.div_ceil(rayon::current_num_threads()).max(1);
+    let shares = table.values_mut().par_chunks_mut(share * width).enumerate();
+    shares.for_each(|(at, rows)| add_users(log, at * share, rows, width));
     unit_rows(&mut table);
     table
 }
 
+/// Adds every user's signs to the rows of the training items, of which `rows` holds those from `first` on.
+fn add_users(log: &Log, first: usize, rows: &mut [f32], width: usize) {
+    for user in log.users() {
+        let items = log.train_items(user);
+        let signs = signs(Key::new(0).named("user").at(user.index() as u64), width);
+        let weight = (items.len() as f32).sqrt().recip();
+        for start in items.iter().filter_map(|item| item.index().checked_sub(first)).map(|row| row * width) {
+            if let Some(row) = rows.get_mut(start..start + width) {
+                row.iter_mut().zip(&signs).for_each(|(value, sign)| *value += weight * sign);
+            }
+        }
+    }
+}
+
 fn signs(key: Key, width: usize) -> Vec<f32> {
-    let bit = |at: usize| (key.at(at as u64 / 64).bits() >> (at % 64)) & 1;
-    (0..width).map(|at| if bit(at) == 0 { 1.0 } else { -1.0 }).collect()
+    let mut signs = vec![0.0; width];
+    for (word, signs) in (0..).zip(signs.chunks_mut(64)) {
+        let bits = key.at(word).bits();
+        for (at, sign) in signs.iter_mut().enumerate() {
+            *sign = if (bits >> at) & 1 == 0 { 1.0 } else { -1.0 };
+        }
+    }
+    signs
 }
 
 /// Scales rows to length 1; rows of zeros become short seeded noise.
 fn unit_rows(table: &mut Embeddings) {
     let width = table.width();
-    for (item, row) in table.values_mut().chunks_exact_mut(width).enumerate() {
+    table.values_mut().par_chunks_exact_mut(width).enumerate().for_each(|(item, row)| {
         let norm = row.iter().map(|value| value * value).sum::<f32>().sqrt();
         if norm > 0.0 {
             for value in row {
@@ -85,7 +100,7 @@ fn unit_rows(table: &mut Embeddings) {
             let noise = signs(Key::new(0).named("unknown").at(item as u64), width);
             row.iter_mut().zip(noise).for_each(|(value, sign)| *value = sign * length);
         }
-    }
+    });
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! Tables with one interaction per row: generic ones by column mapping, `KuaiRand`'s by its own names.
 
 use super::error::{DataError, shown};
+use super::names::{Names, Numbering};
 use super::problems::Problems;
-use super::raw::{Clock, Duplicates, Locator, Moment, Names, RawAttributes, RawLog, Row};
+use super::raw::{Clock, Duplicates, Locator, Moment, RawAttributes, RawLog, Row};
 use super::table::{Format, Table, Wanted};
 use crate::config::Columns;
+use rayon::prelude::*;
 use std::path::Path;
 
 /// Reads a table by its column mapping.
@@ -13,19 +15,10 @@ use std::path::Path;
 /// Every defect of the table: see [`Table::read`], and every missing id and every value that is no finite number.
 pub(super) fn read(path: &Path, format: Format, columns: &Columns) -> Result<RawLog, DataError> {
     let table = Table::read(path, format, &wanted(columns))?;
-    let mut problems = Problems::default();
-    let users = ids(&table, &columns.user, &mut problems);
-    let items = ids(&table, &columns.item, &mut problems);
-    let moments = match &columns.timestamp {
-        Some(column) => moments(&table, column, &mut problems),
-        None => vec![Moment::default(); table.height()],
-    };
-    let signals: Vec<_> =
-        columns.feedback.iter().map(|column| numbers(&table, column, &mut problems)).collect();
+    let Parsed { ids, moments, numbers } = parsed(&table, columns)?;
     let clock = if columns.timestamp.is_some() { Clock::Timestamps } else { Clock::None };
-    problems.or(())?;
-    let raw = raw_log(users, items, moments, table);
-    Ok(RawLog { signals: columns.feedback.clone(), feedback: interleave(&signals), clock, ..raw })
+    let raw = raw_log(ids, moments, table);
+    Ok(RawLog { signals: columns.feedback.clone(), feedback: interleave(&numbers), clock, ..raw })
 }
 
 fn wanted(columns: &Columns) -> Vec<Wanted> {
@@ -54,29 +47,31 @@ const MOST_WATCHED: f32 = 5.0;
 /// # Errors
 /// As [`read`].
 pub(super) fn read_kuairand(path: &Path) -> Result<RawLog, DataError> {
-    let others = ["user_id", "video_id", "time_ms", "play_time_ms", "duration_ms"];
-    let columns = others.into_iter().chain(KUAIRAND_SIGNALS.map(|(_, column)| column));
-    let wanted: Vec<_> =
-        columns.map(|column| Wanted::new(column, "data.source.kind = \"kuairand\"")).collect();
+    let signals = KUAIRAND_SIGNALS.map(|(_, column)| column);
+    let columns = Columns {
+        user: "user_id".into(),
+        item: "video_id".into(),
+        timestamp: Some("time_ms".into()),
+        feedback: signals.into_iter().chain(["play_time_ms", "duration_ms"]).map(String::from).collect(),
+    };
+    let mut wanted = wanted(&columns);
+    for wanted in &mut wanted {
+        wanted.key = "data.source.kind = \"kuairand\"".into();
+    }
     let table = Table::read(path, Format::Delimited(super::table::Dialect::TABS), &wanted)?;
-    let mut problems = Problems::default();
-    let users = ids(&table, "user_id", &mut problems);
-    let items = ids(&table, "video_id", &mut problems);
-    let times = moments(&table, "time_ms", &mut problems);
-    let mut signals: Vec<_> =
-        KUAIRAND_SIGNALS.iter().map(|(_, column)| numbers(&table, column, &mut problems)).collect();
-    let played = numbers(&table, "play_time_ms", &mut problems);
-    let durations = numbers(&table, "duration_ms", &mut problems);
-    problems.or(())?;
-    signals.push(
-        played.iter().zip(&durations).map(|(played, duration)| watch_ratio(*played, *duration)).collect(),
-    );
-    let raw = raw_log(users, items, times.into_iter().map(Moment::milliseconds_to_seconds).collect(), table);
+    let Parsed { ids, moments, mut numbers } = parsed(&table, &columns)?;
+    let durations = numbers.pop().expect("the last column asked for");
+    let watched = numbers.last_mut().expect("the last but one");
+    watched
+        .iter_mut()
+        .zip(&durations)
+        .for_each(|(played, duration)| *played = watch_ratio(*played, *duration));
+    let raw = raw_log(ids, moments.into_iter().map(Moment::milliseconds_to_seconds).collect(), table);
     let attributes = Some(durations_by_item(&raw, &durations));
     let names = KUAIRAND_SIGNALS.iter().map(|(name, _)| *name).chain(["watch_ratio"]);
     Ok(RawLog {
         signals: names.map(String::from).collect(),
-        feedback: interleave(&signals),
+        feedback: interleave(&numbers),
         clock: Clock::Timestamps,
         attributes,
         ..raw
@@ -104,51 +99,82 @@ fn durations_by_item(raw: &RawLog, durations: &[f32]) -> RawAttributes {
     RawAttributes { names: vec!["log_duration".into(), "duration_known".into()], values: values.collect() }
 }
 
+/// The columns of a log, by row.
+struct Parsed {
+    ids: [Ids; 2],
+    moments: Vec<Moment>,
+    numbers: Vec<Vec<f32>>,
+}
+
 /// Text ids and the number of every row's id.
 type Ids = (Names, Vec<u32>);
 
-fn raw_log((users, user_rows): Ids, (items, item_rows): Ids, moments: Vec<Moment>, table: Table) -> RawLog {
+fn raw_log([(users, user_rows), (items, item_rows)]: [Ids; 2], moments: Vec<Moment>, table: Table) -> RawLog {
     let rows = user_rows.into_iter().zip(item_rows).zip(moments);
     let rows = rows.map(|((user, item), moment)| Row { user, item, moment }).collect();
     RawLog { duplicates: Duplicates::Drop, ..RawLog::new(users, items, rows, Locator::Table(table.source)) }
 }
 
-fn ids(table: &Table, column: &str, problems: &mut Problems) -> Ids {
-    let mut names = Names::default();
-    let text = |(row, text): (usize, Option<&str>)| {
+/// Parses the columns side by side.
+fn parsed(table: &Table, columns: &Columns) -> Result<Parsed, DataError> {
+    let times = || match &columns.timestamp {
+        Some(column) => moments(table, column),
+        None => (vec![Moment::default(); table.height()], Problems::default()),
+    };
+    let numbers = || columns.feedback.par_iter().map(|column| numbers(table, column)).collect::<Vec<_>>();
+    let ((users, items), (times, numbers)) = rayon::join(
+        || rayon::join(|| ids(table, &columns.user), || ids(table, &columns.item)),
+        || rayon::join(times, numbers),
+    );
+    let mut problems = Problems::default();
+    let parsed = Parsed {
+        ids: [problems.of(users), problems.of(items)],
+        moments: problems.of(times),
+        numbers: numbers.into_iter().map(|column| problems.of(column)).collect(),
+    };
+    problems.or(parsed)
+}
+
+fn ids(table: &Table, column: &str) -> (Ids, Problems) {
+    let mut problems = Problems::default();
+    let mut ids = Numbering::default();
+    let mut rows = Vec::with_capacity(table.height());
+    for (row, text) in table.texts(column).enumerate() {
         let text = text.map_or("", str::trim);
         if text.is_empty() {
             problems.add(|| bad(table, row, column, text, "an id"));
         }
-        names.number(text)
-    };
-    let rows = table.texts(column).enumerate().map(text).collect();
-    (names, rows)
+        rows.push(ids.number(text));
+    }
+    ((ids.names(), rows), problems)
 }
 
-fn moments(table: &Table, column: &str, problems: &mut Problems) -> Vec<Moment> {
-    let moment = |(row, text): (usize, Option<&str>)| {
+fn moments(table: &Table, column: &str) -> (Vec<Moment>, Problems) {
+    values(table, column, |text| Moment::parse(text).ok_or("a time as a number"))
+}
+
+fn numbers(table: &Table, column: &str) -> (Vec<f32>, Problems) {
+    values(table, column, |text| number(text).ok_or("a finite number"))
+}
+
+/// The values of a column; what `parse` expected of bad ones.
+fn values<T: Default>(
+    table: &Table,
+    column: &str,
+    parse: impl Fn(&str) -> Result<T, &'static str>,
+) -> (Vec<T>, Problems) {
+    let mut problems = Problems::default();
+    let value = |(row, text): (usize, Option<&str>)| {
         let text = text.unwrap_or_default();
-        Moment::parse(text).unwrap_or_else(|| {
-            problems.add(|| bad(table, row, column, text, "a time as a number"));
-            Moment::default()
+        parse(text).unwrap_or_else(|expected| {
+            problems.add(|| bad(table, row, column, text, expected));
+            T::default()
         })
     };
-    table.texts(column).enumerate().map(moment).collect()
+    (table.texts(column).enumerate().map(value).collect(), problems)
 }
 
-fn numbers(table: &Table, column: &str, problems: &mut Problems) -> Vec<f32> {
-    let number = |(row, text): (usize, Option<&str>)| {
-        let text = text.unwrap_or_default();
-        parse(text).unwrap_or_else(|| {
-            problems.add(|| bad(table, row, column, text, "a finite number"));
-            0.0
-        })
-    };
-    table.texts(column).enumerate().map(number).collect()
-}
-
-fn parse(text: &str) -> Option<f32> {
+fn number(text: &str) -> Option<f32> {
     match text.trim() {
         "true" => Some(1.0),
         "false" => Some(0.0),

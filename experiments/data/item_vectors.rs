@@ -1,8 +1,9 @@
 //! Which vectors describe the items.
 
-use super::arrange::{self, Arranged};
+use super::arrange::Arranged;
 use super::error::DataError;
 use super::items::Texts;
+use super::names::sorted_ids;
 use super::raw::RawLog;
 use super::{features, inside, vectors};
 use crate::config::{Data, EmbeddingSource};
@@ -81,10 +82,7 @@ fn file_vectors(
     } else {
         vectors::check_rows(path, &vectors, raw.items.len(), "the log")?;
         let mut place = vec![0; raw.items.len()];
-        arrange::sorted_ids(&raw.items)
-            .iter()
-            .enumerate()
-            .for_each(|(row, item)| place[*item as usize] = row);
+        sorted_ids(&raw.items).iter().enumerate().for_each(|(row, item)| place[*item as usize] = row);
         arranged.items.iter().map(|item| Some(place[*item as usize])).collect()
     };
     let unknown = arranged.items.iter().zip(&rows).filter(|(_, row)| row.is_none());

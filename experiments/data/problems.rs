@@ -32,6 +32,14 @@ impl Problems {
         }
         None
     }
+    /// The value of a part that was read on its own, after taking over its problems.
+    pub(super) fn of<T>(&mut self, (value, part): (T, Self)) -> T {
+        for problem in part.list {
+            self.add(|| problem);
+        }
+        self.more += part.more;
+        value
+    }
     /// Whether nothing is wrong so far.
     pub(super) fn is_empty(&self) -> bool {
         self.list.is_empty()

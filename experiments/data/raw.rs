@@ -1,8 +1,8 @@
 //! A log as it stands in a file, before filters: ids as text, rows in file order.
 
 use super::error::Place;
+use super::names::Names;
 use super::table::TableSource;
-use std::collections::HashMap;
 use std::path::PathBuf;
 
 /// A point in time: whole units and billionths, so that milliseconds and fractions keep their order exactly.
@@ -27,34 +27,6 @@ impl Moment {
     pub(super) fn milliseconds_to_seconds(self) -> Self {
         let billionths = self.whole.rem_euclid(1000) as u32 * 1_000_000;
         Self { whole: self.whole.div_euclid(1000), billionths: billionths + self.billionths / 1000 }
-    }
-}
-
-/// Text ids, numbered by first appearance.
-#[derive(Debug, Default)]
-pub(super) struct Names {
-    rows: HashMap<String, u32>,
-    list: Vec<String>,
-}
-
-impl Names {
-    /// The number of this id, new or known.
-    pub(super) fn number(&mut self, name: &str) -> u32 {
-        if let Some(&row) = self.rows.get(name) {
-            return row;
-        }
-        let row = u32::try_from(self.list.len()).expect("fewer than 2^32 distinct ids");
-        self.rows.insert(name.into(), row);
-        self.list.push(name.into());
-        row
-    }
-    /// The id of a number.
-    pub(super) fn name(&self, row: u32) -> &str {
-        &self.list[row as usize]
-    }
-    /// How many ids there are.
-    pub(super) fn len(&self) -> usize {
-        self.list.len()
     }
 }
 

@@ -1,8 +1,9 @@
 //! S3-Rec text: `user item item ...` per line, chronological; with a tab and gaps in seconds there is a clock.
 
 use super::error::{DataError, Place, shown};
+use super::names::Numbering;
 use super::problems::Problems;
-use super::raw::{Clock, Locator, Moment, Names, RawLog, Row};
+use super::raw::{Clock, Locator, Moment, RawLog, Row};
 use super::table::read_file;
 use std::collections::HashMap;
 use std::path::Path;
@@ -40,18 +41,18 @@ pub(super) fn read(path: &Path) -> Result<RawLog, DataError> {
 }
 
 #[derive(Default)]
-struct Reader {
-    users: Names,
-    items: Names,
+struct Reader<'a> {
+    users: Numbering<'a>,
+    items: Numbering<'a>,
     rows: Vec<Row>,
     lines: Vec<u32>,
-    seen: HashMap<String, u32>,
+    seen: HashMap<&'a str, u32>,
     with_gaps: Vec<u32>,
     without_gaps: Vec<u32>,
 }
 
-impl Reader {
-    fn line(&mut self, text: &str, line: u32, place: &Place) -> Result<(), DataError> {
+impl<'a> Reader<'a> {
+    fn line(&mut self, text: &'a str, line: u32, place: &Place) -> Result<(), DataError> {
         let (ids, gaps) = text.split_once('\t').map_or((text, None), |(ids, gaps)| (ids, Some(gaps)));
         let mut ids = ids.split_ascii_whitespace();
         let user = number(ids.next().unwrap_or_default(), "user id", place)?;
@@ -63,7 +64,7 @@ impl Reader {
         let moments = moments(gaps, items.len(), place)?;
         let kind = if gaps.is_some() { &mut self.with_gaps } else { &mut self.without_gaps };
         kind.push(line);
-        self.seen.insert(user.into(), line);
+        self.seen.insert(user, line);
         let user = self.users.number(user);
         for (item, moment) in items.into_iter().zip(moments) {
             self.rows.push(Row { user, item: self.items.number(item), moment });
@@ -74,7 +75,7 @@ impl Reader {
     fn log(self, path: &Path) -> RawLog {
         let clock = if self.with_gaps.is_empty() { Clock::None } else { Clock::Timestamps };
         let locator = Locator::Lines(path.into(), self.lines);
-        RawLog { clock, ..RawLog::new(self.users, self.items, self.rows, locator) }
+        RawLog { clock, ..RawLog::new(self.users.names(), self.items.names(), self.rows, locator) }
     }
 }
 

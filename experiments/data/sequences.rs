@@ -1,8 +1,9 @@
 //! `{"user": [item, item, ...]}`: one JSON object, items chronological, ids numbers or text.
 
 use super::error::{DataError, Place};
+use super::names::Numbering;
 use super::problems::Problems;
-use super::raw::{Locator, Moment, Names, RawLog, Row, line_of_key};
+use super::raw::{Locator, Moment, RawLog, Row, line_of_key};
 use super::table::read_file;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use std::fmt;
@@ -24,10 +25,10 @@ pub(super) fn read(path: &Path) -> Result<RawLog, DataError> {
         problem: format!("not `{{\"user\": [item, item, ...]}}`: {cause}"),
     })?;
     let mut problems = Problems::default();
-    let (mut users, mut items, mut rows) = (Names::default(), Names::default(), Vec::new());
-    for (name, sequence) in sequences {
+    let (mut users, mut items, mut rows) = (Numbering::default(), Numbering::default(), Vec::new());
+    for (name, sequence) in &sequences {
         let known = users.len();
-        let user = users.number(&name);
+        let user = users.number(name);
         if (user as usize) < known {
             let place = Place::line(path, line_of_key(&text, &format!("\"{name}\"")));
             problems.add(|| DataError::Repeated { place, what: "user", id: name.clone(), first: None });
@@ -38,7 +39,7 @@ pub(super) fn read(path: &Path) -> Result<RawLog, DataError> {
             moment: Moment::default(),
         }));
     }
-    problems.or(RawLog::new(users, items, rows, Locator::Keys(path.into(), text)))
+    problems.or(RawLog::new(users.names(), items.names(), rows, Locator::Keys(path.into(), text)))
 }
 
 /// The pairs of the object in file order, repeated keys included (a map would keep the last only).

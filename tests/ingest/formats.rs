@@ -126,6 +126,36 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn repeated_rows_are_dropped_and_the_rest_is_stable_in_time(
+        random in proptest::collection::vec((0u8..3, 0u8..4, 0i64..4), 0..60),
+    ) {
+        // Three different rows for everyone: nobody is too short to be split.
+        let rows: Vec<_> = (0u8..9).map(|row| (row % 3, row / 3, 3)).chain(random).collect();
+        let text = rows.iter().map(|(user, item, time)| format!("u{user},i{item},{time},1\n")).collect::<Vec<_>>().concat();
+        let folder = Folder::with("log.csv", format!("user,item,time,rating\n{text}"));
+        let (dataset, card) = folder.build(CSV).unwrap();
+        let mut expected: Vec<(u8, u8, i64)> = Vec::new();
+        for row in &rows {
+            if !expected.contains(row) {
+                expected.push(*row);
+            }
+        }
+        prop_assert_eq!(card.duplicate_rows as usize, rows.len() - expected.len());
+        expected.sort_by_key(|(user, _, time)| (*user, *time));
+        let items = &dataset.items;
+        let found = dataset.users.iter().zip(&dataset.log.histories).flat_map(|(user, history)| {
+            let steps = history.items.iter().zip(&history.timestamps);
+            steps.map(move |(item, time)| (user.clone(), items[item.index()].raw_id.clone(), *time))
+        });
+        let expected = expected.into_iter().map(|(user, item, time)| (format!("u{user}"), format!("i{item}"), time));
+        prop_assert_eq!(found.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+    }
+}
+
 /// The k-core by another route: one offender at a time.
 fn greatest_core(rows: &[(u8, u8)], k: usize) -> Vec<(u8, u8)> {
     let mut rows = rows.to_vec();

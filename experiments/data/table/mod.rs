@@ -7,8 +7,9 @@ mod parquet;
 use super::error::{At, DataError, Place};
 use super::problems::Problems;
 use polars::prelude::*;
-use std::cell::OnceCell;
+
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// How a table is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +75,7 @@ impl Wanted {
 pub(super) struct TableSource {
     path: PathBuf,
     format: Format,
-    lines: OnceCell<Vec<u64>>,
+    lines: OnceLock<Vec<u64>>,
 }
 
 impl TableSource {
@@ -119,7 +120,7 @@ impl Table {
         if frame.height() == 0 {
             return Err(DataError::Empty { path: path.into(), unit: "rows" });
         }
-        Ok(Self { source: TableSource { path: path.into(), format, lines: OnceCell::new() }, frame })
+        Ok(Self { source: TableSource { path: path.into(), format, lines: OnceLock::new() }, frame })
     }
     /// Number of data rows.
     pub(super) fn height(&self) -> usize {
