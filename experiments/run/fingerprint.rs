@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Raised when a change of code changes what stages write, so that results of the older code are not reused.
-const CODE: u32 = 2;
+const CODE: u32 = 3;
 
 /// Everything a stage's output is a function of. Its JSON is stored beside the output and is what gets hashed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
