@@ -40,10 +40,10 @@ impl Buffer {
     }
 }
 
-/// The next size of the form `2^k` or `3 * 2^k`, so that similar sizes share memory.
+/// The next of eight sizes between powers of two, so that similar sizes share memory.
 fn size_class(len: usize) -> usize {
-    let power = len.next_power_of_two();
-    if power >= 4 && len <= power / 4 * 3 { power / 4 * 3 } else { power }
+    let step = (len.next_power_of_two() / 16).max(1);
+    len.next_multiple_of(step)
 }
 
 impl Drop for Buffer {
@@ -78,7 +78,8 @@ mod tests {
     fn size_classes_hold_what_they_are_asked_for() {
         for len in 1..5000 {
             let class = size_class(len);
-            assert!(class >= len && (class < 2 * len || len == 1), "{len} in {class}");
+            assert!(class >= len && class <= len + len / 8 + 1, "{len} in {class}");
+            assert_eq!(size_class(class), class, "{len} in {class}");
         }
     }
 }

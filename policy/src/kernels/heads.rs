@@ -61,9 +61,13 @@ pub(super) struct RowGrads<'a> {
 }
 
 impl Heads {
-    /// Values of the probabilities of a row.
+    /// Values of the probabilities of a row: those of hidden blocks are not kept.
     pub(super) fn probs(&self, queries: usize, keys: usize) -> usize {
-        self.count * queries * keys
+        self.count * self.probs_of_head(queries, keys)
+    }
+
+    fn probs_of_head(&self, queries: usize, keys: usize) -> usize {
+        self.blocks(queries, keys).map(|(block, seen)| block.len() * seen).sum()
     }
 
     /// Blocks of queries with the number of keys they see; the first block sees them all.
@@ -77,12 +81,12 @@ impl Heads {
         })
     }
 
-    fn scores(&self, block: &Range<usize>, seen: usize, stride: usize) -> Scores {
+    fn scores(&self, block: &Range<usize>, seen: usize) -> Scores {
         let causal_from = (self.visible == Visible::Past).then_some(block.start);
-        Scores { queries: block.len(), keys: seen, stride, causal_from }
+        Scores { queries: block.len(), keys: seen, causal_from }
     }
 
-    /// Writes the probabilities `[h, tq, tk]` and the attended values `[tq, h * dk]`.
+    /// Writes the probabilities (per head and block, `[queries, seen keys]`) and the attended values `[tq, h * dk]`.
     pub(super) fn forward(
         &self,
         row: Row<'_>,
@@ -91,18 +95,18 @@ impl Heads {
         mut out: MatMut<'_, f32>,
     ) {
         let (tq, tk, dk) = (row.query.nrows(), row.key.nrows(), row.query.ncols() / self.count);
-        for (head, probs) in probs.chunks_exact_mut(tq * tk).enumerate() {
+        for (head, mut probs) in probs.chunks_exact_mut(self.probs_of_head(tq, tk)).enumerate() {
             for (block, seen) in self.blocks(tq, tk) {
-                let probs = &mut probs[block.start * tk..block.end * tk];
+                let probs = probs.split_off_mut(..block.len() * seen).expect("blocks make up a head");
                 let query = row.query.submatrix(block.start, head * dk, block.len(), dk);
                 let key = row.key.submatrix(0, head * dk, seen, dk).transpose();
-                let scores = matrix_mut(probs, tk).subcols_mut(0, seen);
+                let scores = matrix_mut(probs, seen);
                 product(scores, query, key, Accum::Replace, self.scale);
                 let bias = bias.map(|bias| bias.block(head, &block));
-                vector::softmax(probs, bias, self.scores(&block, seen, tk));
+                vector::softmax(probs, bias, self.scores(&block, seen));
                 let value = row.value.submatrix(0, head * dk, seen, dk);
                 let out = out.as_mut().submatrix_mut(block.start, head * dk, block.len(), dk);
-                product(out, matrix(probs, tk).subcols(0, seen), value, Accum::Replace, 1.0);
+                product(out, matrix(probs, seen), value, Accum::Replace, 1.0);
             }
         }
     }
@@ -117,20 +121,20 @@ impl Heads {
         (scratch, mut dbias): (&mut [f32], Option<BiasGrad<'_>>),
     ) {
         let (tq, tk, dk) = (row.query.nrows(), row.key.nrows(), row.query.ncols() / self.count);
-        for (head, probs) in probs.chunks_exact(tq * tk).enumerate() {
+        for (head, mut probs) in probs.chunks_exact(self.probs_of_head(tq, tk)).enumerate() {
             let first = head * dk;
             let mut accumulate = grads.accumulate;
             for (block, seen) in self.blocks(tq, tk) {
-                let probs = &probs[block.start * tk..block.end * tk];
+                let probs = probs.split_off(..block.len() * seen).expect("blocks make up a head");
                 let grad = grad.submatrix(block.start, first, block.len(), dk);
                 let dvalue = grads.value.as_mut().submatrix_mut(0, first, seen, dk);
-                let weights = matrix(probs, tk).subcols(0, seen);
+                let weights = matrix(probs, seen);
                 product(dvalue, weights.transpose(), grad, accumulate, 1.0);
-                let dscores = &mut scratch[..block.len() * tk];
+                let dscores = &mut scratch[..block.len() * seen];
                 let value = row.value.submatrix(0, first, seen, dk).transpose();
-                product(matrix_mut(dscores, tk).subcols_mut(0, seen), grad, value, Accum::Replace, 1.0);
-                vector::softmax_backward(probs, dscores, self.scores(&block, seen, tk));
-                let weights = matrix(dscores, tk).subcols(0, seen);
+                product(matrix_mut(dscores, seen), grad, value, Accum::Replace, 1.0);
+                vector::softmax_backward(probs, dscores, self.scores(&block, seen));
+                let weights = matrix(dscores, seen);
                 let dquery = grads.query.as_mut().submatrix_mut(block.start, first, block.len(), dk);
                 let key = row.key.submatrix(0, first, seen, dk);
                 product(dquery, weights, key, Accum::Replace, self.scale);
@@ -138,7 +142,7 @@ impl Heads {
                 let query = row.query.submatrix(block.start, first, block.len(), dk);
                 product(dkey, weights.transpose(), query, accumulate, self.scale);
                 if let Some(dbias) = &mut dbias {
-                    dbias.add(head, &block, (dscores, tk, seen));
+                    dbias.add(head, &block, (dscores, seen));
                 }
                 accumulate = Accum::Add;
             }
@@ -154,14 +158,14 @@ pub(super) struct BiasGrad<'a> {
 }
 
 impl BiasGrad<'_> {
-    fn add(&mut self, head: usize, block: &Range<usize>, (dscores, stride, seen): (&[f32], usize, usize)) {
+    fn add(&mut self, head: usize, block: &Range<usize>, (dscores, seen): (&[f32], usize)) {
         let first = (head * self.rows + block.start) * self.columns;
-        if seen == self.columns && stride == seen {
+        if seen == self.columns {
             return vector::add(&mut self.values[first..][..dscores.len()], dscores);
         }
-        let rows = self.values[first..].chunks_mut(self.columns).zip(dscores.chunks(stride));
-        for (sum, dscores) in rows.take(block.len()) {
-            vector::add(&mut sum[..seen], &dscores[..seen]);
+        let rows = self.values[first..].chunks_mut(self.columns).zip(dscores.chunks(seen));
+        for (sum, dscores) in rows {
+            vector::add(&mut sum[..seen], dscores);
         }
     }
 }

@@ -133,12 +133,11 @@ fn softmax_row(row: &mut [f32]) -> f32 {
     sum.ln() + max
 }
 
-/// A block of one head's scores: `queries` rows, `stride` apart, of which the first `keys` columns are used.
+/// A block of one head's scores, `[queries, keys]`.
 #[derive(Clone, Copy)]
 pub(super) struct Scores {
     pub(super) queries: usize,
     pub(super) keys: usize,
-    pub(super) stride: usize,
     /// Row `i` uses only columns `0..=first + i`, where given.
     pub(super) causal_from: Option<usize>,
 }
@@ -162,7 +161,7 @@ vectorized! {
     fn softmax<'a>(scores: &'a mut [f32], bias: Option<ScoreBias<'a>>, layout: Scores) {
         for i in 0..layout.queries {
             let visible = layout.visible(i);
-            let row = &mut scores[i * layout.stride..i * layout.stride + layout.keys];
+            let row = &mut scores[i * layout.keys..(i + 1) * layout.keys];
             for hidden in visible..layout.keys {
                 row[hidden] = 0.0;
             }
@@ -182,7 +181,7 @@ vectorized! {
     /// Gradient of the probabilities to gradient of the scores, in place: `ds = p * (dp - <dp, p>)`.
     fn softmax_backward<'a>(probs: &'a [f32], grads: &'a mut [f32], layout: Scores) {
         for i in 0..layout.queries {
-            let (start, visible) = (i * layout.stride, layout.visible(i));
+            let (start, visible) = (i * layout.keys, layout.visible(i));
             let probs = &probs[start..start + visible];
             let grads = &mut grads[start..start + layout.keys];
             for hidden in visible..layout.keys {
