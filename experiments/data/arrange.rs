@@ -1,7 +1,7 @@
 //! From rows in file order to histories: duplicates, k-core, order of ties, dense ids.
 
 use super::error::DataError;
-use super::histories::Histories;
+use super::histories::{Histories, Step};
 use super::names::sort_by_id;
 use super::problems::Problems;
 use super::raw::{Clock, Duplicates, RawLog};
@@ -43,10 +43,10 @@ pub(super) fn arrange(raw: &RawLog, data: &Data) -> Result<Arranged, DataError> 
     let mut removed = BTreeMap::new();
     let mut histories = Histories::of(raw);
     let duplicate_rows = drop_duplicates(raw, &mut histories, &mut removed);
-    k_core(raw, &mut histories, data.k_core, &mut removed);
+    k_core(raw.items.len(), &mut histories, data.k_core, &mut removed);
     shuffle_ties(raw, &mut histories, data.tie_order);
     let mut users: Vec<u32> =
-        (0..raw.users.len() as u32).filter(|user| !histories.of_user(*user).is_empty()).collect();
+        (0..histories.users()).filter(|user| !histories.of_user(*user).is_empty()).collect();
     check_lengths(raw, data, &users, &histories)?;
     sort_by_id(&mut users, &raw.users);
     let most = data.max_users.unwrap_or(users.len());
@@ -55,7 +55,7 @@ pub(super) fn arrange(raw: &RawLog, data: &Data) -> Result<Arranged, DataError> 
         users.truncate(most);
     }
     let (items, dense) = dense_items(raw, users.iter().flat_map(|user| histories.of_user(*user)));
-    let tie_share = (raw.clock == Clock::Timestamps).then(|| tie_share(raw, &users, &histories));
+    let tie_share = (raw.clock == Clock::Timestamps).then(|| tie_share(&users, &histories));
     let log = Log {
         histories: users.par_iter().map(|user| history(raw, histories.of_user(*user), &dense)).collect(),
         num_items: items.len(),
@@ -82,44 +82,39 @@ fn drop_duplicates(raw: &RawLog, histories: &mut Histories, removed: &mut BTreeM
     if raw.clock == Clock::None {
         return 0;
     }
-    let repeated = repeated_rows(raw, histories);
+    let repeated = repeated_rows(histories);
     let duplicates = repeated.iter().filter(|repeated| **repeated).count() as u64;
     if duplicates > 0 && raw.duplicates == Duplicates::Drop {
         removed.insert("duplicate rows".into(), duplicates);
-        histories.retain(|row| !repeated[row as usize]);
+        histories.retain(|_, step| !repeated[step.row as usize]);
     }
     duplicates
 }
 
-/// For every row, whether it repeats an earlier one; repeats stand among the rows of the same user and moment.
-fn repeated_rows(raw: &RawLog, histories: &Histories) -> Vec<bool> {
-    let mut repeated = vec![false; raw.rows.len()];
-    let row = |row: u32| &raw.rows[row as usize];
-    let same_time = |a: &u32, b: &u32| (row(*a).user, row(*a).moment) == (row(*b).user, row(*b).moment);
-    for rows in histories.rows.chunk_by(same_time).filter(|rows| rows.len() > 1) {
-        let mut items: Vec<_> = rows.iter().map(|at| (row(*at).item, *at)).collect();
-        items.sort_unstable();
-        for pair in items.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
-            repeated[pair[1].1 as usize] = true;
+/// For every row, whether it repeats an earlier one: repeats stand among the steps of one user and moment.
+fn repeated_rows(histories: &Histories) -> Vec<bool> {
+    let mut repeated = vec![false; histories.steps().len()];
+    for user in 0..histories.users() {
+        let moments = histories.of_user(user).chunk_by(|a, b| a.moment == b.moment);
+        for steps in moments.filter(|steps| steps.len() > 1) {
+            let mut items: Vec<_> = steps.iter().map(|step| (step.item, step.row)).collect();
+            items.sort_unstable();
+            for pair in items.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
+                repeated[pair[1].1 as usize] = true;
+            }
         }
     }
     repeated
 }
 
 /// Drops users and items with fewer than `k` interactions until none is left that has fewer.
-fn k_core(raw: &RawLog, histories: &mut Histories, k: u32, removed: &mut BTreeMap<String, u64>) {
-    let before = Counts::of(raw, &histories.rows);
+fn k_core(items: usize, histories: &mut Histories, k: u32, removed: &mut BTreeMap<String, u64>) {
+    let before = Counts::of(histories, items);
     let mut counts = before.clone();
-    loop {
-        let size = histories.rows.len();
-        histories.retain(|row| {
-            let row = &raw.rows[row as usize];
-            counts.users[row.user as usize] >= k && counts.items[row.item as usize] >= k
-        });
-        if histories.rows.len() == size {
-            break;
-        }
-        counts = Counts::of(raw, &histories.rows);
+    while counts.any_under(k) {
+        histories
+            .retain(|user, step| counts.users[user as usize] >= k && counts.items[step.item as usize] >= k);
+        counts = Counts::of(histories, items);
     }
     let mut note = |what: &str, before: usize, after: usize| {
         if after < before {
@@ -128,7 +123,7 @@ fn k_core(raw: &RawLog, histories: &mut Histories, k: u32, removed: &mut BTreeMa
     };
     note("users", present(&before.users), present(&counts.users));
     note("items", present(&before.items), present(&counts.items));
-    note("interactions", before.users.iter().sum::<u32>() as usize, histories.rows.len());
+    note("interactions", before.users.iter().sum::<u32>() as usize, histories.steps().len());
 }
 
 #[derive(Clone)]
@@ -138,14 +133,16 @@ struct Counts {
 }
 
 impl Counts {
-    fn of(raw: &RawLog, rows: &[u32]) -> Self {
-        let mut counts = Self { users: vec![0; raw.users.len()], items: vec![0; raw.items.len()] };
-        for row in rows {
-            let row = &raw.rows[*row as usize];
-            counts.users[row.user as usize] += 1;
-            counts.items[row.item as usize] += 1;
+    fn of(histories: &Histories, items: usize) -> Self {
+        let users = (0..histories.users()).map(|user| histories.of_user(user).len() as u32);
+        let mut counts = Self { users: users.collect(), items: vec![0; items] };
+        for step in histories.steps() {
+            counts.items[step.item as usize] += 1;
         }
         counts
+    }
+    fn any_under(&self, k: u32) -> bool {
+        self.users.iter().chain(&self.items).any(|count| (1..k).contains(count))
     }
 }
 
@@ -158,16 +155,13 @@ fn shuffle_ties(raw: &RawLog, histories: &mut Histories, order: TieOrder) {
     let TieOrder::Shuffled(seed) = order else {
         return;
     };
-    let moment = |row: u32| raw.rows[row as usize].moment;
-    for user in 0..raw.users.len() as u32 {
+    histories.each_mut().for_each(|(user, steps)| {
         // Keyed by the raw id: the shuffle of a user does not depend on who else is in the log.
         let key = Key::new(seed).named("ties").named(raw.users.name(user));
-        let rows = histories.of_user_mut(user);
-        let mut drawn: Vec<_> =
-            (0u64..).zip(&*rows).map(|(at, row)| (moment(*row), key.at(at).bits(), *row)).collect();
-        drawn.sort_unstable();
-        rows.iter_mut().zip(drawn).for_each(|(row, (_, _, drawn))| *row = drawn);
-    }
+        let mut drawn: Vec<_> = (0u64..).zip(&*steps).map(|(at, step)| (key.at(at).bits(), *step)).collect();
+        drawn.sort_unstable_by_key(|(drawn, step)| (step.moment, *drawn, step.row));
+        steps.iter_mut().zip(drawn).for_each(|(step, (_, drawn))| *step = drawn);
+    });
 }
 
 fn check_lengths(raw: &RawLog, data: &Data, users: &[u32], histories: &Histories) -> Result<(), DataError> {
@@ -183,7 +177,7 @@ fn check_lengths(raw: &RawLog, data: &Data, users: &[u32], histories: &Histories
     for user in users {
         let history = histories.of_user(*user);
         if history.len() < LEAST_INTERACTIONS {
-            let first = *history.iter().min().expect("absent users were left out");
+            let first = history.iter().map(|step| step.row).min().expect("absent users were left out");
             problems.add(|| DataError::TooFew {
                 place: raw.place(first as usize),
                 user: raw.users.name(*user).into(),
@@ -194,10 +188,10 @@ fn check_lengths(raw: &RawLog, data: &Data, users: &[u32], histories: &Histories
     problems.or(())
 }
 
-/// Raw items by dense id, and dense ids by raw item (of items in these rows).
-fn dense_items<'a>(raw: &RawLog, rows: impl Iterator<Item = &'a u32>) -> (Vec<u32>, Vec<usize>) {
+/// Raw items by dense id, and dense ids by raw item (of items in these steps).
+fn dense_items<'a>(raw: &RawLog, steps: impl Iterator<Item = &'a Step>) -> (Vec<u32>, Vec<usize>) {
     let mut present = vec![false; raw.items.len()];
-    rows.for_each(|row| present[raw.rows[*row as usize].item as usize] = true);
+    steps.for_each(|step| present[step.item as usize] = true);
     let mut items: Vec<u32> = (0..raw.items.len() as u32).filter(|item| present[*item as usize]).collect();
     sort_by_id(&mut items, &raw.items);
     let mut dense = vec![usize::MAX; raw.items.len()];
@@ -205,29 +199,26 @@ fn dense_items<'a>(raw: &RawLog, rows: impl Iterator<Item = &'a u32>) -> (Vec<u3
     (items, dense)
 }
 
-fn history(raw: &RawLog, rows: &[u32], dense: &[usize]) -> History {
+fn history(raw: &RawLog, steps: &[Step], dense: &[usize]) -> History {
     let signals = raw.signals.len();
-    let time = |(position, row): (i64, &u32)| match raw.clock {
+    let time = |(position, step): (i64, &Step)| match raw.clock {
         Clock::None => position,
-        Clock::Timestamps => raw.rows[*row as usize].moment.whole,
+        Clock::Timestamps => step.moment.whole,
     };
+    let feedback = |step: &Step| &raw.feedback[step.row as usize * signals..][..signals];
     History {
-        items: rows.iter().map(|row| ItemId::new(dense[raw.rows[*row as usize].item as usize])).collect(),
-        timestamps: (0i64..).zip(rows).map(time).collect(),
-        feedback: rows
-            .iter()
-            .flat_map(|row| &raw.feedback[*row as usize * signals..][..signals])
-            .copied()
-            .collect(),
+        items: steps.iter().map(|step| ItemId::new(dense[step.item as usize])).collect(),
+        timestamps: (0i64..).zip(steps).map(time).collect(),
+        feedback: steps.iter().flat_map(feedback).copied().collect(),
     }
 }
 
-fn tie_share(raw: &RawLog, users: &[u32], histories: &Histories) -> f64 {
+fn tie_share(users: &[u32], histories: &Histories) -> f64 {
     let (mut ties, mut pairs) = (0u64, 0u64);
     for user in users {
         for pair in histories.of_user(*user).windows(2) {
             pairs += 1;
-            ties += u64::from(raw.rows[pair[0] as usize].moment == raw.rows[pair[1] as usize].moment);
+            ties += u64::from(pair[0].moment == pair[1].moment);
         }
     }
     ties as f64 / pairs.max(1) as f64
