@@ -3,8 +3,9 @@
 
 use super::buffer::Buffer;
 use super::heads::Heads;
-use super::operator::{Fused, Input, Keep, Operator, Output, copied, zeros};
+use super::operator::{Fused, Input, Keep, Operator, Output};
 use super::packing::{Lanes, parts};
+use super::parallel::{copied, zeros};
 use super::products::Weight;
 use super::vector::{self, CachedRow};
 use super::{Block, SelfAttentionInput, composed, on_cpu};

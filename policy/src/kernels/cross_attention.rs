@@ -4,10 +4,9 @@
 use super::buffer::Buffer;
 use super::heads::{Heads, Row, RowGrads};
 use super::mask::Mask;
-use super::operator::{
-    Chunk, Input, Keep, Operator, Output, Sums, backward_lanes, copied, forward_chunks, zeros,
-};
+use super::operator::{Input, Keep, Operator, Output};
 use super::packing::{Lanes, parts};
+use super::parallel::{Chunk, Sums, backward_lanes, copied, forward_chunks, zeros};
 use super::products::{Weight, matrix, matrix_mut};
 use super::readers::Readers;
 use super::vector::{self, Normalized};

@@ -15,6 +15,7 @@ mod heads;
 mod mask;
 mod operator;
 mod packing;
+mod parallel;
 mod products;
 mod readers;
 mod self_attention;

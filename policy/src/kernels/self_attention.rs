@@ -3,8 +3,9 @@
 use super::buffer::Buffer;
 use super::heads::{Bias, BiasGrad, Heads, Row, RowGrads};
 use super::mask::Mask;
-use super::operator::{Chunk, Input, Keep, Operator, Output, Sums, backward_lanes, copied, forward_chunks};
+use super::operator::{Input, Keep, Operator, Output};
 use super::packing::{Lanes, Packing, parts};
+use super::parallel::{Chunk, Sums, backward_lanes, copied, forward_chunks};
 use super::products::{Weight, matrix, matrix_mut};
 use super::vector::{self, Normalized};
 use burn::tensor::Shape;

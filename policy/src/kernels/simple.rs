@@ -2,8 +2,9 @@
 
 use super::buffer::Buffer;
 use super::mask::Mask;
-use super::operator::{Input, Keep, Operator, Output, Sums, backward_lanes, forward_chunks, zeros};
+use super::operator::{Input, Keep, Operator, Output};
 use super::packing::{Lanes, parts};
+use super::parallel::{Sums, backward_lanes, forward_chunks, zeros};
 use super::products::Weight;
 use super::vector::{self, Normalized};
 use burn::tensor::Shape;

@@ -3,8 +3,9 @@
 
 use super::buffer::Buffer;
 use super::choices::Choices;
-use super::operator::{Chunk, Input, Keep, Operator, Output, Sums, backward_lanes, forward_chunks, zeros};
+use super::operator::{Input, Keep, Operator, Output};
 use super::packing::{Lanes, parts};
+use super::parallel::{Chunk, Sums, backward_lanes, forward_chunks, zeros};
 use super::products::{matrix, matrix_mut, product};
 use super::vector;
 use burn::tensor::Shape;
