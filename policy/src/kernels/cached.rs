@@ -189,6 +189,6 @@ impl Operator<5> for CachedSelfAttention {
         Output { values, shape: Shape::from([rows, d]), saved: Vec::new() }
     }
     fn backward(&self, _: [Input<'_>; 5], _: &[Buffer], _: Vec<f32>) -> [Vec<f32>; 5] {
-        unimplemented!("cached decoding has no gradient; train with teacher forcing")
+        panic!("cached decoding has no gradient; train with teacher forcing")
     }
 }

@@ -115,7 +115,7 @@ impl T5 {
         DecoderCache::new(self.decoder.memory(&encoded.states, &encoded.readers))
     }
 
-    /// Decoder states of the next position of every row.
+    /// Decoder states of the next position of every row. Not differentiable: training is teacher forced ([`T5::decode`]).
     ///
     /// # Shapes
     /// - `tokens`: one per row, result `[r, d]`.
