@@ -9,6 +9,7 @@ mod csv;
 mod curves;
 mod intervals;
 mod palette;
+mod scale;
 mod svg;
 
 pub use compose::{panels, standalone};
@@ -67,6 +68,10 @@ pub struct Curves {
 pub enum Frame {
     /// As wide as the data.
     Data,
+    /// As wide as the data, both axes logarithmic; what is not positive is not drawn.
+    Decades,
+    /// As wide as the data from zero up, the horizontal axis logarithmic.
+    DecadesFromZero,
     /// The unit square with its diagonal (reliability diagrams).
     UnitSquare,
 }

@@ -32,6 +32,17 @@ pub fn measured(value: f64) -> String {
     if value.fract() == 0.0 && (1.0..1e15).contains(&value.abs()) { fixed(value, 0) } else { decimal(value) }
 }
 
+/// A round number as it labels a logarithmic axis: `0.05`, `200`, `20k`, `10M`.
+pub fn short(value: f64) -> String {
+    let (scaled, unit) = match value.abs() {
+        ..1e3 => (value, ""),
+        1e3..1e6 => (value / 1e3, "k"),
+        1e6..1e9 => (value / 1e6, "M"),
+        _ => (value / 1e9, "G"),
+    };
+    format!("{}{unit}", minus(&scaled.to_string()))
+}
+
 /// A share as a percentage: `12.4 %`.
 pub fn percent(share: f64) -> String {
     format!("{} %", fixed(100.0 * share, 1))
@@ -138,6 +149,7 @@ mod tests {
         assert_eq!([measured(204.0), measured(204.5), measured(-3.0)], ["204", "204.5", "−3"]);
         assert_eq!(decimal(0.0), "0");
         assert_eq!(fixed(-0.0001, 2), "0.00");
+        assert_eq!([0.05, 999.0, 20e3, 1e7].map(short), ["0.05", "999", "20k", "10M"]);
         assert_eq!(percent(0.1239), "12.4 %");
     }
 

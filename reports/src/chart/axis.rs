@@ -1,5 +1,6 @@
 //! Axis ranges and round tick values.
 
+use super::scale::{Scale, decade_ticks};
 use crate::number;
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 use std::ops::{Range, RangeInclusive};
@@ -19,6 +20,7 @@ pub(super) struct Axis {
     pub(super) high: f64,
     pub(super) ticks: Vec<f64>,
     decimals: usize,
+    scale: Scale,
 }
 
 impl Axis {
@@ -43,7 +45,15 @@ impl Axis {
     pub(super) fn between(low: f64, high: f64, most: usize) -> Self {
         let (step, decimals) = round_step(low, high, most);
         let ticks = tick_indices(low, high, step).map(|index| index as f64 * step).collect();
-        Self { low, high, ticks, decimals }
+        Self { low, high, ticks, decimals, scale: Scale::Linear }
+    }
+
+    /// Covers positive `values` with equal factors side by side and at most `most` ticks; others cannot be placed.
+    pub(super) fn decades(values: impl Iterator<Item = f64>, most: usize) -> Self {
+        let powers = values.filter(|value| *value > 0.0).map(f64::log10);
+        let Self { low, high, .. } = Self::covering(powers, 0.05, most);
+        let (low, high) = (10f64.powf(low), 10f64.powf(high));
+        Self { low, high, ticks: decade_ticks(low, high, most), decimals: 0, scale: Scale::Logarithmic }
     }
 
     /// Whole numbers only, for steps.
@@ -68,6 +78,9 @@ impl Axis {
 
     /// A tick as text, all ticks with the same decimals.
     pub(super) fn label(&self, tick: f64) -> String {
+        if self.scale == Scale::Logarithmic {
+            return number::short(tick);
+        }
         let largest = self.low.abs().max(self.high.abs());
         if self.decimals > 5 || largest >= 1e7 {
             number::decimal(tick)
@@ -83,7 +96,8 @@ impl Ranged for Axis {
     type ValueType = f64;
 
     fn map(&self, value: &f64, (start, end): (i32, i32)) -> i32 {
-        start + (f64::from(end - start) * (value - self.low) / (self.high - self.low)).round() as i32
+        let [value, low, high] = [*value, self.low, self.high].map(|number| self.scale.place(number));
+        start + (f64::from(end - start) * (value - low) / (high - low)).round() as i32
     }
 
     fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
@@ -147,6 +161,15 @@ mod tests {
         let narrow = Axis::fitting(100, |most| Axis::between(0.0212, 0.0301, most));
         let wide = Axis::fitting(400, |most| Axis::between(0.0212, 0.0301, most));
         assert_eq!((narrow.ticks.len(), wide.ticks.len()), (2, 5));
+    }
+
+    #[test]
+    fn equal_factors_are_equally_far_apart() {
+        let axis = Axis::decades([10.0, 1000.0].into_iter(), 6);
+        let at = |value: f64| axis.map(&value, (0, 10_000));
+        assert!((at(100.0) - 5000).abs() <= 1 && (at(1000.0) - at(100.0) - at(100.0) + at(10.0)).abs() <= 1);
+        let labels: Vec<_> = axis.ticks.iter().map(|tick| axis.label(*tick)).collect();
+        assert_eq!(labels, ["10", "100", "1k"]);
     }
 
     #[test]

@@ -12,14 +12,7 @@ pub(super) const HEIGHT: u32 = 240;
 const MARKED_POINTS: usize = 24;
 
 pub(super) fn draw(panel: &Panel, curves: &Curves) -> Drawn<String> {
-    let points = || curves.series.iter().flat_map(|series| series.points.iter().copied());
-    let (x, y) = match curves.frame {
-        Frame::UnitSquare => (Axis::between(0.0, 1.0, 6), Axis::between(0.0, 1.0, 6)),
-        Frame::Data => (
-            Axis::fitting(WIDTH as i32 - 74, |most| Axis::whole(points().map(|point| point.0), most)),
-            Axis::covering(points().map(|point| point.1), 0.06, 6),
-        ),
-    };
+    let (x, y) = axes(curves);
     body(HEIGHT, |canvas| {
         canvas.draw(&Text::new(panel.title.clone(), (px(4), px(2)), font(Role::Text)))?;
         let mut chart = ChartBuilder::on(canvas)
@@ -43,8 +36,9 @@ pub(super) fn draw(panel: &Panel, curves: &Curves) -> Drawn<String> {
         }
         for series in &curves.series {
             let style = stroke(Role::Line(series.look.slot()), 18);
-            chart.draw_series([PathElement::new(series.points.clone(), style)])?;
-            for point in marked(series) {
+            let points: Vec<_> = drawn(series, curves.frame).collect();
+            chart.draw_series([PathElement::new(points.clone(), style)])?;
+            for point in marked(&points) {
                 let (x, y) = chart.backend_coord(point);
                 let corners =
                     marker(series.look, 3.2).into_iter().map(|(dx, dy)| (x + dx, y + dy)).collect::<Vec<_>>();
@@ -55,8 +49,31 @@ pub(super) fn draw(panel: &Panel, curves: &Curves) -> Drawn<String> {
     })
 }
 
+fn axes(curves: &Curves) -> (Axis, Axis) {
+    let points = || curves.series.iter().flat_map(|series| drawn(series, curves.frame));
+    let (xs, ys) = (|| points().map(|point| point.0), || points().map(|point| point.1));
+    let x = |build: &dyn Fn(usize) -> Axis| Axis::fitting(WIDTH as i32 - 74, build);
+    match curves.frame {
+        Frame::UnitSquare => (Axis::between(0.0, 1.0, 6), Axis::between(0.0, 1.0, 6)),
+        Frame::Data => (x(&|most| Axis::whole(xs(), most)), Axis::covering(ys(), 0.06, 6)),
+        Frame::Decades => (x(&|most| Axis::decades(xs(), most)), Axis::decades(ys(), 6)),
+        Frame::DecadesFromZero => {
+            (x(&|most| Axis::decades(xs(), most)), Axis::between(0.0, 1.08 * ys().fold(1e-12, f64::max), 6))
+        }
+    }
+}
+
+/// The points that have a place on the axes.
+fn drawn(series: &Series, frame: Frame) -> impl Iterator<Item = (f64, f64)> + '_ {
+    series.points.iter().copied().filter(move |(x, y)| match frame {
+        Frame::Data | Frame::UnitSquare => true,
+        Frame::Decades => *x > 0.0 && *y > 0.0,
+        Frame::DecadesFromZero => *x > 0.0,
+    })
+}
+
 /// All points of a short line, the last of a long one.
-fn marked(series: &Series) -> &[(f64, f64)] {
-    let count = series.points.len();
-    if count <= MARKED_POINTS { &series.points } else { &series.points[count - 1..] }
+fn marked(points: &[(f64, f64)]) -> &[(f64, f64)] {
+    let count = points.len();
+    if count <= MARKED_POINTS { points } else { &points[count - 1..] }
 }

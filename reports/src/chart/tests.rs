@@ -67,6 +67,22 @@ fn every_class_drawn_has_a_colour() {
 }
 
 #[test]
+fn points_without_a_logarithm_are_left_out_of_the_picture() {
+    let svg = |points: &[(f64, f64)]| {
+        let series = Series { label: "a".into(), look: Look::Series(0), points: points.to_vec() };
+        let curves =
+            Curves { x_label: "items".into(), frame: Frame::Decades, series: vec![series.clone(), series] };
+        let panel = Panel { title: "s".into(), description: String::new(), plot: Plot::Curves(curves) };
+        standalone(&Figure { panels: vec![panel], ..figure() }).unwrap()
+    };
+    let placed = [(8.0, 0.5), (64.0, 3.0), (512.0, 20.0)];
+    let text = svg(&placed);
+    assert!(text.contains("\n100\n") && text.contains("\n10\n") && !text.contains("NaN"), "{text}");
+    assert_eq!(svg(&[(0.0, 1.0), (16.0, 0.0), placed[0], placed[1], placed[2]]), text);
+    assert!(!svg(&[]).contains("NaN"));
+}
+
+#[test]
 fn csv_holds_exactly_the_plotted_numbers() {
     let mut curves = figure();
     let intervals = Figure { panels: curves.panels.split_off(1), ..curves.clone() };
