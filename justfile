@@ -35,6 +35,16 @@ bench-peers *ARGS:
     cargo build --release
     python3 experiments/bench/peers.py {{ARGS}}
 
+# how costs grow with their sizes, as curves (minutes); DIR receives scaling.md
+bench-scaling DIR *ARGS:
+    mkdir -p {{DIR}}
+    cargo run --release -- bench scaling --write {{DIR}} {{ARGS}}
+
+# an epoch on Amazon Beauty beside Hugging Face's T5 (needs the data and the peers' Python environment)
+bench-epoch *ARGS:
+    cargo build --release
+    python3 experiments/bench/beauty_epoch.py {{ARGS}}
+
 # the kernels one by one
 bench-kernels *ARGS:
     cargo bench -p policy --bench kernels {{ARGS}}

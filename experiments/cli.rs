@@ -120,13 +120,23 @@ pub struct BenchArgs {
     /// Threads to compute with [default: all cores]
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
-    /// Timed steps
-    #[arg(long, default_value = "8", value_name = "R")]
-    pub runs: NonZeroUsize,
-    /// Steps before the timed ones
-    #[arg(long, default_value_t = 3, value_name = "W")]
-    pub warmup: usize,
-    /// Write weights, inputs and results into this directory, for experiments/bench/check_*.py (train, beam)
+    /// Timed steps [default: 8; scaling: 3; epoch: --batches]
+    #[arg(long, value_name = "R")]
+    pub runs: Option<NonZeroUsize>,
+    /// Steps before the timed ones [default: 3; scaling: 1]
+    #[arg(long, value_name = "W")]
+    pub warmup: Option<usize>,
+    /// Experiment file whose epoch is timed (epoch)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Change a key of the experiment file, for example data.path=../data; repeatable (epoch)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// Batches of the epoch to time, a random sample [default: all] (epoch)
+    #[arg(long, value_name = "N")]
+    pub batches: Option<NonZeroUsize>,
+    /// Write weights, inputs and results into this directory, for experiments/bench/*.py (train, beam, epoch), or the
+    /// page of curves (scaling)
     #[arg(long, value_name = "DIR")]
     pub write: Option<PathBuf>,
     /// Print one JSON object per case instead of a table
@@ -155,6 +165,10 @@ pub enum Workload {
     Ingest,
     /// Building the prefix trie of a million items
     Trie,
+    /// An epoch of pretraining on the log of an experiment file
+    Epoch,
+    /// Curves of training, beam search, trie and k-means over their sizes; minutes
+    Scaling,
 }
 
 /// What `inspect` shows.

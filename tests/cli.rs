@@ -144,8 +144,11 @@ fn bench_refuses_options_that_it_would_ignore() {
     for (arguments, expected) in [
         (&["bench", "beam", "--dropout", "0.1"][..], "--dropout is an option of train"),
         (&["bench", "train", "--dropout", "1"], "--dropout must be at least 0 and below 1"),
-        (&["bench", "trie", "--write", "."], "--write is an option of train and beam"),
+        (&["bench", "trie", "--write", "."], "--write is an option of train, beam, scaling, epoch"),
         (&["bench", "beam", "--write", "nowhere"], "--write needs a directory"),
+        (&["bench", "beam", "--batches", "4"], "--batches is an option of epoch"),
+        (&["bench", "epoch", "--runs", "4"], "--runs is not an option of epoch"),
+        (&["bench", "epoch"], "epoch needs an experiment file"),
         (&["bench", "trie", "--runs", "0"], "invalid value '0' for '--runs"),
     ] {
         let (code, _, stderr) = outcome(arguments);

@@ -38,12 +38,17 @@ WORKLOADS = {
 NOTES = {("dpo", "trl_llama"): "decoder-only", ("grpo", "trl_llama"): "decoder-only"}
 
 
-def arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_places(parser):
+    """Options: where both sides are."""
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     parser.add_argument("--recalign", type=pathlib.Path, default=target / "release/recalign", help="our program")
     parser.add_argument("--peers", type=pathlib.Path, default=ROOT / "../shared/peers", help="folder of the peer scripts")
     parser.add_argument("--python", type=pathlib.Path, default=CACHE / "recalign-peers/bin/python", help="the peers' Python")
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_places(parser)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--runs", type=int, default=8, help="timed steps per process")
     parser.add_argument("--threads", type=int, default=2)

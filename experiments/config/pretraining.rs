@@ -24,6 +24,20 @@ pub struct Tokenize {
     pub new_items: policy::quantize::NewItems,
 }
 
+impl Tokenize {
+    /// What the quantiser is asked to do.
+    pub const fn quantization(&self) -> policy::quantize::QuantizeConfig {
+        policy::quantize::QuantizeConfig {
+            quantizer: self.quantizer,
+            levels: self.levels,
+            codes: self.codes,
+            iterations: self.iterations,
+            sweep_order: self.sweep_order,
+            normalize: self.normalize,
+        }
+    }
+}
+
 impl Default for Tokenize {
     fn default() -> Self {
         Self {

@@ -14,7 +14,7 @@ use anyhow::Context as _;
 use policy::catalog::Catalog;
 use policy::embeddings::Embeddings;
 use policy::quantize::quality::{HitRateSample, code_use, collision_rate, embedding_hit_rate, gini};
-use policy::quantize::{Quantization, QuantizeConfig, Quantized, normalized};
+use policy::quantize::{Quantization, Quantized, normalized};
 use policy::random::Key;
 use reports::schema::{LevelQuality, TokenizerQuality};
 
@@ -37,17 +37,10 @@ pub fn tokenize(config: &Tokenize, dataset: &Dataset, ctx: &StageContext) -> any
 }
 
 fn quantize(config: &Tokenize, embeddings: &Embeddings, ctx: &StageContext) -> anyhow::Result<Quantized> {
-    let settings = QuantizeConfig {
-        quantizer: config.quantizer,
-        levels: config.levels,
-        codes: config.codes,
-        iterations: config.iterations,
-        sweep_order: config.sweep_order,
-        normalize: config.normalize,
-    };
     let progress = ctx.progress("levels", config.levels as u64);
-    let mut quantization = Quantization::begin(embeddings, &settings, ctx.key().named("quantize"))
-        .context("tokenize: the items cannot be quantised as [tokenize] says")?;
+    let mut quantization =
+        Quantization::begin(embeddings, &config.quantization(), ctx.key().named("quantize"))
+            .context("tokenize: the items cannot be quantised as [tokenize] says")?;
     while quantization.remaining() > 0 {
         ctx.check_stop()?;
         quantization.fit_level();
@@ -106,14 +99,7 @@ mod tests {
         Embeddings::new(2, values.collect())
     }
     fn quantized(config: &Tokenize) -> Quantized {
-        let settings = QuantizeConfig {
-            quantizer: config.quantizer,
-            levels: 1,
-            codes: 4,
-            iterations: 10,
-            sweep_order: config.sweep_order,
-            normalize: config.normalize,
-        };
+        let settings = Tokenize { levels: 1, codes: 4, iterations: 10, ..config.clone() }.quantization();
         policy::quantize::quantize(&vectors(), &settings, Key::new(3)).unwrap()
     }
 

@@ -18,7 +18,6 @@ use serde_json::Value;
 use std::path::Path;
 
 const USERS: usize = 32;
-const NOTHING: [&[ItemId]; USERS] = [&[]; USERS];
 
 /// Times searches, the encoder included. `write` receives the policy, the requests and the lists.
 pub(super) fn run(timing: Timing, write: Option<&Path>) -> anyhow::Result<Outcome> {
@@ -26,7 +25,8 @@ pub(super) fn run(timing: Timing, write: Option<&Path>) -> anyhow::Result<Outcom
     let codebook = canonical::codebook()?;
     let model = canonical::policy(&codebook, &device)?;
     let histories = canonical::histories(USERS, &codebook);
-    let (seconds, lists) = timing.steps(Vec::new(), |_| Ok(search(&model, &codebook, &histories)))?;
+    let (seconds, lists) =
+        timing.steps(Vec::new(), |_| Ok(search((&model, &codebook), &histories, WIDTH)))?;
     if let Some(dir) = write {
         write_case(dir, (&model, &codebook), &lists)?;
     }
@@ -40,11 +40,17 @@ pub(super) fn run(timing: Timing, write: Option<&Path>) -> anyhow::Result<Outcom
     Ok(Outcome::new(case, seconds, [("users", USERS.into()), ("beam", WIDTH.into())]))
 }
 
-fn search(model: &T5, codebook: &Codebook, histories: &EncoderBatch) -> Vec<Vec<Candidate>> {
+/// The `width` best items of each user.
+pub(super) fn search(
+    (model, codebook): (&T5, &Codebook),
+    histories: &EncoderBatch,
+    width: usize,
+) -> Vec<Vec<Candidate>> {
+    let nothing: Vec<&[ItemId]> = vec![&[]; histories.packing.rows()];
     let support = Support::new(LogProbSpace::Full, &codebook.trie);
     let scorer = Scorer { model, vocab: &codebook.vocab, support };
     let encoded = model.encode(histories, Dropout::Off);
-    beam_search(&scorer, &codebook.trie, &encoded, &Search { width: WIDTH, exclude: &NOTHING })
+    beam_search(&scorer, &codebook.trie, &encoded, &Search { width, exclude: &nothing })
 }
 
 /// What `experiments/bench/check_beam.py` compares with.

@@ -8,7 +8,6 @@ use policy::model::{Dropout, EncoderAttention, T5, T5Config};
 use policy::random::Key;
 use policy::vocab::END;
 use sampler::recommend::Codebook;
-use std::collections::BTreeSet;
 
 /// Width of the residual stream.
 pub(super) const D_MODEL: usize = 128;
@@ -27,7 +26,7 @@ pub(super) const TOKENS: usize = 2 + CODE_LENGTH * CODES;
 /// Items of the catalog.
 pub(super) const ITEMS: usize = 12_101;
 /// Items of a history.
-const HISTORY_ITEMS: usize = 20;
+pub(super) const HISTORY_ITEMS: usize = 20;
 /// Tokens of a history.
 pub(super) const HISTORY_TOKENS: usize = HISTORY_ITEMS * CODE_LENGTH;
 /// Tokens of a target: the codes and the end.
@@ -41,36 +40,44 @@ const SEED: Key = Key::new(7);
 
 /// Distinct random semantic IDs, with trie and token layout.
 pub(super) fn codebook() -> anyhow::Result<Codebook> {
-    let ids = random_ids(ITEMS, SEED.named("items"));
-    Ok(Codebook::new(Catalog::new(ids, vec![CODES; CODE_LENGTH])?))
+    Ok(Codebook::new(catalog(ITEMS, "items")?))
+}
+
+/// A catalog of `count` distinct random semantic IDs.
+pub(super) fn catalog(count: usize, purpose: &str) -> anyhow::Result<Catalog> {
+    Ok(Catalog::new(random_ids(count, SEED.named(purpose)), vec![CODES; CODE_LENGTH])?)
 }
 
 /// `count` distinct semantic IDs in ascending order.
-pub(super) fn random_ids(count: usize, key: Key) -> Vec<SemanticId> {
-    let mut ids = BTreeSet::new();
-    for draw in 0.. {
-        if ids.len() == count {
-            break;
-        }
-        let bits = key.at(draw).bits();
-        ids.insert(std::array::from_fn::<Code, CODE_LENGTH, _>(|level| {
-            ((bits >> (8 * level)) as usize % CODES) as Code
-        }));
+fn random_ids(count: usize, key: Key) -> Vec<SemanticId> {
+    // A byte per level, because there are 256 codes.
+    let mut ids: Vec<[u8; CODE_LENGTH]> = Vec::with_capacity(count);
+    let mut drawn = 0..;
+    while ids.len() < count {
+        let missing = count - ids.len();
+        ids.extend(drawn.by_ref().take(missing).map(|draw| (key.at(draw).bits() as u32).to_le_bytes()));
+        ids.sort_unstable();
+        ids.dedup();
     }
-    ids.into_iter().map(SemanticId::new).collect()
+    ids.into_iter().map(|codes| SemanticId::new(codes.map(Code::from))).collect()
 }
 
-/// Items drawn uniformly.
-pub(super) fn items(count: usize, purpose: &str) -> Vec<ItemId> {
-    let key = SEED.named(purpose);
-    (0..count as u64).map(|draw| ItemId::new((key.at(draw).unit() * ITEMS as f64) as usize)).collect()
+/// Items of the catalog, drawn uniformly.
+pub(super) fn items(count: usize, purpose: &str, codebook: &Codebook) -> Vec<ItemId> {
+    let (key, size) = (SEED.named(purpose), codebook.catalog.num_items() as f64);
+    (0..count as u64).map(|draw| ItemId::new((key.at(draw).unit() * size) as usize)).collect()
 }
 
 /// Random histories as encoder input.
 pub(super) fn histories(users: usize, codebook: &Codebook) -> EncoderBatch {
-    let items = items(users * HISTORY_ITEMS, "histories");
-    let contexts: Vec<&[ItemId]> = items.chunks(HISTORY_ITEMS).collect();
-    EncoderBatch::new(&contexts, HISTORY_ITEMS, &codebook.catalog)
+    histories_of(HISTORY_ITEMS, users, codebook)
+}
+
+/// Random histories of another length.
+pub(super) fn histories_of(length: usize, users: usize, codebook: &Codebook) -> EncoderBatch {
+    let items = items(users * length, "histories", codebook);
+    let contexts: Vec<&[ItemId]> = items.chunks(length).collect();
+    EncoderBatch::new(&contexts, length, &codebook.catalog)
 }
 
 /// Tokens of random target items, each with the end: [`TARGET_TOKENS`] per row.
@@ -79,7 +86,7 @@ pub(super) fn targets(rows: usize, codebook: &Codebook) -> Vec<Vec<u32>> {
         let id = codebook.catalog.semantic_id(*item);
         codebook.vocab.tokens(id).chain([END]).collect()
     };
-    items(rows, "targets").iter().map(tokens).collect()
+    items(rows, "targets", codebook).iter().map(tokens).collect()
 }
 
 /// The policy's size.
@@ -109,7 +116,7 @@ pub(super) fn policy(codebook: &Codebook, device: &burn::prelude::Device) -> any
 pub(super) fn history_tokens(users: usize, codebook: &Codebook) -> Vec<Vec<u32>> {
     let tokens =
         |item: &ItemId| codebook.vocab.tokens(codebook.catalog.semantic_id(*item)).collect::<Vec<_>>();
-    let items = items(users * HISTORY_ITEMS, "histories");
+    let items = items(users * HISTORY_ITEMS, "histories", codebook);
     items.chunks(HISTORY_ITEMS).map(|history| history.iter().flat_map(tokens).collect()).collect()
 }
 
@@ -124,4 +131,18 @@ pub(super) fn dropout(rate: f64, step: u64) -> Dropout {
 /// A stream of random numbers of a workload.
 pub(super) const fn key() -> Key {
     SEED
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn random_ids_are_distinct_ascending_and_those_drawn_first() {
+        let ids = random_ids(1000, SEED);
+        assert!(ids.is_sorted_by(|a, b| a < b) && ids.len() == 1000);
+        // Among a thousand of 2^32 none is drawn twice, so a longer list holds every shorter one.
+        let fewer = random_ids(10, SEED);
+        assert!(fewer.iter().all(|id| ids.contains(id)));
+    }
 }

@@ -32,7 +32,7 @@ pub(super) fn run(timing: Timing, rate: f64) -> anyhow::Result<Outcome> {
         num_layers: LAYERS,
     };
     let model = CausalLm::new(&config, canonical::key().named("causal"), &device);
-    let items = canonical::items(BATCH * LENGTH / CODE_LENGTH, "rows");
+    let items = canonical::items(BATCH * LENGTH / CODE_LENGTH, "rows", &codebook);
     let contexts: Vec<&[ItemId]> = items.chunks(LENGTH / CODE_LENGTH).collect();
     let batch = EncoderBatch::new(&contexts, LENGTH / CODE_LENGTH, &codebook.catalog);
     let targets = following(&batch, codebook.vocab.size());

@@ -21,6 +21,10 @@ pub(super) struct Seconds {
 }
 
 impl Timing {
+    /// For steps that take seconds: no warm-up, a third of the repetitions.
+    pub(super) const fn of_long_steps(self) -> Self {
+        Self { warmup: 0, runs: self.runs.div_ceil(3) }
+    }
     /// Runs the steps on a state that passes from one to the next; the time and the last state.
     ///
     /// # Errors
@@ -77,6 +81,14 @@ impl Outcome {
         let details = details.map(|(key, value)| (key.to_owned(), value)).into_iter().collect();
         Self { case, seconds, peak_memory: peak_memory(), details }
     }
+    /// Milliseconds per unit of the fastest step.
+    pub(super) fn milliseconds(&self) -> f64 {
+        1e3 * least(&self.seconds.wall) / self.case.units
+    }
+    /// A number among the details.
+    pub(super) fn detail(&self, key: &str) -> Option<f64> {
+        self.details.get(key)?.as_f64()
+    }
     /// Whether its speed can be compared with that of matrix products.
     pub(super) fn computes(&self) -> bool {
         self.case.gflop_per_unit.is_some()
@@ -91,6 +103,11 @@ fn peak_memory() -> Option<f64> {
 fn parse_status(status: &str) -> Option<f64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok()? / 1024.0)
+}
+
+/// Processes that wanted to run during the last minute, on average.
+pub(super) fn load() -> Option<f64> {
+    std::fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
 }
 
 /// Mean of the upper and the lower middle.

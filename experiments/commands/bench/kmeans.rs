@@ -4,7 +4,9 @@ use super::canonical::{self, ITEMS};
 use super::flops;
 use super::harness::{Case, Outcome, Timing};
 use policy::embeddings::Embeddings;
-use policy::quantize::{Normalize, QuantizeConfig, Quantized, Quantizer, SweepOrder, quantize};
+use policy::quantize::{
+    Normalize, QuantizeConfig, QuantizeError, Quantized, Quantizer, SweepOrder, quantize,
+};
 use rand::distr::Distribution as _;
 use rand_distr::StandardNormal;
 
@@ -23,17 +25,8 @@ pub(super) const ITERATIONS: usize = 20;
 
 /// Times whole fits; tells what they leave, to be compared with that of others at the same number of iterations.
 pub(super) fn run(timing: Timing) -> anyhow::Result<Outcome> {
-    let vectors = vectors();
-    let config = QuantizeConfig {
-        quantizer: Quantizer::ResidualKmeans,
-        levels: LEVELS,
-        codes: CLUSTERS,
-        iterations: ITERATIONS,
-        sweep_order: SweepOrder::Index,
-        normalize: Normalize::None,
-    };
-    let key = canonical::key().named("quantize");
-    let (seconds, fitted) = timing.steps(None, |_| Ok(Some(quantize(&vectors, &config, key)?)))?;
+    let vectors = vectors(ITEMS, VECTOR);
+    let (seconds, fitted) = timing.steps(None, |_| Ok(Some(fit(&vectors)?)))?;
     let case = Case {
         workload: "W-kmeans",
         variant: "recalign".into(),
@@ -45,6 +38,19 @@ pub(super) fn run(timing: Timing) -> anyhow::Result<Outcome> {
     Ok(Outcome::new(case, seconds, [("residual_mse", left.into()), ("start", "k-means++".into())]))
 }
 
+/// All levels.
+pub(super) fn fit(vectors: &Embeddings) -> Result<Quantized, QuantizeError> {
+    let config = QuantizeConfig {
+        quantizer: Quantizer::ResidualKmeans,
+        levels: LEVELS,
+        codes: CLUSTERS,
+        iterations: ITERATIONS,
+        sweep_order: SweepOrder::Index,
+        normalize: Normalize::None,
+    };
+    quantize(vectors, &config, canonical::key().named("quantize"))
+}
+
 /// Mean squared norm of what the last level leaves.
 fn residual(vectors: &Embeddings, fitted: &Quantized) -> f64 {
     let squares: f64 = vectors.values().iter().map(|&value| f64::from(value).powi(2)).sum();
@@ -52,19 +58,19 @@ fn residual(vectors: &Embeddings, fitted: &Quantized) -> f64 {
 }
 
 /// Gaussian vectors of low rank, plus noise.
-fn vectors() -> Embeddings {
+pub(super) fn vectors(items: usize, width: usize) -> Embeddings {
     let mut rng = canonical::key().named("vectors").rng();
     let mut normal = || -> f32 { StandardNormal.sample(&mut rng) };
     let scale = (DIRECTIONS as f32).sqrt().recip();
-    let directions: Vec<f32> = (0..DIRECTIONS * VECTOR).map(|_| normal() * scale).collect();
-    let mut values = Vec::with_capacity(ITEMS * VECTOR);
-    for _ in 0..ITEMS {
-        let mut row: Vec<f32> = (0..VECTOR).map(|_| NOISE * normal()).collect();
-        for direction in directions.chunks(VECTOR) {
+    let directions: Vec<f32> = (0..DIRECTIONS * width).map(|_| normal() * scale).collect();
+    let mut values = Vec::with_capacity(items * width);
+    for _ in 0..items {
+        let mut row: Vec<f32> = (0..width).map(|_| NOISE * normal()).collect();
+        for direction in directions.chunks(width) {
             let weight = normal();
             row.iter_mut().zip(direction).for_each(|(value, part)| *value += weight * part);
         }
         values.extend(row);
     }
-    Embeddings::new(VECTOR, values)
+    Embeddings::new(width, values)
 }

@@ -44,8 +44,11 @@ pub(super) struct Learner<M> {
 impl<M: Module> Learner<M> {
     /// Before the first step; AdamW with the weight decay of PyTorch and without clipping, as the peers have it.
     pub(super) fn of(model: M, learning_rate: f64) -> Self {
-        let config = OptimizerConfig { weight_decay: 0.01, max_grad_norm: f64::INFINITY };
-        Self { model, optimizer: Optimizer::new(&config), learning_rate, losses: Vec::new() }
+        Self::new(model, &OptimizerConfig { weight_decay: 0.01, max_grad_norm: f64::INFINITY }, learning_rate)
+    }
+    /// Before the first step.
+    pub(super) fn new(model: M, config: &OptimizerConfig, learning_rate: f64) -> Self {
+        Self { model, optimizer: Optimizer::new(config), learning_rate, losses: Vec::new() }
     }
     /// Steps so far.
     pub(super) fn step(&self) -> u64 {

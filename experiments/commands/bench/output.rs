@@ -1,6 +1,6 @@
 //! Records of timed cases: JSON with the keys of the peers' scripts, or a table.
 
-use super::harness::{Outcome, least, median};
+use super::harness::{Outcome, least, load, median};
 use crate::commands::table;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -95,10 +95,6 @@ impl Record {
             optional(self.maxrss_mb, 0),
         ]
     }
-}
-
-fn load() -> Option<f64> {
-    std::fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
 }
 
 /// One JSON object per line.

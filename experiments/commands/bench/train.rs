@@ -16,7 +16,8 @@ use sampler::recommend::Codebook;
 use std::path::Path;
 
 const BATCH: usize = 64;
-const LEARNING_RATE: f64 = 1e-3;
+/// Of the updates.
+pub(super) const LEARNING_RATE: f64 = 1e-3;
 
 /// Times updates. `write` receives the policy before the first of them, the batch, and its loss.
 pub(super) fn run(timing: Timing, rate: f64, write: Option<&Path>) -> anyhow::Result<Outcome> {
@@ -28,11 +29,7 @@ pub(super) fn run(timing: Timing, rate: f64, write: Option<&Path>) -> anyhow::Re
     if let Some(dir) = write {
         write_case(dir, (&learner.model.valid(), &codebook), &targets)?;
     }
-    let (seconds, learner) = timing.steps(learner, |learner| {
-        let dropout = canonical::dropout(rate, learner.step());
-        let loss = loss(&learner.model, &histories, &rows, dropout);
-        learner.update(&loss)
-    })?;
+    let (seconds, learner) = timing.steps(learner, |learner| update(learner, (&histories, &rows), rate))?;
     let case = Case {
         workload: "W-train",
         variant: "recalign".into(),
@@ -42,6 +39,20 @@ pub(super) fn run(timing: Timing, rate: f64, write: Option<&Path>) -> anyhow::Re
     };
     let [first, last] = learner.losses();
     Ok(Outcome::new(case, seconds, [("dropout", rate.into()), first, last]))
+}
+
+/// One step on a batch of histories and their targets.
+///
+/// # Errors
+/// The loss or the gradient is not finite.
+pub(super) fn update(
+    learner: Learner<T5>,
+    (histories, rows): (&EncoderBatch, &Rows),
+    rate: f64,
+) -> anyhow::Result<Learner<T5>> {
+    let dropout = canonical::dropout(rate, learner.step());
+    let loss = loss(&learner.model, histories, rows, dropout);
+    learner.update(&loss)
 }
 
 /// Mean cross-entropy of the targets' tokens.
