@@ -3,13 +3,12 @@
 use super::harness::{Case, Outcome, Timing};
 use super::learner::Learner;
 use crate::cli::BenchArgs;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Encoding};
 use crate::data;
 use crate::run::commit::write_file;
 use crate::stages::codebook::PolicySize;
-use crate::stages::pretrain::examples::{Example, batches, examples};
-use align::ntp::ntp;
-use align::tokens::ValidTokens;
+use crate::stages::pretrain::examples::{self, Reading};
+use crate::stages::pretrain::loss;
 use anyhow::Context as _;
 use burn::module::Module as _;
 use burn::prelude::*;
@@ -45,7 +44,7 @@ pub(super) fn run(arguments: &BenchArgs, warmup: usize) -> anyhow::Result<Outcom
         workload: "W-epoch",
         variant: epoch.config.run.name.clone(),
         unit: "examples",
-        units: epoch.batches[..sample].concat().len() as f64 / sample as f64,
+        units: epoch.targets(sample) as f64 / sample as f64,
         gflop_per_unit: None,
     };
     let [first, last] = learner.losses();
@@ -65,7 +64,7 @@ struct Epoch {
     config: Config,
     log: Log,
     codebook: Codebook,
-    batches: Vec<Vec<Example>>,
+    batches: Vec<Vec<Reading>>,
     key: Key,
 }
 
@@ -77,9 +76,7 @@ impl Epoch {
             quantize(&dataset.embeddings, &config.tokenize.quantization(), key.named("quantize"))?;
         let catalog = quantized.catalog(config.tokenize.collisions)?;
         let codebook = Codebook::new(catalog.ordered_by(&dataset.log.train_counts()));
-        let section = &config.pretrain;
-        let all = examples(&dataset.log, section.targets, key);
-        let batches = batches(all, section.batch_size, section.history_items, key);
+        let batches = examples::epoch(&config.pretrain, &dataset.log, key);
         anyhow::ensure!(!batches.is_empty(), "the log has no example: every history is too short");
         Ok(Self { config, log: dataset.log, codebook, batches, key })
     }
@@ -103,25 +100,22 @@ impl Epoch {
     }
 
     /// The loss of the pretraining stage.
-    fn loss(&self, model: &T5, batch: &[Example], dropout: Dropout) -> Tensor<1> {
+    fn loss(&self, model: &T5, batch: &[Reading], dropout: Dropout) -> Tensor<1> {
         let history_items = self.config.pretrain.history_items;
         let recommender =
             Recommender { model, codebook: &self.codebook, history_items, space: LogProbSpace::Full };
-        let encoded = recommender.encode(&self.contexts(batch), dropout);
-        let catalog = &self.codebook.catalog;
-        let targets: Vec<_> =
-            batch.iter().map(|example| catalog.semantic_id(example.item(&self.log))).collect();
-        let log_probs = recommender.scorer().token_log_probs(&encoded, &targets, dropout);
-        let valid = ValidTokens::all(targets.len(), catalog.levels(), &log_probs.device());
-        ntp(log_probs, &valid)
+        loss::loss(&recommender, &self.log, batch, dropout)
     }
 
-    fn contexts(&self, batch: &[Example]) -> Vec<&[ItemId]> {
-        batch.iter().map(|example| example.context(&self.log)).collect()
+    /// Targets of the first `sample` batches.
+    fn targets(&self, sample: usize) -> usize {
+        self.batches[..sample].iter().flatten().map(|reading| reading.targets.len()).sum()
     }
 
-    /// What `experiments/bench/beauty_epoch.py` trains on.
+    /// What `experiments/bench/beauty_epoch.py` trains on; it reads one history per target.
     fn write(&self, model: &T5, sample: usize, dir: &Path) -> anyhow::Result<()> {
+        let per_target = self.config.pretrain.encoding == Encoding::PerTarget;
+        anyhow::ensure!(per_target, "--write needs pretrain.encoding = \"per-target\"");
         checkpoint::write(model, &PolicySize::of(&self.config.model, &self.codebook).0, dir)?;
         let section = &self.config.pretrain;
         let case = serde_json::json!({
@@ -135,16 +129,15 @@ impl Epoch {
     }
 
     /// The tokens of a batch: histories of their own lengths, targets.
-    fn tokens(&self, batch: &[Example]) -> serde_json::Value {
+    fn tokens(&self, batch: &[Reading]) -> serde_json::Value {
         let Codebook { catalog, vocab, .. } = &self.codebook;
-        let packed = EncoderBatch::new(&self.contexts(batch), self.config.pretrain.history_items, catalog);
+        let contexts = loss::contexts(batch, &self.log);
+        let packed = EncoderBatch::new(&contexts, self.config.pretrain.history_items, catalog);
         let row = |row| &packed.tokens[packed.packing.row(row)];
-        let target = |example: &Example| {
-            vocab.tokens(catalog.semantic_id(example.item(&self.log))).collect::<Vec<_>>()
-        };
+        let target = |item: ItemId| vocab.tokens(catalog.semantic_id(item)).collect::<Vec<_>>();
         serde_json::json!({
             "inputs": (0..batch.len()).map(row).collect::<Vec<_>>(),
-            "targets": batch.iter().map(target).collect::<Vec<_>>(),
+            "targets": loss::targets(batch, &self.log).map(target).collect::<Vec<_>>(),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Training examples: which (context, target) pairs an epoch holds and in which batches.
 
-use crate::config::Targets;
+use crate::config::{Encoding, Pretrain, Targets};
 use policy::history::Log;
 use policy::ids::{ItemId, UserId};
 use policy::random::Key;
@@ -32,7 +32,7 @@ impl Reading {
 
 /// All targets of every history, each history read once: up to `history_items` items at a time, in windows that overlap
 /// by half, so that a target sees at least half of that many items where there are as many.
-pub fn shared_readings(log: &Log, history_items: usize) -> Vec<Reading> {
+fn shared_readings(log: &Log, history_items: usize) -> Vec<Reading> {
     let fresh = history_items.div_ceil(2);
     let mut readings = Vec::new();
     for user in log.users() {
@@ -50,9 +50,25 @@ pub fn shared_readings(log: &Log, history_items: usize) -> Vec<Reading> {
 }
 
 /// Shuffled batches of `per_batch` readings; the last may be smaller.
-pub fn reading_batches(mut readings: Vec<Reading>, per_batch: usize, epoch: Key) -> Vec<Vec<Reading>> {
+fn reading_batches(mut readings: Vec<Reading>, per_batch: usize, epoch: Key) -> Vec<Vec<Reading>> {
     readings.shuffle(&mut epoch.named("readings").rng());
     readings.chunks(per_batch).map(<[Reading]>::to_vec).collect()
+}
+
+/// The batches of an epoch, of about `batch_size` targets each.
+pub fn epoch(section: &Pretrain, log: &Log, epoch: Key) -> Vec<Vec<Reading>> {
+    match section.encoding {
+        Encoding::PerTarget => {
+            let examples = examples(log, section.targets, epoch);
+            batches(examples, section.batch_size, section.history_items, epoch)
+        }
+        Encoding::Shared => {
+            let readings = shared_readings(log, section.history_items);
+            let targets: usize = readings.iter().map(|reading| reading.targets.len()).sum();
+            let per_batch = (section.batch_size * readings.len()).div_ceil(targets.max(1)).max(1);
+            reading_batches(readings, per_batch, epoch)
+        }
+    }
 }
 
 /// Predict the item at `target` of the user's training items from those before it.
@@ -95,7 +111,7 @@ pub fn examples(log: &Log, targets: Targets, epoch: Key) -> Vec<Example> {
 
 /// Shuffled batches whose contexts are of like length, each target with a reading of its own. The last batch may be
 /// smaller.
-pub fn batches(
+fn batches(
     mut examples: Vec<Example>,
     batch_size: usize,
     history_items: usize,

@@ -1,15 +1,16 @@
 //! Next-token training of the policy on every user's history, stopped where validation NDCG is best.
 
 pub mod examples;
+pub mod loss;
 mod resume;
 mod state;
 
 use super::codebook::PolicySize;
-use crate::config::{Encoding, Model, Pretrain};
+use crate::config::{Model, Pretrain};
 use crate::data::Dataset;
 use crate::run::StageContext;
 use anyhow::Context as _;
-use examples::{Reading, batches, examples, reading_batches, shared_readings};
+use examples::Reading;
 use policy::checkpoint;
 use policy::history::Split;
 use policy::ids::{ItemId, UserId};
@@ -151,21 +152,8 @@ impl Trainer<'_> {
         self.ctx.key().named("epoch").at(epoch)
     }
 
-    /// Batches of about `batch_size` targets.
     fn epoch(&self, epoch: u64) -> Vec<Vec<Reading>> {
-        let (section, log, key) = (self.section, &self.dataset.log, self.epoch_key(epoch));
-        match section.encoding {
-            Encoding::PerTarget => {
-                let examples = examples(log, section.targets, key);
-                batches(examples, section.batch_size, section.history_items, key)
-            }
-            Encoding::Shared => {
-                let readings = shared_readings(log, section.history_items);
-                let targets: usize = readings.iter().map(|reading| reading.targets.len()).sum();
-                let per_batch = (section.batch_size * readings.len()).div_ceil(targets.max(1)).max(1);
-                reading_batches(readings, per_batch, key)
-            }
-        }
+        examples::epoch(self.section, &self.dataset.log, self.epoch_key(epoch))
     }
 
     fn recommender<'a>(&'a self, weights: &'a T5) -> Recommender<'a> {
@@ -176,21 +164,8 @@ impl Trainer<'_> {
 
     fn step(&self, training: Training, batch: &[Reading], plan: &Plan) -> anyhow::Result<Training> {
         let Training { weights, mut optimizer, mut state } = training;
-        let (log, catalog) = (&self.dataset.log, &self.codebook.catalog);
-        let items = |reading: &Reading| log.train_items(reading.user);
-        let contexts: Vec<_> = batch.iter().map(|reading| &items(reading)[reading.read.clone()]).collect();
         let dropout = Dropout::On { rate: self.dropout, key: self.ctx.key().named("dropout").at(state.step) };
-        let recommender = self.recommender(&weights);
-        let encoded =
-            recommender.encode(&contexts, dropout).read_prefixes(&prefixes(batch, catalog.levels()));
-        let targets: Vec<_> = batch
-            .iter()
-            .flat_map(|reading| items(reading)[reading.targets.clone()].iter())
-            .map(|&item| catalog.semantic_id(item))
-            .collect();
-        let log_probs = recommender.scorer().token_log_probs(&encoded, &targets, dropout);
-        let valid = align::tokens::ValidTokens::all(targets.len(), catalog.levels(), &weights.device());
-        let loss = align::ntp::ntp(log_probs, &valid);
+        let loss = loss::loss(&self.recommender(&weights), &self.dataset.log, batch, dropout);
         let rate = plan.schedule.at(state.step);
         let (weights, report) = optimizer
             .step(weights, &loss, rate)
@@ -238,14 +213,6 @@ impl Trainer<'_> {
         }
         Ok(())
     }
-}
-
-/// How many tokens of each reading its targets see.
-fn prefixes(batch: &[Reading], levels: usize) -> Vec<Vec<usize>> {
-    let of = |reading: &Reading| {
-        reading.targets.clone().map(|target| (target - reading.read.start) * levels).collect()
-    };
-    batch.iter().map(of).collect()
 }
 
 fn users(batch: &[Reading]) -> String {

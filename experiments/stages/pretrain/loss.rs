@@ -1,0 +1,43 @@
+//! The loss of a batch: mean negative log-probability of the targets' codes over the whole vocabulary. Legality is
+//! learnt, not assumed.
+
+use super::examples::Reading;
+use align::ntp::ntp;
+use align::tokens::ValidTokens;
+use burn::prelude::Tensor;
+use policy::history::Log;
+use policy::ids::{ItemId, SemanticId};
+use policy::model::Dropout;
+use sampler::recommend::Recommender;
+
+/// The loss of `batch` under the recommender's policy and space.
+///
+/// # Shapes
+/// - result: `[1]`.
+pub fn loss(recommender: &Recommender<'_>, log: &Log, batch: &[Reading], dropout: Dropout) -> Tensor<1> {
+    let catalog = &recommender.codebook.catalog;
+    let encoded =
+        recommender.encode(&contexts(batch, log), dropout).read_prefixes(&prefixes(batch, catalog.levels()));
+    let targets: Vec<&SemanticId> = targets(batch, log).map(|item| catalog.semantic_id(item)).collect();
+    let log_probs = recommender.scorer().token_log_probs(&encoded, &targets, dropout);
+    let valid = ValidTokens::all(targets.len(), catalog.levels(), &log_probs.device());
+    ntp(log_probs, &valid)
+}
+
+/// The items that each reading reads.
+pub fn contexts<'a>(batch: &[Reading], log: &'a Log) -> Vec<&'a [ItemId]> {
+    batch.iter().map(|reading| &log.train_items(reading.user)[reading.read.clone()]).collect()
+}
+
+/// The targets of all readings, in order.
+pub fn targets<'a>(batch: &'a [Reading], log: &'a Log) -> impl Iterator<Item = ItemId> + 'a {
+    batch.iter().flat_map(|reading| log.train_items(reading.user)[reading.targets.clone()].iter().copied())
+}
+
+/// How many tokens of each reading its targets see.
+fn prefixes(batch: &[Reading], levels: usize) -> Vec<Vec<usize>> {
+    let of = |reading: &Reading| {
+        reading.targets.clone().map(|target| (target - reading.read.start) * levels).collect()
+    };
+    batch.iter().map(of).collect()
+}
