@@ -56,3 +56,8 @@ deny:
 # that the CUDA build still type-checks; DOCS_RS=1 keeps burn-cuda's build script from downloading LLVM
 cuda-check:
     DOCS_RS=1 cargo check --features cuda
+
+# the GPU path against the CPU on the adapter that wgpu finds, in software if need be (Debian: mesa-vulkan-drivers). A target
+# directory of its own: the feature rebuilds the tensor library
+gpu-smoke:
+    cargo test --release --features webgpu --target-dir target/gpu --test integration gpu:: -- --nocapture

@@ -12,7 +12,7 @@ pub enum DeviceChoice {
     Cpu,
     /// An NVIDIA GPU by number.
     Cuda(usize),
-    /// The default GPU through WebGPU.
+    /// The default GPU through wgpu: Vulkan, Metal, Direct3D 12 or OpenGL.
     WebGpu,
 }
 
@@ -32,6 +32,9 @@ pub enum DeviceError {
         /// The cargo feature that brings it.
         feature: &'static str,
     },
+    /// wgpu finds no GPU, not even one in software.
+    #[error("device webgpu: wgpu finds no adapter; is a Vulkan driver installed?")]
+    NoAdapter,
 }
 
 impl FromStr for DeviceChoice {
@@ -61,20 +64,33 @@ impl DeviceChoice {
     /// The device, without autodiff.
     ///
     /// # Errors
-    /// [`DeviceError::NotCompiled`]. A GPU that is compiled in but not there fails at the first tensor.
+    /// [`DeviceError::NotCompiled`], [`DeviceError::NoAdapter`]. A CUDA GPU that is compiled in but not there fails at
+    /// the first tensor.
     pub fn open(self) -> Result<Device, DeviceError> {
         match self {
             Self::Cpu => Ok(Device::flex()),
             #[cfg(feature = "cuda")]
             Self::Cuda(index) => Ok(Device::cuda(index)),
             #[cfg(feature = "webgpu")]
-            Self::WebGpu => Ok(Device::webgpu(burn::tensor::DeviceKind::DefaultDevice)),
+            Self::WebGpu => default_adapter(),
             #[cfg(not(feature = "cuda"))]
             Self::Cuda(_) => Err(DeviceError::NotCompiled { device: self, feature: "cuda" }),
             #[cfg(not(feature = "webgpu"))]
             Self::WebGpu => Err(DeviceError::NotCompiled { device: self, feature: "webgpu" }),
         }
     }
+}
+
+/// `Device::webgpu` would ask for a browser's API, which a native program does not have; `Device::wgpu` takes the
+/// first of Vulkan, Metal, Direct3D 12 and OpenGL that has an adapter.
+#[cfg(feature = "webgpu")]
+fn default_adapter() -> Result<Device, DeviceError> {
+    use burn::prelude::DeviceKind;
+    use burn::tensor::DeviceType;
+    if Device::enumerate(DeviceType::Wgpu).is_empty() {
+        return Err(DeviceError::NoAdapter);
+    }
+    Ok(Device::wgpu(DeviceKind::DefaultDevice))
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 
 mod cli;
 mod config;
+#[cfg(feature = "webgpu")]
+mod gpu;
 mod ingest;
 mod pipeline;
 mod resume;
