@@ -4,7 +4,7 @@ use burn::prelude::*;
 use policy::catalog::Catalog;
 use policy::ids::{ItemId, SemanticId};
 use policy::log_prob::LogProbSpace;
-use policy::model::{Dropout, T5, T5Config};
+use policy::model::{Dropout, EncoderAttention, T5, T5Config};
 use policy::random::Key;
 use sampler::recommend::{Codebook, Recommender};
 
@@ -36,6 +36,7 @@ pub(super) fn config(codebook: &Codebook) -> T5Config {
         relative_attention_max_distance: 32,
         dropout_rate: 0.1,
         layer_norm_epsilon: 1e-6,
+        encoder_attention: EncoderAttention::Bidirectional,
     }
 }
 
