@@ -5,15 +5,12 @@ use super::heads::{Heads, Visible};
 use super::mask::Mask;
 use super::packing::Packing;
 use super::readers::Readers;
-use super::target_log_prob::TargetLogProb;
+use super::target_log_prob::{HIDDEN, TargetLogProb};
 use super::{Block, CrossAttentionInput, FeedForwardInput, SelfAttentionInput};
 use burn::prelude::*;
 use burn::tensor::{TensorData, activation};
 use std::ops::Range;
 use std::sync::Arc;
-
-/// Low enough to vanish in any softmax, high enough that sums with it stay finite.
-const MASKED: f32 = -1e9;
 
 pub(super) fn linear(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
     x.matmul(weight.transpose())
@@ -92,14 +89,14 @@ fn attend(
     activation::softmax(scores, 3).matmul(split(value)).swap_dims(1, 2).reshape([b, tq, inner])
 }
 
-/// Additive `[b, 1, tq, longest]`: zero where a query may look, [`MASKED`] elsewhere.
+/// Additive `[b, 1, tq, longest]`: zero where a query may look, [`HIDDEN`] elsewhere.
 fn visible(rows: &[Range<usize>], queries: usize, visible: Visible, device: &Device) -> Tensor<4> {
     let longest = longest(rows);
     let mut values = Vec::with_capacity(rows.len() * queries * longest);
     for row in rows {
         for query in 0..queries {
             let seen = if visible == Visible::Past { row.len().min(query + 1) } else { row.len() };
-            values.extend((0..longest).map(|key| if key < seen { 0.0 } else { MASKED }));
+            values.extend((0..longest).map(|key| if key < seen { 0.0 } else { HIDDEN }));
         }
     }
     let shape = [rows.len(), 1, queries, longest];
@@ -141,7 +138,7 @@ pub(super) fn target_log_prob(states: Tensor<2>, head: Tensor<2>, operator: &Tar
     let head = head.slice([operator.columns.clone(), 0..d]);
     let mut logits = linear(states, head).mul_scalar(operator.scale);
     if let Some(legal) = &operator.legal {
-        let mut hidden = vec![MASKED; n * v];
+        let mut hidden = vec![HIDDEN; n * v];
         for (row, hidden) in hidden.chunks_exact_mut(v).enumerate() {
             legal.row(row).iter().for_each(|&column| hidden[column as usize] = 0.0);
         }

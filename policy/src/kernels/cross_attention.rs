@@ -3,7 +3,7 @@
 
 use super::buffer::Buffer;
 use super::heads::{Heads, Row, RowGrads};
-use super::mask::Mask;
+use super::mask::{self, Mask};
 use super::operator::{Input, Keep, Operator, Output};
 use super::packing::{Lanes, parts};
 use super::parallel::{Chunk, Sums, backward_lanes, copied, forward_chunks, zeros};
@@ -114,13 +114,7 @@ impl CrossAttention {
         let (query, rest) = chunk.saved.split_at(tokens * inner);
         let (attended, mut probs) = rest.split_at(tokens * inner);
         let (mut dupdate, mut dattended) = (Buffer::stale(tokens * d), Buffer::stale(tokens * inner));
-        let update = match self.mask {
-            Some(mask) => {
-                vector::dropped(grad, mask, span.start * d, &mut dupdate);
-                &*dupdate
-            }
-            None => &*grad,
-        };
+        let update = mask::before(self.mask, grad, span.start * d, &mut dupdate);
         tensors.out.grad(attended, update, (dout_weight, chunk.accumulate));
         tensors.out.input_grad(update, &mut dattended);
         let mut dquery = Buffer::stale(tokens * inner);

@@ -1,7 +1,7 @@
 //! `x + dropout(dropout(relu(rms_norm(x) W_i)) W_o)`: the feed-forward half of a pre-norm block, as one operator.
 
 use super::buffer::Buffer;
-use super::mask::Mask;
+use super::mask::{self, Mask};
 use super::operator::{Input, Keep, Operator, Output};
 use super::packing::{Lanes, parts};
 use super::parallel::{Chunk, Sums, backward_lanes, copied, forward_chunks};
@@ -66,13 +66,7 @@ impl FeedForward {
     ) {
         let (d, tokens) = (tensors.width(), &chunk.rows);
         let (mut dupdate, mut dhidden) = (Buffer::stale(tokens.len() * d), Buffer::stale(chunk.saved.len()));
-        let update = match self.masks {
-            Some([_, outer]) => {
-                vector::dropped(grad, outer, tokens.start * d, &mut dupdate);
-                &*dupdate
-            }
-            None => &*grad,
-        };
+        let update = mask::before(self.masks.map(|[_, outer]| outer), grad, tokens.start * d, &mut dupdate);
         tensors.outer.grad(chunk.saved, update, (douter, chunk.accumulate));
         tensors.outer.input_grad(update, &mut dhidden);
         let scale = self.masks.map_or(1.0, |[inner, _]| inner.scale());

@@ -1,5 +1,6 @@
 //! Counter-based dropout masks: a function of (key, element), so that backward rebuilds what forward drew.
 
+use super::vector;
 use crate::random::Key;
 
 /// Inverted dropout: which elements are kept, and what kept ones are multiplied by.
@@ -39,6 +40,19 @@ impl Mask {
         x ^= x >> 16;
         if x < self.threshold { 0.0 } else { self.scale }
     }
+}
+
+/// The gradient before dropout from the one after it: itself where nothing was dropped, else its product with the mask,
+/// which `scratch` takes. Element `i` of `grad` is element `offset + i` of the mask.
+pub(super) fn before<'a>(
+    mask: Option<Mask>,
+    grad: &'a [f32],
+    offset: usize,
+    scratch: &'a mut [f32],
+) -> &'a [f32] {
+    let Some(mask) = mask else { return grad };
+    vector::dropped(grad, mask, offset, scratch);
+    scratch
 }
 
 #[cfg(test)]

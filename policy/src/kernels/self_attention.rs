@@ -2,7 +2,7 @@
 
 use super::buffer::Buffer;
 use super::heads::{Bias, BiasGrad, Heads, Row, RowGrads};
-use super::mask::Mask;
+use super::mask::{self, Mask};
 use super::operator::{Input, Keep, Operator, Output};
 use super::packing::{Lanes, Packing, parts};
 use super::parallel::{Chunk, Sums, backward_lanes, copied, forward_chunks};
@@ -132,13 +132,7 @@ impl SelfAttention {
         let tokens = span.len();
         let (qkv, attended, mut probs) = split(chunk.saved, tokens, inner);
         let (mut dupdate, mut dattended) = (Buffer::stale(tokens * d), Buffer::stale(tokens * inner));
-        let update = match self.mask {
-            Some(mask) => {
-                vector::dropped(grad, mask, span.start * d, &mut dupdate);
-                &*dupdate
-            }
-            None => &*grad,
-        };
+        let update = mask::before(self.mask, grad, span.start * d, &mut dupdate);
         tensors.out.grad(attended, update, (dout_weight, chunk.accumulate));
         tensors.out.input_grad(update, &mut dattended);
         let mut dqkv = Buffer::stale(3 * tokens * inner);
