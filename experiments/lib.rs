@@ -13,3 +13,4 @@ pub mod pipeline;
 pub mod progress;
 pub mod run;
 pub mod stages;
+mod threads;

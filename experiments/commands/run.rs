@@ -6,6 +6,7 @@ use crate::config::{self, Config};
 use crate::pipeline;
 use crate::run::Run;
 use crate::run::layout::Layout;
+use crate::threads::in_pool;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use tracing::{info, info_span};
@@ -39,7 +40,7 @@ fn execute(arguments: &RunArgs, config: &Config, dir: &Path) -> anyhow::Result<(
     let (stop, config, until) = (run.stop_flag(), config.clone(), arguments.until.clone());
     signals::supervise(&stop, move || {
         let _span = info_span!("run", name = %config.run.name).entered();
-        pipeline::run(&run, &config, until.as_deref())
+        in_pool(|| pipeline::run(&run, &config, until.as_deref()))
     })
 }
 

@@ -21,6 +21,7 @@ mod trie;
 
 use super::output::print;
 use crate::cli::{BenchArgs, Workload};
+use crate::threads::in_pool;
 use anyhow::Context as _;
 use harness::Outcome;
 
@@ -35,7 +36,7 @@ pub(super) fn bench(arguments: &BenchArgs) -> anyhow::Result<()> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.get());
         pool.build_global().context("cannot start the threads")?;
     }
-    let outcomes = outcomes(arguments)?;
+    let outcomes = in_pool(|| outcomes(arguments))?;
     let peak = outcomes.iter().any(Outcome::computes).then(gemm::peak).transpose()?;
     let records: Vec<_> = outcomes.iter().map(|outcome| output::Record::new(outcome, peak)).collect();
     print(&if arguments.json { output::json_lines(&records)? } else { output::table(&records) })

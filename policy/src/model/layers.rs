@@ -120,7 +120,8 @@ impl Attention {
             heads,
         }
     }
-    fn query_key_value(&self) -> Tensor<2> {
+    /// Queries above keys above values, `[3 h dk, d]`.
+    pub(super) fn query_key_value(&self) -> Tensor<2> {
         Tensor::cat(vec![self.q.weight.val(), self.k.weight.val(), self.v.weight.val()], 0)
     }
     fn block(&self, norm: &Norm, mask: Option<Mask>) -> Block {
@@ -155,15 +156,15 @@ impl Attention {
         let input = CrossAttentionInput { x, gain: norm.weight.val(), query, out, keys_values };
         kernels::cross_attention(input, readers, &self.block(norm, mask))
     }
-    /// Self-attention of the newest position of every row, residual included.
+    /// Self-attention of the newest position of every row, residual included; `qkv` is [`Self::query_key_value`].
     pub(super) fn newest(
         &self,
         x: Tensor<2>,
-        norm: &Norm,
+        (norm, qkv): (&Norm, Tensor<2>),
         (past, ancestry): (&mut PastKeysValues, &Ancestry),
         bias: Tensor<3>,
     ) -> Tensor<2> {
-        let (qkv, out) = (self.query_key_value(), self.o.weight.val());
+        let out = self.o.weight.val();
         let input = SelfAttentionInput { x, gain: norm.weight.val(), qkv, out, bias: Some(bias) };
         past.attend(input, &self.block(norm, None), ancestry)
     }

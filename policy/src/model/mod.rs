@@ -112,7 +112,7 @@ impl T5 {
 
     /// An empty cache for decoding code by code.
     pub fn start(&self, encoded: &Encoded) -> DecoderCache {
-        DecoderCache::new(self.decoder.memory(&encoded.states, &encoded.readers))
+        self.decoder.start(self.decoder.memory(&encoded.states, &encoded.readers))
     }
 
     /// Decoder states of the next position of every row. Not differentiable: training is teacher forced ([`T5::decode`]).

@@ -152,6 +152,15 @@ impl Decoder {
         }
     }
 
+    /// A cache without positions.
+    pub(super) fn start(&self, memory: Memory) -> DecoderCache {
+        let past = |block: &DecoderBlock| Past {
+            qkv: block.self_attention.query_key_value(),
+            positions: PastKeysValues::default(),
+        };
+        DecoderCache { past: self.block.iter().map(past).collect(), ancestry: Ancestry::default(), memory }
+    }
+
     /// Projects encoder states `[m, d]`.
     pub(super) fn memory(&self, states: &Tensor<2>, readers: &Readers) -> Memory {
         let keys_values = self.block.iter().map(|block| block.cross_attention.keys_values(states)).collect();
@@ -182,11 +191,11 @@ impl Decoder {
         let bias =
             self.relative_attention_bias.bias(position..position + 1, position + 1, Direction::Backward);
         let mut x = x;
-        for ((block, keys_values), past) in
+        for ((block, keys_values), Past { qkv, positions }) in
             self.block.iter().zip(&cache.memory.keys_values).zip(&mut cache.past)
         {
-            let past = (past, &cache.ancestry);
-            x = block.self_attention.newest(x, &block.self_attention_norm, past, bias.clone());
+            let weights = (&block.self_attention_norm, qkv.clone());
+            x = block.self_attention.newest(x, weights, (positions, &cache.ancestry), bias.clone());
             let to = (&cache.memory.readers, keys_values.clone());
             x = block.cross_attention.to(x, &block.cross_attention_norm, to, None);
             x = block.feed_forward.apply(x, &block.feed_forward_norm, [None; 2]);
@@ -198,16 +207,19 @@ impl Decoder {
 /// What decoding one code further needs: keys and values of the positions so far (per row) and of the encoder
 /// (per user).
 pub struct DecoderCache {
-    past: Vec<PastKeysValues>,
+    past: Vec<Past>,
     ancestry: Ancestry,
     memory: Memory,
 }
 
+/// A block's side of the cache.
+struct Past {
+    /// Its projections in one matrix.
+    qkv: Tensor<2>,
+    positions: PastKeysValues,
+}
+
 impl DecoderCache {
-    pub(super) fn new(memory: Memory) -> Self {
-        let past = vec![PastKeysValues::default(); memory.keys_values.len()];
-        Self { past, ancestry: Ancestry::default(), memory }
-    }
     /// Makes row `i` continue what was row `rows[i]`; a user's rows stay neighbours. One entry per new row, a multiple
     /// of the number of users.
     pub fn reorder(&mut self, rows: &[u32]) {
