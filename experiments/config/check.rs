@@ -3,12 +3,11 @@
 //! A range excludes what cannot work or is surely a slip; it is no judgement of what works well.
 
 use super::{
-    Align, Columns, Config, Data, EmbeddingSource, Encoding, Evaluate, Model, Pretrain, Problem, Reward, Run,
-    Sample,
+    Align, Architecture, Columns, Config, Data, EmbeddingSource, Encoding, Evaluate, Model, Pretrain,
+    Problem, Reward, Run, Sample,
 };
 use super::{Source, Targets, Tokenize};
 use align::objective::Objective;
-use policy::model::EncoderAttention;
 use std::collections::BTreeSet;
 use std::fmt::{Debug, Display};
 use std::ops::RangeInclusive;
@@ -175,7 +174,8 @@ fn model(model: &Model, check: &mut Check) {
     check.within("model.d_kv", model.d_kv, 4..=1024);
     check.within("model.d_ff", model.d_ff, 8..=65_536);
     check.within("model.encoder_layers", model.encoder_layers, 1..=64);
-    check.within("model.decoder_layers", model.decoder_layers, 1..=64);
+    let least = usize::from(model.architecture == Architecture::T5);
+    check.within("model.decoder_layers", model.decoder_layers, least..=64);
     let dropout = model.dropout;
     check.that("model.dropout", (0.0..1.0).contains(&dropout), dropout, "at least 0 and below 1");
 }
@@ -199,7 +199,7 @@ fn shared_encoding(model: &Model, pretrain: &Pretrain, check: &mut Check) {
     if pretrain.encoding == Encoding::PerTarget {
         return;
     }
-    if model.encoder_attention != EncoderAttention::Causal {
+    if !model.is_causal() {
         let message = "`pretrain.encoding` = \"shared\" needs `model.encoder_attention` = \"causal\": in a bidirectional \
                        encoding every state knows the targets";
         check.between_keys("pretrain.encoding", message.into(), "model.encoder_attention");

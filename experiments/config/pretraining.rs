@@ -53,10 +53,23 @@ impl Default for Tokenize {
     }
 }
 
-/// `[model]`: the T5-layout encoder-decoder.
+/// How a policy reads a history and writes codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Architecture {
+    /// Encoder-decoder over code tokens, exported as Hugging Face's T5.
+    T5,
+    /// One token per item, read by a causal stack; a depth decoder writes the codes of the next item. With
+    /// `tokenize.quantizer = "item-id"` and no decoder layer it is SASRec with full softmax.
+    ItemContext,
+}
+
+/// `[model]`: the policy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Model {
+    /// Which policy.
+    pub architecture: Architecture,
     /// Width of the residual stream.
     pub d_model: usize,
     /// Attention heads.
@@ -67,17 +80,30 @@ pub struct Model {
     pub d_ff: usize,
     /// Encoder blocks.
     pub encoder_layers: usize,
-    /// Decoder blocks.
+    /// Decoder blocks; only `item-context` can do without.
     pub decoder_layers: usize,
-    /// What an encoder token sees.
+    /// What an encoder token of `t5` sees; in `item-context` it is always causal.
     pub encoder_attention: policy::model::EncoderAttention,
+    /// What of an item the context of `item-context` shows.
+    pub item_embedding: policy::model::ItemEmbedding,
+    /// Whether the logits of `item-context` come from the codes' embeddings or from a table of their own.
+    pub head: policy::model::HeadWeights,
     /// Dropout probability in training.
     pub dropout: f64,
+}
+
+impl Model {
+    /// Whether no state of a history knows what comes after it.
+    pub fn is_causal(&self) -> bool {
+        self.architecture == Architecture::ItemContext
+            || self.encoder_attention == policy::model::EncoderAttention::Causal
+    }
 }
 
 impl Default for Model {
     fn default() -> Self {
         Self {
+            architecture: Architecture::T5,
             d_model: 128,
             num_heads: 4,
             d_kv: 32,
@@ -85,6 +111,8 @@ impl Default for Model {
             encoder_layers: 2,
             decoder_layers: 2,
             encoder_attention: policy::model::EncoderAttention::Bidirectional,
+            item_embedding: policy::model::ItemEmbedding::Codes,
+            head: policy::model::HeadWeights::Tied,
             dropout: 0.1,
         }
     }

@@ -5,7 +5,7 @@ use crate::data::Dataset;
 use policy::history::Split;
 use policy::ids::{ItemId, UserId};
 use policy::log_prob::LogProbSpace;
-use policy::model::T5;
+use policy::model::Policy;
 use reward::judge::{Judge, Request};
 use reward::world::OracleJudge;
 use sampler::recommend::{Codebook, Recommender};
@@ -41,7 +41,7 @@ pub struct Shown {
 
 impl Bench {
     /// `model` as a recommender in these surroundings.
-    pub fn recommender<'a>(&'a self, model: &'a T5) -> Recommender<'a> {
+    pub fn recommender<'a>(&'a self, model: &'a Policy) -> Recommender<'a> {
         let (codebook, history_items, space) = (&self.codebook, self.history_items, self.space);
         Recommender { model, codebook, history_items, space }
     }

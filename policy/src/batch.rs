@@ -12,10 +12,14 @@ pub struct EncoderBatch {
     pub tokens: Vec<u32>,
     /// The tokens of each user, at least 1.
     pub packing: Packing,
+    /// Tokens that belong to one item: its codes.
+    pub tokens_per_item: usize,
+    /// The items themselves, counted from 1; 0 stands for an empty context. Empty for rows of bare tokens.
+    pub items: Vec<u32>,
 }
 
 impl EncoderBatch {
-    /// The last `max_items` items of each context, as tokens. An empty context becomes one pad token, so that
+    /// The last `max_items` items of each context, as tokens. An empty context becomes one item of pad tokens, so that
     /// attention over it is defined.
     ///
     /// # Panics
@@ -23,22 +27,26 @@ impl EncoderBatch {
     pub fn new(contexts: &[&[ItemId]], max_items: usize, catalog: &Catalog) -> Self {
         let vocab = Vocab::of(catalog);
         assert!(!contexts.is_empty(), "a batch has at least one user");
-        let rows = contexts.iter().map(|items| {
-            let recent = &items[items.len().saturating_sub(max_items)..];
+        let (mut items, levels) = (Vec::new(), vocab.levels());
+        let rows = contexts.iter().map(|context| {
+            let recent = &context[context.len().saturating_sub(max_items)..];
             if recent.is_empty() {
-                return vec![PAD];
+                items.push(0);
+                return vec![PAD; levels];
             }
+            items.extend(recent.iter().map(|item| item.index() as u32 + 1));
             recent.iter().flat_map(|&item| vocab.tokens(catalog.semantic_id(item))).collect()
         });
-        Self::of(rows)
+        let batch = Self::of(rows);
+        Self { items, tokens_per_item: levels, ..batch }
     }
-    /// Rows of tokens.
+    /// Rows of bare tokens, one per item.
     pub fn of(rows: impl Iterator<Item = Vec<u32>>) -> Self {
         let (mut tokens, mut lengths) = (Vec::new(), Vec::new());
         for row in rows {
             lengths.push(row.len());
             tokens.extend(row);
         }
-        Self { tokens, packing: Packing::of(lengths) }
+        Self { tokens, packing: Packing::of(lengths), tokens_per_item: 1, items: Vec::new() }
     }
 }

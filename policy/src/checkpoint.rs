@@ -1,7 +1,7 @@
-//! Policies on disk: `config.json` and `model.safetensors` in Hugging Face's T5 layout, so that the weights of a
-//! run are what a serving stack loads, without any conversion.
+//! Policies on disk: `config.json` and `model.safetensors`. T5 is in Hugging Face's layout, so that the weights of a run
+//! are what a serving stack loads, without any conversion; other architectures name their parameters as the module does.
 
-use crate::model::{EncoderAttention, T5, T5Config, T5ConfigError};
+use crate::model::{EncoderAttention, ItemContextConfig, Policy, PolicyConfig, SizeError, T5Config};
 use crate::random::Key;
 use crate::weights::{self, WeightsError};
 use burn::prelude::*;
@@ -26,8 +26,8 @@ pub enum CheckpointError {
         #[source]
         source: std::io::Error,
     },
-    /// `config.json` is not a T5 configuration.
-    #[error("{path} is not the configuration of a T5 policy")]
+    /// `config.json` is not a policy's configuration.
+    #[error("{path} is not the configuration of a policy")]
     Config {
         /// The file.
         path: PathBuf,
@@ -42,7 +42,7 @@ pub enum CheckpointError {
         path: PathBuf,
         /// The cause.
         #[source]
-        source: T5ConfigError,
+        source: SizeError,
     },
     /// `model.safetensors` is damaged, or is not what `config.json` describes.
     #[error("cannot load {path}")]
@@ -96,18 +96,69 @@ impl HuggingFaceConfig {
     }
 }
 
+/// `config.json` of a policy with item-level context.
+#[derive(Serialize, Deserialize)]
+struct ItemContextFile {
+    architectures: Vec<String>,
+    model_type: String,
+    #[serde(flatten)]
+    sizes: ItemContextConfig,
+}
+
+/// `model_type` of a policy with item-level context.
+const ITEM_CONTEXT: &str = "item-context";
+
+/// What tells the kinds of `config.json` apart.
+#[derive(Deserialize)]
+struct ModelType {
+    model_type: String,
+}
+
+fn to_json(config: &PolicyConfig) -> serde_json::Result<Vec<u8>> {
+    match config {
+        PolicyConfig::T5(config) => serde_json::to_vec_pretty(&HuggingFaceConfig::new(config)),
+        PolicyConfig::ItemContext(sizes) => serde_json::to_vec_pretty(&ItemContextFile {
+            architectures: vec!["ItemContext".into()],
+            model_type: ITEM_CONTEXT.into(),
+            sizes: sizes.clone(),
+        }),
+    }
+}
+
+fn from_json(json: &[u8]) -> serde_json::Result<PolicyConfig> {
+    Ok(match serde_json::from_slice::<ModelType>(json)?.model_type.as_str() {
+        ITEM_CONTEXT => PolicyConfig::ItemContext(serde_json::from_slice::<ItemContextFile>(json)?.sizes),
+        _ => PolicyConfig::T5(serde_json::from_slice::<HuggingFaceConfig>(json)?.sizes),
+    })
+}
+
+fn weights_to_bytes(model: &Policy) -> Result<Vec<u8>, WeightsError> {
+    match model {
+        Policy::T5(model) => weights::to_bytes(model, name),
+        Policy::ItemContext(model) => weights::to_bytes(model, weights::dotted),
+    }
+}
+
+fn weights_from_bytes(model: Policy, bytes: &[u8]) -> Result<Policy, WeightsError> {
+    Ok(match model {
+        Policy::T5(model) => Policy::T5(weights::from_bytes(model, bytes, name)?),
+        Policy::ItemContext(model) => {
+            Policy::ItemContext(weights::from_bytes(model, bytes, weights::dotted)?)
+        }
+    })
+}
+
 /// Writes a policy into a directory that its caller commits.
 ///
 /// # Errors
 /// If a file cannot be written.
-pub fn write(model: &T5, config: &T5Config, dir: &Path) -> Result<(), CheckpointError> {
+pub fn write(model: &Policy, config: &PolicyConfig, dir: &Path) -> Result<(), CheckpointError> {
     let path = dir.join(CONFIG);
-    let json = serde_json::to_vec_pretty(&HuggingFaceConfig::new(config))
-        .map_err(|source| CheckpointError::Config { path: path.clone(), source })?;
+    let json = to_json(config).map_err(|source| CheckpointError::Config { path: path.clone(), source })?;
     std::fs::write(&path, json).map_err(|source| CheckpointError::Io { path, source })?;
     let path = dir.join(WEIGHTS);
-    let bytes = weights::to_bytes(model, name)
-        .map_err(|source| CheckpointError::Weights { path: path.clone(), source })?;
+    let bytes =
+        weights_to_bytes(model).map_err(|source| CheckpointError::Weights { path: path.clone(), source })?;
     std::fs::write(&path, bytes).map_err(|source| CheckpointError::Io { path, source })
 }
 
@@ -115,8 +166,8 @@ pub fn write(model: &T5, config: &T5Config, dir: &Path) -> Result<(), Checkpoint
 ///
 /// # Panics
 /// If weights cannot be read back from the device.
-pub fn fingerprint(model: &T5) -> String {
-    let bytes = weights::to_bytes(model, name).expect("names are unique and shapes fit their data");
+pub fn fingerprint(model: &Policy) -> String {
+    let bytes = weights_to_bytes(model).expect("names are unique and shapes fit their data");
     let mut hex = String::new();
     for byte in Sha256::digest(bytes) {
         write!(hex, "{byte:02x}").expect("a string takes everything");
@@ -128,18 +179,16 @@ pub fn fingerprint(model: &T5) -> String {
 ///
 /// # Errors
 /// If a file is missing or damaged, or a tensor is missing, unknown, of another shape, or not finite.
-pub fn read(dir: &Path, device: &Device) -> Result<(T5, T5Config), CheckpointError> {
+pub fn read(dir: &Path, device: &Device) -> Result<(Policy, PolicyConfig), CheckpointError> {
     let path = dir.join(CONFIG);
     let json = read_file(&path)?;
-    let config = serde_json::from_slice::<HuggingFaceConfig>(&json)
-        .map_err(|source| CheckpointError::Config { path: path.clone(), source })?
-        .sizes;
-    let model =
-        T5::new(&config, Key::new(0), device).map_err(|source| CheckpointError::Sizes { path, source })?;
+    let config = from_json(&json).map_err(|source| CheckpointError::Config { path: path.clone(), source })?;
+    let model = Policy::new(&config, Key::new(0), device)
+        .map_err(|source| CheckpointError::Sizes { path, source })?;
     let path = dir.join(WEIGHTS);
     let bytes = read_file(&path)?;
-    let model = weights::from_bytes(model, &bytes, name)
-        .map_err(|source| CheckpointError::Weights { path, source })?;
+    let model =
+        weights_from_bytes(model, &bytes).map_err(|source| CheckpointError::Weights { path, source })?;
     Ok((model, config))
 }
 
@@ -192,7 +241,7 @@ mod tests {
 
     #[test]
     fn names_are_those_of_hugging_face() {
-        let bytes = weights::to_bytes(&testing::model(&Device::flex()), name).unwrap();
+        let bytes = weights_to_bytes(&testing::model(&Device::flex())).unwrap();
         let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
         let names = tensors.names();
         for name in [
@@ -236,7 +285,7 @@ mod tests {
         assert!(error.contains("holds NaN at position"), "{error}");
 
         std::fs::write(&weights, bytes).unwrap();
-        let other = T5Config { d_ff: 32, ..testing::config() };
+        let other = T5Config { d_ff: 32, ..testing::t5_config() };
         let json = serde_json::to_vec(&HuggingFaceConfig::new(&other)).unwrap();
         std::fs::write(dir.path().join(CONFIG), json).unwrap();
         let error = cause(dir.path());

@@ -6,7 +6,7 @@
 
 use crate::ids::{Code, SemanticId};
 use crate::kernels::{Choices, Targets};
-use crate::model::{Dropout, Encoded, T5};
+use crate::model::{Dropout, Encoded, Policy};
 use crate::vocab::{PAD, Vocab};
 use burn::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -51,7 +51,7 @@ impl<'a> Support<'a> {
 #[derive(Clone, Copy)]
 pub struct Scorer<'a> {
     /// The weights.
-    pub model: &'a T5,
+    pub model: &'a Policy,
     /// The token layout.
     pub vocab: &'a Vocab,
     /// The normalisation.

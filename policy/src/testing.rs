@@ -3,11 +3,17 @@
 
 use crate::catalog::Catalog;
 use crate::ids::SemanticId;
-use crate::model::{EncoderAttention, T5, T5Config};
+use crate::model::{
+    EncoderAttention, HeadWeights, ItemContextConfig, ItemEmbedding, Policy, PolicyConfig, T5Config,
+};
 use crate::random::Key;
 use burn::prelude::Device;
 
-pub(crate) fn config() -> T5Config {
+pub(crate) fn config() -> PolicyConfig {
+    PolicyConfig::T5(t5_config())
+}
+
+pub(crate) fn t5_config() -> T5Config {
     T5Config {
         vocab_size: 16,
         d_model: 16,
@@ -24,8 +30,33 @@ pub(crate) fn config() -> T5Config {
     }
 }
 
-pub(crate) fn model(device: &Device) -> T5 {
-    T5::new(&config(), Key::new(5), device).unwrap()
+pub(crate) fn model(device: &Device) -> Policy {
+    Policy::new(&config(), Key::new(5), device).unwrap()
+}
+
+pub(crate) fn item_context_config() -> ItemContextConfig {
+    ItemContextConfig {
+        vocab_size: 16,
+        num_items: 5,
+        d_model: 16,
+        d_kv: 4,
+        d_ff: 24,
+        num_heads: 2,
+        num_layers: 2,
+        num_decoder_layers: 2,
+        relative_attention_num_buckets: 8,
+        relative_attention_max_distance: 16,
+        dropout_rate: 0.1,
+        layer_norm_epsilon: 1e-6,
+        item_embedding: ItemEmbedding::CodesAndItem,
+        head: HeadWeights::Own,
+    }
+}
+
+/// One policy of every architecture.
+pub(crate) fn policies(device: &Device) -> Vec<Policy> {
+    let item_context = PolicyConfig::ItemContext(item_context_config());
+    [config(), item_context].map(|config| Policy::new(&config, Key::new(5), device).unwrap()).into()
 }
 
 /// Five items over levels of 4, 3 and 4 codes.

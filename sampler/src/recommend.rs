@@ -7,7 +7,7 @@ use policy::batch::EncoderBatch;
 use policy::catalog::Catalog;
 use policy::ids::ItemId;
 use policy::log_prob::{LogProbSpace, Scorer, Support};
-use policy::model::{Dropout, Encoded, T5};
+use policy::model::{Dropout, Encoded, Policy};
 use policy::vocab::Vocab;
 
 /// Users decoded together: enough rows to fill the matrix kernels, few enough to keep the caches small.
@@ -35,7 +35,7 @@ impl Codebook {
 #[derive(Clone, Copy)]
 pub struct Recommender<'a> {
     /// The weights.
-    pub model: &'a T5,
+    pub model: &'a Policy,
     /// The items.
     pub codebook: &'a Codebook,
     /// Most recent items the encoder sees.

@@ -4,7 +4,7 @@ use burn::prelude::*;
 use policy::catalog::Catalog;
 use policy::ids::{ItemId, SemanticId};
 use policy::log_prob::LogProbSpace;
-use policy::model::{Dropout, EncoderAttention, T5, T5Config};
+use policy::model::{Dropout, EncoderAttention, Policy, PolicyConfig, T5Config};
 use policy::random::Key;
 use sampler::recommend::{Codebook, Recommender};
 
@@ -23,8 +23,8 @@ pub(super) fn codebook() -> Codebook {
 }
 
 /// Every width a multiple of 16, as all of the program's are: see `policy::vocab`.
-pub(super) fn config(codebook: &Codebook) -> T5Config {
-    T5Config {
+pub(super) fn config(codebook: &Codebook) -> PolicyConfig {
+    PolicyConfig::T5(T5Config {
         vocab_size: codebook.vocab.size(),
         d_model: 32,
         d_kv: 16,
@@ -37,14 +37,18 @@ pub(super) fn config(codebook: &Codebook) -> T5Config {
         dropout_rate: 0.1,
         layer_norm_epsilon: 1e-6,
         encoder_attention: EncoderAttention::Bidirectional,
-    }
+    })
 }
 
-pub(super) fn model(codebook: &Codebook, device: &Device) -> T5 {
-    T5::new(&config(codebook), Key::new(1), &device.clone().autodiff()).unwrap()
+pub(super) fn model(codebook: &Codebook, device: &Device) -> Policy {
+    Policy::new(&config(codebook), Key::new(1), &device.clone().autodiff()).unwrap()
 }
 
-pub(super) fn recommender<'a>(model: &'a T5, codebook: &'a Codebook, space: LogProbSpace) -> Recommender<'a> {
+pub(super) fn recommender<'a>(
+    model: &'a Policy,
+    codebook: &'a Codebook,
+    space: LogProbSpace,
+) -> Recommender<'a> {
     Recommender { model, codebook, history_items: 8, space }
 }
 

@@ -13,7 +13,7 @@ use policy::batch::EncoderBatch;
 use policy::checkpoint;
 use policy::kernels::Targets;
 use policy::log_prob::LogProbSpace;
-use policy::model::{CausalLm, CausalLmConfig, Dropout, T5};
+use policy::model::{CausalLm, CausalLmConfig, Dropout, Policy};
 use policy::optimizer::{Optimizer, OptimizerConfig};
 use policy::random::Key;
 use sampler::recommend::Codebook;
@@ -24,7 +24,7 @@ const OPTIMIZER: OptimizerConfig = OptimizerConfig { weight_decay: 0.01, max_gra
 /// A model in training: what each update saw, then the log-probabilities it ends with.
 struct Training<'a> {
     codebook: &'a Codebook,
-    model: T5,
+    model: Policy,
     optimizer: Optimizer,
     seen: Vec<f64>,
 }
@@ -34,7 +34,7 @@ impl<'a> Training<'a> {
         let model = model(codebook, device);
         Self { codebook, model, optimizer: Optimizer::new(&OPTIMIZER), seen: Vec::new() }
     }
-    fn update(mut self, loss: impl FnOnce(&T5) -> Tensor<1>) -> Self {
+    fn update(mut self, loss: impl FnOnce(&Policy) -> Tensor<1>) -> Self {
         let loss = loss(&self.model);
         let (model, report) = self.optimizer.step(self.model, &loss, LEARNING_RATE).unwrap();
         self.seen.extend([report.loss, report.grad_norm]);
@@ -63,7 +63,7 @@ fn next_token_training_agrees() {
         let loss = |step: u64| {
             let dropout = Dropout::On { rate: 0.1, key: Key::new(2).at(step) };
             let codebook = &codebook;
-            move |model: &T5| {
+            move |model: &Policy| {
                 let log_probs = candidates(&recommender(model, codebook, LogProbSpace::Full), dropout);
                 let [rows, levels] = log_probs.dims();
                 ntp(log_probs, &ValidTokens::all(rows, levels, &model.device()))
@@ -77,7 +77,7 @@ fn next_token_training_agrees() {
 fn preference_optimisation_agrees() {
     let codebook = codebook();
     agree("DPO, 2 updates", |device| {
-        let sides = |model: &T5| {
+        let sides = |model: &Policy| {
             let log_probs = candidates(&recommender(model, &codebook, LogProbSpace::Trie), Dropout::Off);
             let pairs = log_probs.dims()[0] / 2;
             let table = log_probs.sum_dim(1).reshape([pairs, 2]);
@@ -85,7 +85,7 @@ fn preference_optimisation_agrees() {
         };
         let training = Training::new(&codebook, device);
         let reference = sides(&training.model.valid()).map(Tensor::from_inner);
-        let loss = |model: &T5| {
+        let loss = |model: &Policy| {
             let [policy_chosen, policy_rejected] = sides(model);
             let [reference_chosen, reference_rejected] = reference.clone();
             let pairs = PairLogProbs { policy_chosen, policy_rejected, reference_chosen, reference_rejected };
@@ -100,13 +100,13 @@ fn policy_gradients_agree() {
     let codebook = codebook();
     agree("GRPO, 2 updates", |device| {
         let log_probs =
-            |model: &T5| candidates(&recommender(model, &codebook, LogProbSpace::Trie), Dropout::Off);
+            |model: &Policy| candidates(&recommender(model, &codebook, LogProbSpace::Trie), Dropout::Off);
         let training = Training::new(&codebook, device);
         let behavior = Tensor::from_inner(log_probs(&training.model.valid()));
         let [rows, levels] = behavior.dims();
         let advantages: Vec<f32> =
             (0..rows as u64).map(|row| Key::new(3).at(row).unit() as f32 - 0.5).collect();
-        let loss = |model: &T5| {
+        let loss = |model: &Policy| {
             let batch = GrpoBatch {
                 policy: log_probs(model),
                 behavior: behavior.clone(),

@@ -10,7 +10,7 @@ use policy::batch::EncoderBatch;
 use policy::checkpoint;
 use policy::ids::ItemId;
 use policy::log_prob::{LogProbSpace, Scorer, Support};
-use policy::model::{Dropout, T5};
+use policy::model::{Dropout, Policy};
 use sampler::beam::{Search, beam_search};
 use sampler::candidate::Candidate;
 use sampler::recommend::Codebook;
@@ -42,7 +42,7 @@ pub(super) fn run(timing: Timing, write: Option<&Path>) -> anyhow::Result<Outcom
 
 /// The `width` best items of each user.
 pub(super) fn search(
-    (model, codebook): (&T5, &Codebook),
+    (model, codebook): (&Policy, &Codebook),
     histories: &EncoderBatch,
     width: usize,
 ) -> Vec<Vec<Candidate>> {
@@ -56,7 +56,7 @@ pub(super) fn search(
 /// What `experiments/bench/check_beam.py` compares with.
 fn write_case(
     dir: &Path,
-    (model, codebook): (&T5, &Codebook),
+    (model, codebook): (&Policy, &Codebook),
     lists: &[Vec<Candidate>],
 ) -> anyhow::Result<()> {
     checkpoint::write(model, &canonical::config(codebook), dir)?;

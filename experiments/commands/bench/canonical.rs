@@ -4,7 +4,7 @@
 use policy::batch::EncoderBatch;
 use policy::catalog::Catalog;
 use policy::ids::{Code, ItemId, SemanticId};
-use policy::model::{Dropout, EncoderAttention, T5, T5Config};
+use policy::model::{Dropout, EncoderAttention, Policy, PolicyConfig, T5Config};
 use policy::random::Key;
 use policy::vocab::END;
 use sampler::recommend::Codebook;
@@ -90,8 +90,8 @@ pub(super) fn targets(rows: usize, codebook: &Codebook) -> Vec<Vec<u32>> {
 }
 
 /// The policy's size.
-pub(super) fn config(codebook: &Codebook) -> T5Config {
-    T5Config {
+pub(super) fn config(codebook: &Codebook) -> PolicyConfig {
+    PolicyConfig::T5(T5Config {
         vocab_size: codebook.vocab.size(),
         d_model: D_MODEL,
         d_kv: D_KV,
@@ -104,12 +104,12 @@ pub(super) fn config(codebook: &Codebook) -> T5Config {
         dropout_rate: 0.0,
         layer_norm_epsilon: 1e-6,
         encoder_attention: EncoderAttention::Bidirectional,
-    }
+    })
 }
 
 /// A policy with random weights.
-pub(super) fn policy(codebook: &Codebook, device: &burn::prelude::Device) -> anyhow::Result<T5> {
-    Ok(T5::new(&config(codebook), SEED.named("weights"), device)?)
+pub(super) fn policy(codebook: &Codebook, device: &burn::prelude::Device) -> anyhow::Result<Policy> {
+    Ok(Policy::new(&config(codebook), SEED.named("weights"), device)?)
 }
 
 /// The tokens of [`histories`], row by row.

@@ -7,7 +7,7 @@ use super::learner::{Learner, Rows};
 use align::dpo::{PairLogProbs, dpo};
 use burn::module::Module as _;
 use burn::prelude::*;
-use policy::model::{Dropout, T5};
+use policy::model::{Dropout, Policy};
 use sampler::recommend::Codebook;
 
 const PAIRS: usize = 32;
@@ -49,7 +49,7 @@ impl Batch {
         Self { histories, rows: Rows::new(&targets, codebook) }
     }
     /// Of the chosen and the rejected row of every pair, `[pairs, 2]`.
-    fn log_probs(&self, model: &T5) -> Tensor<2> {
+    fn log_probs(&self, model: &Policy) -> Tensor<2> {
         let encoded = model.encode(&self.histories, Dropout::Off);
         self.rows.log_probs(model, &encoded, Dropout::Off).sum_dim(1).reshape([PAIRS, 2])
     }

@@ -6,7 +6,7 @@ use crate::cli::BenchArgs;
 use crate::config::{self, Config, Encoding};
 use crate::data;
 use crate::run::commit::write_file;
-use crate::stages::codebook::PolicySize;
+use crate::stages::codebook::policy_config;
 use crate::stages::pretrain::examples::{self, Reading};
 use crate::stages::pretrain::loss;
 use anyhow::Context as _;
@@ -17,7 +17,7 @@ use policy::checkpoint;
 use policy::history::Log;
 use policy::ids::ItemId;
 use policy::log_prob::LogProbSpace;
-use policy::model::{Dropout, T5};
+use policy::model::{Dropout, Policy};
 use policy::optimizer::OptimizerConfig;
 use policy::quantize::quantize;
 use policy::random::Key;
@@ -81,15 +81,15 @@ impl Epoch {
         Ok(Self { config, log: dataset.log, codebook, batches, key })
     }
 
-    fn learner(&self) -> anyhow::Result<Learner<T5>> {
-        let (size, section) = (PolicySize::of(&self.config.model, &self.codebook), &self.config.pretrain);
-        let model = T5::new(&size.0, self.key.named("weights"), &Device::flex().autodiff())?;
+    fn learner(&self) -> anyhow::Result<Learner<Policy>> {
+        let (size, section) = (policy_config(&self.config.model, &self.codebook), &self.config.pretrain);
+        let model = Policy::new(&size, self.key.named("weights"), &Device::flex().autodiff())?;
         let (weight_decay, max_grad_norm) = (section.weight_decay, section.max_grad_norm);
         Ok(Learner::new(model, &OptimizerConfig { weight_decay, max_grad_norm }, section.learning_rate))
     }
 
     /// One step; the batch is the next of the first `sample`, round and round.
-    fn update(&self, learner: Learner<T5>, sample: usize) -> anyhow::Result<Learner<T5>> {
+    fn update(&self, learner: Learner<Policy>, sample: usize) -> anyhow::Result<Learner<Policy>> {
         let step = learner.step();
         let dropout = match self.config.model.dropout {
             0.0 => Dropout::Off,
@@ -100,7 +100,7 @@ impl Epoch {
     }
 
     /// The loss of the pretraining stage.
-    fn loss(&self, model: &T5, batch: &[Reading], dropout: Dropout) -> Tensor<1> {
+    fn loss(&self, model: &Policy, batch: &[Reading], dropout: Dropout) -> Tensor<1> {
         let history_items = self.config.pretrain.history_items;
         let recommender =
             Recommender { model, codebook: &self.codebook, history_items, space: LogProbSpace::Full };
@@ -113,10 +113,10 @@ impl Epoch {
     }
 
     /// What `experiments/bench/beauty_epoch.py` trains on; it reads one history per target.
-    fn write(&self, model: &T5, sample: usize, dir: &Path) -> anyhow::Result<()> {
+    fn write(&self, model: &Policy, sample: usize, dir: &Path) -> anyhow::Result<()> {
         let per_target = self.config.pretrain.encoding == Encoding::PerTarget;
         anyhow::ensure!(per_target, "--write needs pretrain.encoding = \"per-target\"");
-        checkpoint::write(model, &PolicySize::of(&self.config.model, &self.codebook).0, dir)?;
+        checkpoint::write(model, &policy_config(&self.config.model, &self.codebook), dir)?;
         let section = &self.config.pretrain;
         let case = serde_json::json!({
             "learning_rate": section.learning_rate,

@@ -12,7 +12,7 @@ use burn::prelude::*;
 use burn::tensor::TensorData;
 use policy::batch::EncoderBatch;
 use policy::log_prob::{Scorer, Support};
-use policy::model::{Dropout, T5};
+use policy::model::{Dropout, Policy};
 use policy::random::Key;
 use sampler::recommend::Codebook;
 use sampler::sampling::{Completion, Draws, sample};
@@ -52,7 +52,7 @@ fn random_advantages() -> anyhow::Result<Vec<f32>> {
 }
 
 /// A user's completions are neighbours.
-fn completions(model: &T5, codebook: &Codebook, histories: &EncoderBatch, key: Key) -> Vec<Completion> {
+fn completions(model: &Policy, codebook: &Codebook, histories: &EncoderBatch, key: Key) -> Vec<Completion> {
     let keys: Vec<Key> = (0..USERS as u64).map(|user| key.at(user)).collect();
     let scorer = Scorer { model, vocab: &codebook.vocab, support: Support::Full };
     let draws = Draws { group: GROUP, temperature: 1.0, keys: &keys };
@@ -61,7 +61,7 @@ fn completions(model: &T5, codebook: &Codebook, histories: &EncoderBatch, key: K
 }
 
 fn loss(
-    model: &T5,
+    model: &Policy,
     codebook: &Codebook,
     histories: &EncoderBatch,
     (completions, advantages): (&[Completion], &[f32]),

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::prelude::Tensor;
 use policy::kernels::Targets;
-use policy::model::{Dropout, Encoded, T5};
+use policy::model::{Dropout, Encoded, Policy};
 use policy::optimizer::{Optimizer, OptimizerConfig};
 use policy::vocab::PAD;
 use sampler::recommend::Codebook;
@@ -26,7 +26,7 @@ impl Rows {
         Self { count: rows.len(), inputs: shifted.collect(), targets }
     }
     /// Log-probability of every token over the whole vocabulary, `[r, t]`.
-    pub(super) fn log_probs(&self, model: &T5, encoded: &Encoded, dropout: Dropout) -> Tensor<2> {
+    pub(super) fn log_probs(&self, model: &Policy, encoded: &Encoded, dropout: Dropout) -> Tensor<2> {
         let states = model.decode(encoded, &self.inputs, self.count, dropout);
         let shape = [self.count, self.inputs.len() / self.count];
         model.target_log_probs(states, self.targets.clone()).reshape(shape)

@@ -11,7 +11,7 @@ use burn::module::Module as _;
 use burn::prelude::*;
 use policy::batch::EncoderBatch;
 use policy::checkpoint;
-use policy::model::{Dropout, T5};
+use policy::model::{Dropout, Policy};
 use sampler::recommend::Codebook;
 use std::path::Path;
 
@@ -46,17 +46,17 @@ pub(super) fn run(timing: Timing, rate: f64, write: Option<&Path>) -> anyhow::Re
 /// # Errors
 /// The loss or the gradient is not finite.
 pub(super) fn update(
-    learner: Learner<T5>,
+    learner: Learner<Policy>,
     (histories, rows): (&EncoderBatch, &Rows),
     rate: f64,
-) -> anyhow::Result<Learner<T5>> {
+) -> anyhow::Result<Learner<Policy>> {
     let dropout = canonical::dropout(rate, learner.step());
     let loss = loss(&learner.model, histories, rows, dropout);
     learner.update(&loss)
 }
 
 /// Mean cross-entropy of the targets' tokens.
-fn loss(model: &T5, histories: &EncoderBatch, rows: &Rows, dropout: Dropout) -> Tensor<1> {
+fn loss(model: &Policy, histories: &EncoderBatch, rows: &Rows, dropout: Dropout) -> Tensor<1> {
     let encoded = model.encode(histories, dropout);
     let log_probs = rows.log_probs(model, &encoded, dropout);
     let [r, t] = log_probs.dims();
@@ -65,7 +65,11 @@ fn loss(model: &T5, histories: &EncoderBatch, rows: &Rows, dropout: Dropout) -> 
 }
 
 /// What `experiments/bench/check_train.py` compares with.
-fn write_case(dir: &Path, (model, codebook): (&T5, &Codebook), targets: &[Vec<u32>]) -> anyhow::Result<()> {
+fn write_case(
+    dir: &Path,
+    (model, codebook): (&Policy, &Codebook),
+    targets: &[Vec<u32>],
+) -> anyhow::Result<()> {
     checkpoint::write(model, &canonical::config(codebook), dir)?;
     let rows = Rows::new(targets, codebook);
     let loss = loss(model, &canonical::histories(BATCH, codebook), &rows, Dropout::Off);

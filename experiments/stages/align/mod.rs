@@ -14,7 +14,7 @@ use crate::run::{StageContext, commit};
 use align::objective::Objective;
 use anyhow::Context as _;
 use policy::checkpoint;
-use policy::model::T5;
+use policy::model::Policy;
 use policy::optimizer::{Optimizer, OptimizerConfig, Schedule};
 use probe::Probe;
 use rand::seq::SliceRandom as _;
@@ -124,7 +124,7 @@ pub fn arm_progress(dir: &Path) -> anyhow::Result<ArmProgress> {
 }
 
 /// Recomputes log-probabilities of the first rollouts under `model`.
-fn check_behavior(model: &T5, rollouts: &[Rollout], bench: &Bench) -> anyhow::Result<()> {
+fn check_behavior(model: &Policy, rollouts: &[Rollout], bench: &Bench) -> anyhow::Result<()> {
     let model = burn::module::Module::valid(model);
     let gap = steps::behavior_gap(&model, &rollouts[..rollouts.len().min(8)], bench);
     anyhow::ensure!(

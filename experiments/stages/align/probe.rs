@@ -4,7 +4,7 @@ use crate::run::StageContext;
 use crate::stages::bench::{Bench, Shown, mean};
 use policy::history::Split;
 use policy::ids::{ItemId, UserId};
-use policy::model::T5;
+use policy::model::Policy;
 use rand::seq::SliceRandom as _;
 use reward::ranking::{ndcg, rank_in_list};
 use sampler::recommend::Seen;
@@ -32,7 +32,7 @@ impl<'a> Probe<'a> {
     }
 
     /// Records `judge/*` and `validation/ndcg@10` at `step`.
-    pub(super) fn measure(&self, model: &T5, step: u64) -> anyhow::Result<()> {
+    pub(super) fn measure(&self, model: &Policy, step: u64) -> anyhow::Result<()> {
         let model = burn::module::Module::valid(model);
         let log = &self.bench.dataset.log;
         let contexts: Vec<&[ItemId]> =

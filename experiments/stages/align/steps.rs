@@ -16,7 +16,7 @@ use burn::prelude::*;
 use burn::tensor::TensorData;
 use policy::ids::{ItemId, SemanticId};
 use policy::log_prob::LogProbSpace;
-use policy::model::{Dropout, Encoded, T5};
+use policy::model::{Dropout, Encoded, Policy};
 use policy::random::Key;
 use rand::RngExt as _;
 use sampler::recommend::Recommender;
@@ -89,7 +89,7 @@ pub(super) struct Step<'a> {
 }
 
 impl Step<'_> {
-    pub(super) fn loss(&self, model: &T5, batch: usize) -> LossOutput {
+    pub(super) fn loss(&self, model: &Policy, batch: usize) -> LossOutput {
         let batch = self.samples.batch(batch);
         match self.samples.objective {
             Objective::Ipa(config) => self.ipa(model, batch, config),
@@ -97,7 +97,7 @@ impl Step<'_> {
         }
     }
 
-    fn grpo(&self, model: &T5, batch: &[Sample], config: &Grpo) -> LossOutput {
+    fn grpo(&self, model: &Policy, batch: &[Sample], config: &Grpo) -> LossOutput {
         let device = model.device();
         let rollouts: Vec<&Rollout> = batch.iter().map(|sample| &sample.rollout).collect();
         let policy = candidate_log_probs(model, &rollouts, self.bench);
@@ -115,7 +115,7 @@ impl Step<'_> {
         grpo(batch, config)
     }
 
-    fn ipa(&self, model: &T5, batch: &[Sample], config: &Ipa) -> LossOutput {
+    fn ipa(&self, model: &Policy, batch: &[Sample], config: &Ipa) -> LossOutput {
         let device = model.device();
         let log = &self.bench.dataset.log;
         let extra = next_token_samples(self.samples.objective, batch.len());
@@ -137,7 +137,7 @@ impl Step<'_> {
     }
 
     /// Sequence log-probabilities of both sides; the encoder has read each history once.
-    fn pairs(&self, model: &T5, batch: &[Sample], encoded: &Encoded) -> PairLogProbs {
+    fn pairs(&self, model: &Policy, batch: &[Sample], encoded: &Encoded) -> PairLogProbs {
         let catalog = &self.bench.codebook.catalog;
         let sides = |sample: &Sample| {
             let pair = sample.pair.expect("samples without a pair were left out");
@@ -167,7 +167,7 @@ impl Step<'_> {
 }
 
 /// `[users * candidates, l]` under `model`.
-fn candidate_log_probs(model: &T5, rollouts: &[&Rollout], bench: &Bench) -> Tensor<2> {
+fn candidate_log_probs(model: &Policy, rollouts: &[&Rollout], bench: &Bench) -> Tensor<2> {
     let log = &bench.dataset.log;
     let contexts: Vec<&[ItemId]> = rollouts.iter().map(|r| &log.history(r.user).items[..r.known]).collect();
     let recommender = bench.recommender(model);
@@ -188,7 +188,7 @@ fn stored_log_probs(rollouts: &[&Rollout], device: &Device) -> Tensor<2> {
 }
 
 /// Largest difference between stored and recomputed token log-probabilities.
-pub(super) fn behavior_gap(model: &T5, rollouts: &[Rollout], bench: &Bench) -> f64 {
+pub(super) fn behavior_gap(model: &Policy, rollouts: &[Rollout], bench: &Bench) -> f64 {
     let rollouts: Vec<&Rollout> = rollouts.iter().collect();
     let recomputed = candidate_log_probs(model, &rollouts, bench);
     let stored = stored_log_probs(&rollouts, &recomputed.device());

@@ -7,7 +7,7 @@ use super::bench::Bench;
 use crate::config::Evaluate;
 use crate::run::StageContext;
 use crate::run::commit;
-use policy::model::T5;
+use policy::model::Policy;
 use reports::schema::{Comparison, Evaluation};
 use reports::statistics::paired_bootstrap;
 use systems::{System, baselines, policy_system};
@@ -18,7 +18,7 @@ pub struct NamedPolicy {
     /// `pretrained` or the arm's name.
     pub name: String,
     /// The weights.
-    pub model: T5,
+    pub model: Policy,
 }
 
 /// The base policy and what alignment made of it.

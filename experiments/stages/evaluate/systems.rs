@@ -7,7 +7,7 @@ use crate::run::StageContext;
 use crate::stages::bench::{Bench, Shown};
 use policy::ids::{ItemId, SemanticId};
 use policy::log_prob::LogProbSpace;
-use policy::model::{Dropout, T5};
+use policy::model::{Dropout, Policy};
 use reports::schema::{Estimate, SystemResult};
 use reports::statistics::bootstrap_mean;
 use reward::ranking::{ndcg, rank_in_list, recall};
@@ -130,7 +130,7 @@ pub(super) fn policy_system(
 
 /// `p_full / p_trie` of each user's first item: the product, over its codes, of the probability that an unconstrained
 /// policy gives to legal codes. A trie hides illegality; this shows it.
-fn legal_mass(model: &T5, lists: &[Vec<ItemId>], users: &TestUsers<'_>, bench: &Bench) -> Vec<f64> {
+fn legal_mass(model: &Policy, lists: &[Vec<ItemId>], users: &TestUsers<'_>, bench: &Bench) -> Vec<f64> {
     let mut masses = vec![0.0; lists.len()];
     let with_list: Vec<usize> = (0..lists.len()).filter(|&user| !lists[user].is_empty()).collect();
     for batch in with_list.chunks(USERS_PER_BATCH) {

@@ -16,8 +16,7 @@ use sampler::recommend::Recommender;
 /// - result: `[1]`.
 pub fn loss(recommender: &Recommender<'_>, log: &Log, batch: &[Reading], dropout: Dropout) -> Tensor<1> {
     let catalog = &recommender.codebook.catalog;
-    let encoded =
-        recommender.encode(&contexts(batch, log), dropout).read_prefixes(&prefixes(batch, catalog.levels()));
+    let encoded = recommender.encode(&contexts(batch, log), dropout).read_prefixes(&prefixes(batch));
     let targets: Vec<&SemanticId> = targets(batch, log).map(|item| catalog.semantic_id(item)).collect();
     let log_probs = recommender.scorer().token_log_probs(&encoded, &targets, dropout);
     let valid = ValidTokens::all(targets.len(), catalog.levels(), &log_probs.device());
@@ -34,10 +33,8 @@ pub fn targets<'a>(batch: &'a [Reading], log: &'a Log) -> impl Iterator<Item = I
     batch.iter().flat_map(|reading| log.train_items(reading.user)[reading.targets.clone()].iter().copied())
 }
 
-/// How many tokens of each reading its targets see.
-fn prefixes(batch: &[Reading], levels: usize) -> Vec<Vec<usize>> {
-    let of = |reading: &Reading| {
-        reading.targets.clone().map(|target| (target - reading.read.start) * levels).collect()
-    };
+/// How many items of each reading its targets see.
+fn prefixes(batch: &[Reading]) -> Vec<Vec<usize>> {
+    let of = |reading: &Reading| reading.targets.clone().map(|target| target - reading.read.start).collect();
     batch.iter().map(of).collect()
 }

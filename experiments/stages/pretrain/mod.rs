@@ -5,7 +5,7 @@ pub mod loss;
 mod resume;
 mod state;
 
-use super::codebook::PolicySize;
+use super::codebook::policy_config;
 use crate::config::{Model, Pretrain};
 use crate::data::Dataset;
 use crate::run::StageContext;
@@ -15,7 +15,7 @@ use policy::checkpoint;
 use policy::history::Split;
 use policy::ids::{ItemId, UserId};
 use policy::log_prob::LogProbSpace;
-use policy::model::{Dropout, T5};
+use policy::model::{Dropout, Policy, PolicyConfig};
 use policy::optimizer::{Optimizer, OptimizerConfig, Schedule, StepReport};
 use policy::random::Key;
 use rand::seq::SliceRandom as _;
@@ -44,10 +44,10 @@ pub fn pretrain(
     codebook: &Codebook,
     ctx: &StageContext,
 ) -> anyhow::Result<()> {
-    let size = PolicySize::of(model, codebook);
+    let size = policy_config(model, codebook);
     let trainer = Trainer { section, dataset, codebook, ctx, dropout: model.dropout };
     let plan = trainer.plan();
-    let weights = T5::new(&size.0, ctx.key().named("weights"), &ctx.device().clone().autodiff())?;
+    let weights = Policy::new(&size, ctx.key().named("weights"), &ctx.device().clone().autodiff())?;
     let optimizer = Optimizer::new(&OptimizerConfig {
         weight_decay: section.weight_decay,
         max_grad_norm: section.max_grad_norm,
@@ -98,13 +98,13 @@ fn publish(ctx: &StageContext) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// If the checkpoint is missing or damaged.
-pub fn load(dir: &Path, device: &burn::prelude::Device) -> anyhow::Result<T5> {
+pub fn load(dir: &Path, device: &burn::prelude::Device) -> anyhow::Result<Policy> {
     Ok(checkpoint::read(dir, device)?.0)
 }
 
 /// What changes from step to step.
 pub(super) struct Training {
-    weights: T5,
+    weights: Policy,
     optimizer: Optimizer,
     state: State,
 }
@@ -156,7 +156,7 @@ impl Trainer<'_> {
         examples::epoch(self.section, &self.dataset.log, self.epoch_key(epoch))
     }
 
-    fn recommender<'a>(&'a self, weights: &'a T5) -> Recommender<'a> {
+    fn recommender<'a>(&'a self, weights: &'a Policy) -> Recommender<'a> {
         let history_items = self.section.history_items;
         // Legality is learnt, not assumed: training normalises over the whole vocabulary.
         Recommender { model: weights, codebook: self.codebook, history_items, space: LogProbSpace::Full }
@@ -184,7 +184,7 @@ impl Trainer<'_> {
         self.ctx.metric(step, "learning_rate", rate)
     }
 
-    fn validate(&self, training: &mut Training, size: &PolicySize) -> anyhow::Result<()> {
+    fn validate(&self, training: &mut Training, size: &PolicyConfig) -> anyhow::Result<()> {
         let log = &self.dataset.log;
         let mut users: Vec<UserId> = log.users().collect();
         users.shuffle(&mut self.ctx.key().named("validation").rng());
@@ -209,7 +209,7 @@ impl Trainer<'_> {
         if training.state.observe(ndcg) {
             let dir = self.ctx.scratch().join(BEST);
             std::fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
-            checkpoint::write(&training.weights, &size.0, &dir)?;
+            checkpoint::write(&training.weights, size, &dir)?;
         }
         Ok(())
     }

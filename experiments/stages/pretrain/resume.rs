@@ -6,7 +6,7 @@ use crate::config::Pretrain;
 use crate::run::commit;
 use anyhow::Context as _;
 use burn::module::Module as _;
-use policy::model::T5;
+use policy::model::Policy;
 use policy::optimizer::{Optimizer, OptimizerConfig};
 use reports::schema::MetricRow;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ pub(super) fn save(scratch: &Path, training: &Training, metrics: Vec<MetricRow>)
 }
 
 /// The newest complete checkpoint. `fresh` gives the architecture.
-pub(super) fn newest(scratch: &Path, fresh: &T5, section: &Pretrain) -> anyhow::Result<Option<Training>> {
+pub(super) fn newest(scratch: &Path, fresh: &Policy, section: &Pretrain) -> anyhow::Result<Option<Training>> {
     let Some(dir) = complete(scratch)?.pop() else { return Ok(None) };
     let state = std::fs::read(dir.join("state.json"))
         .with_context(|| format!("cannot read the state in {}", dir.display()))?;

@@ -8,7 +8,7 @@ use crate::config::Sample;
 use crate::run::StageContext;
 use align::pairs::{Pair, ScoredCandidates, best_and_worst};
 use policy::ids::{ItemId, UserId};
-use policy::model::T5;
+use policy::model::Policy;
 use rand::seq::SliceRandom as _;
 use reward::judge::Score;
 use rollouts::{PolicyVersion, Rollout};
@@ -28,7 +28,7 @@ const OVERSAMPLING: usize = 2;
 /// If no user can be sampled, a score is not finite, the run is stopped, or a file cannot be written.
 pub fn sample(
     section: &Sample,
-    (model, step): (&T5, u64),
+    (model, step): (&Policy, u64),
     bench: &Bench,
     ctx: &StageContext,
 ) -> anyhow::Result<()> {

@@ -7,7 +7,7 @@ use polars::prelude::Column;
 use policy::checkpoint;
 use policy::ids::{ItemId, UserId};
 use policy::log_prob::LogProbSpace;
-use policy::model::T5;
+use policy::model::Policy;
 use sampler::candidate::Candidate;
 use std::path::Path;
 
@@ -45,7 +45,7 @@ pub(super) struct PolicyVersion {
 }
 
 impl PolicyVersion {
-    pub(super) fn of(model: &T5, space: LogProbSpace) -> Self {
+    pub(super) fn of(model: &Policy, space: LogProbSpace) -> Self {
         let space = match space {
             LogProbSpace::Trie => "trie",
             LogProbSpace::Full => "full",

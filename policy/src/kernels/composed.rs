@@ -26,6 +26,12 @@ pub(super) fn gather(table: Tensor<2>, rows: &[u32]) -> Tensor<2> {
     table.select(0, indices)
 }
 
+pub(super) fn gather_sums(table: Tensor<2>, rows: &[u32], per: usize) -> Tensor<2> {
+    let d = table.dims()[1];
+    let count = rows.len() / per;
+    gather(table, rows).reshape([count, per, d]).sum_dim(1).reshape([count, d])
+}
+
 pub(super) fn dropout(x: Tensor<2>, mask: Option<Mask>) -> Tensor<2> {
     let Some(mask) = mask else { return x };
     let [n, d] = x.dims();

@@ -124,10 +124,22 @@ pub fn rms_norm(x: Tensor<2>, gain: Tensor<1>, epsilon: f64) -> Tensor<2> {
 /// # Shapes
 /// - `table`: `[v, d]`, result: `[rows.len(), d]`.
 pub fn gather(table: Tensor<2>, rows: &[u32]) -> Tensor<2> {
+    gather_sums(table, rows, 1)
+}
+
+/// Sums of `per` neighbours among rows of a table: an item as the sum of its codes.
+///
+/// # Shapes
+/// - `table`: `[v, d]`, result: `[rows.len() / per, d]`.
+///
+/// # Panics
+/// If the rows are not a multiple of `per`.
+pub fn gather_sums(table: Tensor<2>, rows: &[u32], per: usize) -> Tensor<2> {
+    assert!(rows.len().is_multiple_of(per), "{} rows are no multiple of {per}", rows.len());
     if !on_cpu(&table.device()) {
-        return composed::gather(table, rows);
+        return composed::gather_sums(table, rows, per);
     }
-    Tensor::from_dispatch(Dispatch::fused_1(table.into_dispatch(), simple::Gather { rows: rows.into() }))
+    Tensor::from_dispatch(Dispatch::fused_1(table.into_dispatch(), simple::Gather { rows: rows.into(), per }))
 }
 
 /// Inverted dropout.

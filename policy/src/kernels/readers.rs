@@ -40,6 +40,10 @@ impl Readers {
     pub fn count(&self) -> usize {
         self.seen.len()
     }
+    /// The last state that each reader sees.
+    pub fn last(&self) -> Vec<u32> {
+        self.all().map(|seen| (seen.end - 1) as u32).collect()
+    }
     /// The first `users` users with their readers.
     #[must_use]
     pub fn first(&self, users: usize) -> Self {

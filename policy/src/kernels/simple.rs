@@ -106,20 +106,26 @@ impl Operator<1> for Dropout {
     }
 }
 
-/// Rows of a table `[v, d]`.
+/// Sums of `per` neighbours among rows of a table `[v, d]`.
 #[derive(Clone, Debug)]
 pub(super) struct Gather {
     pub(super) rows: Arc<[u32]>,
+    pub(super) per: usize,
 }
 
 impl Operator<1> for Gather {
     fn forward(&self, [table]: [Input<'_>; 1], _: Keep) -> Output {
         let d = table.width;
-        let mut values = Vec::with_capacity(self.rows.len() * d);
-        for &row in &*self.rows {
-            values.extend_from_slice(&table.values[row as usize * d..][..d]);
+        let row = |row: u32| &table.values[row as usize * d..][..d];
+        let mut values = Vec::with_capacity(self.rows.len() / self.per * d);
+        for rows in self.rows.chunks_exact(self.per) {
+            let start = values.len();
+            values.extend_from_slice(row(rows[0]));
+            for &other in &rows[1..] {
+                vector::add(&mut values[start..], row(other));
+            }
         }
-        Output { values, shape: Shape::from([self.rows.len(), d]), saved: Vec::new() }
+        Output { values, shape: Shape::from([self.rows.len() / self.per, d]), saved: Vec::new() }
     }
     /// Every task owns a range of the table and adds what belongs there in the order of the rows.
     fn backward(&self, [table]: [Input<'_>; 1], _: &[Buffer], grad: Vec<f32>) -> [Vec<f32>; 1] {
@@ -129,8 +135,8 @@ impl Operator<1> for Gather {
         let mut sum = vec![0.0; table.values.len()];
         sum.par_chunks_mut(owned * d).enumerate().for_each(|(task, sum)| {
             let own = task * owned..(task + 1) * owned;
-            for (&row, grad) in self.rows.iter().zip(grad.chunks_exact(d)) {
-                if own.contains(&(row as usize)) {
+            for (rows, grad) in self.rows.chunks_exact(self.per).zip(grad.chunks_exact(d)) {
+                for &row in rows.iter().filter(|&&row| own.contains(&(row as usize))) {
                     vector::add(&mut sum[(row as usize - own.start) * d..][..d], grad);
                 }
             }

@@ -51,7 +51,7 @@ impl CausalLm {
         let d = config.d_model;
         let scale = (config.d_kv as f32).sqrt().recip();
         let heads = Heads { count: config.num_heads, scale, visible: Visible::Past };
-        let shape = AttentionShape { d_model: d, d_kv: config.d_kv, heads };
+        let shape = AttentionShape { gain: 1.0, d_model: d, d_kv: config.d_kv, heads };
         let block =
             |i: usize| SelfBlock::new(shape, (config.d_ff, EPSILON), key.named("block").at(i as u64), device);
         Self {

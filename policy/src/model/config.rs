@@ -1,5 +1,6 @@
 //! Size of the encoder-decoder.
 
+use super::stack::StackShape;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -54,7 +55,7 @@ impl EncoderAttention {
 
 /// Why a size is impossible.
 #[derive(Clone, Debug, Error, PartialEq)]
-pub enum T5ConfigError {
+pub enum SizeError {
     /// A count is zero.
     #[error("{0} must be at least 1")]
     Zero(&'static str),
@@ -68,7 +69,7 @@ impl T5Config {
     ///
     /// # Errors
     /// The first value out of range.
-    pub fn check(&self) -> Result<(), T5ConfigError> {
+    pub fn check(&self) -> Result<(), SizeError> {
         let counts = [
             ("vocab_size", self.vocab_size),
             ("d_model", self.d_model),
@@ -78,16 +79,33 @@ impl T5Config {
             ("num_layers", self.num_layers),
             ("num_decoder_layers", self.num_decoder_layers),
         ];
-        if let Some((name, _)) = counts.iter().find(|(_, value)| *value == 0) {
-            return Err(T5ConfigError::Zero(name));
+        check_counts(&counts, self.dropout_rate)
+    }
+    /// What every stack of blocks needs to know.
+    pub(super) fn stack(&self) -> StackShape {
+        StackShape {
+            d_model: self.d_model,
+            d_kv: self.d_kv,
+            d_ff: self.d_ff,
+            num_heads: self.num_heads,
+            epsilon: self.layer_norm_epsilon,
+            gain: 1.0,
+            positions: [self.relative_attention_num_buckets, self.relative_attention_max_distance],
         }
-        if !(0.0..1.0).contains(&self.dropout_rate) {
-            return Err(T5ConfigError::Dropout(self.dropout_rate));
-        }
-        Ok(())
     }
     /// Width of all heads together.
     pub fn inner(&self) -> usize {
         self.num_heads * self.d_kv
     }
+}
+
+/// Checks what all architectures share.
+pub(super) fn check_counts(counts: &[(&'static str, usize)], dropout: f64) -> Result<(), SizeError> {
+    if let Some((name, _)) = counts.iter().find(|(_, value)| *value == 0) {
+        return Err(SizeError::Zero(name));
+    }
+    if !(0.0..1.0).contains(&dropout) {
+        return Err(SizeError::Dropout(dropout));
+    }
+    Ok(())
 }

@@ -1,10 +1,10 @@
 //! Parameters and the sub-blocks made of them. Weights are `[out, in]`, as in the exported files.
 
-use super::config::T5Config;
 use super::position::{Direction, bucket};
+use super::stack::{BlockPast, StackShape};
 use crate::kernels::{
-    self, Ancestry, Block, CrossAttentionInput, FeedForwardInput, Heads, Mask, Packing, PastKeysValues,
-    Readers, SelfAttentionInput,
+    self, Ancestry, Block, CrossAttentionInput, FeedForwardInput, Heads, Mask, Packing, Readers,
+    SelfAttentionInput,
 };
 use crate::random::Key;
 use burn::module::Param;
@@ -29,6 +29,10 @@ pub(super) struct Matrix {
 impl Matrix {
     pub(super) fn new(shape: [usize; 2], std: f64, key: Key, device: &Device) -> Self {
         Self { weight: normal(shape, std, key, device) }
+    }
+    /// Sums of `per` neighbouring rows of those that `indices` name, `[indices / per, d]`.
+    pub(super) fn sums(&self, indices: &[u32], per: usize) -> Tensor<2> {
+        kernels::gather_sums(self.weight.val(), indices, per)
     }
     /// Rows of the table, `[n, d]`.
     pub(super) fn rows(&self, indices: &[u32]) -> Tensor<2> {
@@ -89,6 +93,8 @@ impl Dropout {
 /// Sizes and initial scales of an attention.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AttentionShape {
+    /// Factor of the initial output weights.
+    pub(super) gain: f64,
     pub(super) d_model: usize,
     pub(super) d_kv: usize,
     pub(super) heads: Heads,
@@ -116,7 +122,7 @@ impl Attention {
             q: Matrix::new([inner, d], query, key.named("q"), device),
             k: Matrix::new([inner, d], wide, key.named("k"), device),
             v: Matrix::new([inner, d], wide, key.named("v"), device),
-            o: Matrix::new([d, inner], (inner as f64).powf(-0.5), key.named("o"), device),
+            o: Matrix::new([d, inner], shape.gain * (inner as f64).powf(-0.5), key.named("o"), device),
             heads,
         }
     }
@@ -156,17 +162,17 @@ impl Attention {
         let input = CrossAttentionInput { x, gain: norm.weight.val(), query, out, keys_values };
         kernels::cross_attention(input, readers, &self.block(norm, mask))
     }
-    /// Self-attention of the newest position of every row, residual included; `qkv` is [`Self::query_key_value`].
+    /// Self-attention of the newest position of every row, residual included.
     pub(super) fn newest(
         &self,
         x: Tensor<2>,
-        (norm, qkv): (&Norm, Tensor<2>),
-        (past, ancestry): (&mut PastKeysValues, &Ancestry),
+        norm: &Norm,
+        (past, ancestry): (&mut BlockPast, &Ancestry),
         bias: Tensor<3>,
     ) -> Tensor<2> {
-        let out = self.o.weight.val();
+        let (qkv, out) = (past.qkv.clone(), self.o.weight.val());
         let input = SelfAttentionInput { x, gain: norm.weight.val(), qkv, out, bias: Some(bias) };
-        past.attend(input, &self.block(norm, None), ancestry)
+        past.positions.attend(input, &self.block(norm, None), ancestry)
     }
 }
 
@@ -178,10 +184,11 @@ pub(super) struct FeedForward {
 }
 
 impl FeedForward {
-    pub(super) fn new([d, ff]: [usize; 2], key: Key, device: &Device) -> Self {
+    /// `gain` multiplies the initial output weights.
+    pub(super) fn new([d, ff]: [usize; 2], gain: f64, key: Key, device: &Device) -> Self {
         Self {
             wi: Matrix::new([ff, d], (d as f64).powf(-0.5), key.named("wi"), device),
-            wo: Matrix::new([d, ff], (ff as f64).powf(-0.5), key.named("wo"), device),
+            wo: Matrix::new([d, ff], gain * (ff as f64).powf(-0.5), key.named("wo"), device),
         }
     }
     /// Residual included; `masks` of the hidden layer and of the output.
@@ -206,10 +213,10 @@ pub(super) struct RelativeBias {
 }
 
 impl RelativeBias {
-    pub(super) fn new(config: &T5Config, key: Key, device: &Device) -> Self {
-        let shape = [config.relative_attention_num_buckets, config.num_heads];
-        let weight = normal(shape, (config.d_model as f64).powf(-0.5), key, device);
-        Self { weight, max_distance: config.relative_attention_max_distance }
+    pub(super) fn new(shape: &StackShape, key: Key, device: &Device) -> Self {
+        let [buckets, max_distance] = shape.positions;
+        let weight = normal([buckets, shape.num_heads], (shape.d_model as f64).powf(-0.5), key, device);
+        Self { weight, max_distance }
     }
     /// Bias of queries at positions `queries` towards keys `0..keys`, `[h, queries, keys]`.
     pub(super) fn bias(

@@ -7,7 +7,7 @@ use policy::batch::EncoderBatch;
 use policy::catalog::Catalog;
 use policy::ids::SemanticId;
 use policy::log_prob::{LogProbSpace, Support};
-use policy::model::{Dropout, EncoderAttention, T5, T5Config};
+use policy::model::{Dropout, EncoderAttention, Policy, PolicyConfig, T5Config};
 use policy::random::Key;
 use policy::vocab::Vocab;
 
@@ -15,7 +15,7 @@ struct Fixture {
     catalog: Catalog,
     trie: Trie,
     vocab: Vocab,
-    model: T5,
+    model: Policy,
     contexts: Vec<Vec<ItemId>>,
 }
 
@@ -26,7 +26,7 @@ fn fixture() -> Fixture {
     let ids = (0..60).map(|i| SemanticId::new([code(i, 0), code(i, 1), code(i, 2)])).collect();
     let catalog = Catalog::new(ids, vec![6; 3]).unwrap();
     let vocab = Vocab::of(&catalog);
-    let config = T5Config {
+    let config = PolicyConfig::T5(T5Config {
         vocab_size: vocab.size(),
         d_model: 16,
         d_kv: 8,
@@ -39,8 +39,8 @@ fn fixture() -> Fixture {
         dropout_rate: 0.0,
         layer_norm_epsilon: 1e-6,
         encoder_attention: EncoderAttention::Bidirectional,
-    };
-    let model = T5::new(&config, Key::new(2), &Device::flex()).unwrap();
+    });
+    let model = Policy::new(&config, Key::new(2), &Device::flex()).unwrap();
     let contexts = [vec![1, 2, 3, 4], vec![59], vec![7, 8]];
     let contexts = contexts.map(|c| c.into_iter().map(ItemId::new).collect()).to_vec();
     Fixture { trie: Trie::new(&catalog), catalog, vocab, model, contexts }

@@ -7,7 +7,7 @@ use policy::batch::EncoderBatch;
 use policy::catalog::Catalog;
 use policy::ids::SemanticId;
 use policy::log_prob::LogProbSpace;
-use policy::model::{Dropout, EncoderAttention, T5, T5Config};
+use policy::model::{Dropout, EncoderAttention, Policy, PolicyConfig, T5Config};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ struct Fixture {
     catalog: Catalog,
     trie: Trie,
     vocab: Vocab,
-    model: T5,
+    model: Policy,
 }
 
 /// Five items, two levels; after code 2 nothing is left to choose.
@@ -23,7 +23,7 @@ fn fixture() -> Fixture {
     let ids = [[0, 0], [0, 2], [1, 1], [1, 2], [2, 0]].map(SemanticId::new).to_vec();
     let catalog = Catalog::new(ids, vec![3; 2]).unwrap();
     let vocab = Vocab::of(&catalog);
-    let config = T5Config {
+    let config = PolicyConfig::T5(T5Config {
         vocab_size: vocab.size(),
         d_model: 16,
         d_kv: 8,
@@ -36,8 +36,8 @@ fn fixture() -> Fixture {
         dropout_rate: 0.0,
         layer_norm_epsilon: 1e-6,
         encoder_attention: EncoderAttention::Bidirectional,
-    };
-    let model = T5::new(&config, Key::new(3), &Device::flex()).unwrap();
+    });
+    let model = Policy::new(&config, Key::new(3), &Device::flex()).unwrap();
     Fixture { trie: Trie::new(&catalog), catalog, vocab, model }
 }
 

@@ -1,0 +1,83 @@
+//! The T5-layout encoder-decoder (Raffel et al. 2020; TIGER, OneRec).
+//!
+//! Exactly what Hugging Face's `T5ForConditionalGeneration` computes with `feed_forward_proj = "relu"` and tied
+//! embeddings: no biases, RMS norms before each sub-block, attention without `1 / sqrt(d)`, one table of relative
+//! position biases per stack, logits `(h * d^-0.5) E^T`. Departure: no dropout on attention weights.
+
+use super::config::{EncoderAttention, SizeError, T5Config};
+use super::decoder::{Decoder, Memory};
+use super::encoded::Encoded;
+use super::layers::{Dropout, Matrix};
+use super::policy::{Architecture, Context, DecoderCache, Head};
+use super::position::Direction;
+use super::stack::{FINAL, SelfStack};
+use crate::batch::EncoderBatch;
+use crate::random::Key;
+use burn::prelude::*;
+
+/// Standard deviation of the token embeddings. T5 uses 1 with Adafactor's relative step; under Adam's absolute
+/// step that keeps embeddings near their noise for thousands of steps.
+const EMBEDDING_STD: f64 = 0.2;
+
+/// Dropout parts.
+const EMBEDDED: u64 = 0;
+const ENCODER: u64 = 1;
+const DECODER: u64 = 2;
+
+/// Encoder-decoder policy.
+#[derive(Module, Debug)]
+pub struct T5 {
+    pub(super) shared: Matrix,
+    pub(super) encoder: SelfStack,
+    decoder: Decoder,
+}
+
+impl T5 {
+    /// A policy with fresh weights, a function of `key` alone.
+    ///
+    /// # Errors
+    /// If the configuration is out of range.
+    pub fn new(config: &T5Config, key: Key, device: &Device) -> Result<Self, SizeError> {
+        config.check()?;
+        let shape = [config.vocab_size, config.d_model];
+        let direction = match config.encoder_attention {
+            EncoderAttention::Bidirectional => Direction::Both,
+            EncoderAttention::Causal => Direction::Backward,
+        };
+        let (encoder, decoder) = (key.named("encoder"), key.named("decoder"));
+        Ok(Self {
+            shared: Matrix::new(shape, EMBEDDING_STD, key.named("shared"), device),
+            encoder: SelfStack::new(&config.stack(), (config.num_layers, direction), encoder, device),
+            decoder: Decoder::new(config, decoder, device),
+        })
+    }
+
+    fn memory(&self, encoded: &Encoded) -> Memory {
+        self.decoder.memory(&encoded.states, &encoded.readers)
+    }
+}
+
+impl Architecture for T5 {
+    fn encode(&self, batch: &EncoderBatch, dropout: Dropout) -> Encoded {
+        let dropout = dropout.part(ENCODER);
+        let x = dropout.apply(self.shared.rows(&batch.tokens), EMBEDDED);
+        let states = dropout.apply(self.encoder.forward(x, &batch.packing, dropout), FINAL);
+        Encoded::new(states, batch.packing.clone(), batch.tokens_per_item)
+    }
+    fn decode(&self, encoded: &Encoded, inputs: &[u32], rows: usize, dropout: Dropout) -> Tensor<2> {
+        let dropout = dropout.part(DECODER);
+        let x = dropout.apply(self.shared.rows(inputs), EMBEDDED);
+        self.decoder.forward(x, rows, &self.memory(encoded), dropout)
+    }
+    fn start(&self, encoded: &Encoded) -> DecoderCache {
+        DecoderCache { past: self.decoder.past(), context: Context::Memory(self.memory(encoded)) }
+    }
+    fn step(&self, tokens: &[u32], cache: &mut DecoderCache) -> Tensor<2> {
+        let Context::Memory(memory) = &cache.context else { unreachable!("a cache belongs to its policy") };
+        self.decoder.step(self.shared.rows(tokens), memory, &mut cache.past)
+    }
+    fn head(&self) -> Head {
+        let weight = self.shared.weight.val();
+        Head { scale: (weight.dims()[1] as f64).powf(-0.5), weight }
+    }
+}

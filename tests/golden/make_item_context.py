@@ -1,0 +1,100 @@
+"""Writes item_context/: weights of a small policy with item-level context and the logits that plain PyTorch computes from
+them, written from the formulas (one token per item, causal blocks, depth decoder) and not from the Rust code.
+
+    python make_item_context.py
+"""
+
+import json
+import math
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+OUT = Path(__file__).parent / "item_context"
+D, HEADS, DK, FF, LAYERS, DECODER_LAYERS, BUCKETS, MOST = 16, 2, 4, 24, 2, 2, 8, 16
+VOCAB, ITEMS = 16, 5
+# Levels of 4, 3 and 4 codes behind two special tokens.
+CODES = [[0, 0, 1], [0, 0, 3], [0, 2, 0], [3, 1, 1], [1, 1, 1]]
+OFFSETS = [2, 6, 9]
+HISTORIES = [[3, 1, 2], [4], [0, 0, 4, 2, 1]]
+TARGETS = [2, 0, 3]
+
+
+def stack(name, layers):
+    weights = {f"{name}.relative_attention_bias.weight": torch.randn(BUCKETS, HEADS) * 0.3,
+               f"{name}.final_layer_norm.weight": 1 + 0.2 * torch.randn(D)}
+    for i in range(layers):
+        block = f"{name}.block.{i}"
+        for part in "qkv":
+            weights[f"{block}.self_attention.{part}.weight"] = torch.randn(HEADS * DK, D) * 0.3
+        weights[f"{block}.self_attention.o.weight"] = torch.randn(D, HEADS * DK) * 0.3
+        weights[f"{block}.feed_forward.wi.weight"] = torch.randn(FF, D) * 0.3
+        weights[f"{block}.feed_forward.wo.weight"] = torch.randn(D, FF) * 0.3
+        weights[f"{block}.self_attention_norm.weight"] = 1 + 0.2 * torch.randn(D)
+        weights[f"{block}.feed_forward_norm.weight"] = 1 + 0.2 * torch.randn(D)
+    return weights
+
+
+def norm(x, gain):
+    return x / torch.sqrt((x * x).mean(-1, keepdim=True) + 1e-6) * gain
+
+
+def bucket(distance):
+    exact = BUCKETS // 2
+    if distance < exact:
+        return distance
+    large = exact + int(math.log(distance / exact) / math.log(MOST / exact) * (BUCKETS - exact))
+    return min(large, BUCKETS - 1)
+
+
+def run(weights, name, layers, x):
+    """One row `[t, D]` through a causal stack."""
+    t = len(x)
+    table = weights[f"{name}.relative_attention_bias.weight"]
+    bias = torch.full((HEADS, t, t), -torch.inf)
+    for q in range(t):
+        for k in range(q + 1):
+            bias[:, q, k] = table[bucket(q - k)]
+    for i in range(layers):
+        w = lambda part: weights[f"{name}.block.{i}.{part}.weight"]
+        h = norm(x, w("self_attention_norm"))
+        q, k, v = (torch.stack((h @ w(f"self_attention.{part}").T).split(DK, -1)) for part in "qkv")
+        attended = torch.softmax(q @ k.transpose(1, 2) + bias, -1) @ v
+        x = x + torch.cat(list(attended), -1) @ w("self_attention.o").T
+        h = norm(x, w("feed_forward_norm"))
+        x = x + torch.relu(h @ w("feed_forward.wi").T) @ w("feed_forward.wo").T
+    return norm(x, weights[f"{name}.final_layer_norm.weight"])
+
+
+def tokens(item):
+    return [offset + code for offset, code in zip(OFFSETS, CODES[item])]
+
+
+def main():
+    torch.manual_seed(0)
+    weights = {"codes.weight": torch.randn(VOCAB, D) * 0.2, "items.weight": torch.randn(ITEMS + 1, D) * 0.2,
+               "head.weight": torch.randn(VOCAB, D) * 0.2,
+               **stack("context", LAYERS), **stack("decoder", DECODER_LAYERS)}
+    codes, items, scale = weights["codes.weight"], weights["items.weight"], math.sqrt(D)
+    inputs, logits = [], []
+    for history, target in zip(HISTORIES, TARGETS):
+        x = torch.stack([scale * (codes[tokens(i)].sum(0) + items[i + 1]) for i in history])
+        context = run(weights, "context", LAYERS, x)[-1]
+        row = [0] + tokens(target)[:-1]
+        states = run(weights, "decoder", DECODER_LAYERS, scale * codes[row] + context)
+        inputs.append(row)
+        logits.append((states @ weights["head.weight"].T).tolist())
+    OUT.mkdir(exist_ok=True)
+    save_file({k: v.contiguous() for k, v in weights.items()}, OUT / "model.safetensors", {"format": "pt"})
+    sizes = dict(vocab_size=VOCAB, num_items=ITEMS, d_model=D, d_kv=DK, d_ff=FF, num_heads=HEADS, num_layers=LAYERS,
+                 num_decoder_layers=DECODER_LAYERS, relative_attention_num_buckets=BUCKETS,
+                 relative_attention_max_distance=MOST, dropout_rate=0.1, layer_norm_epsilon=1e-6,
+                 item_embedding="codes-and-item", head="own")
+    config = {"architectures": ["ItemContext"], "model_type": "item-context", **sizes}
+    (OUT / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    expected = {"histories": HISTORIES, "decoder_inputs": inputs, "logits": logits}
+    (OUT / "expected.json").write_text(json.dumps(expected) + "\n")
+
+
+main()
