@@ -84,6 +84,8 @@ pub struct Model {
     pub decoder_layers: usize,
     /// What an encoder token of `t5` sees; in `item-context` it is always causal.
     pub encoder_attention: policy::model::EncoderAttention,
+    /// What the blocks of `item-context` that read a history are.
+    pub context_block: policy::model::ContextBlock,
     /// What of an item the context of `item-context` shows.
     pub item_embedding: policy::model::ItemEmbedding,
     /// Whether the logits of `item-context` come from the codes' embeddings or from a table of their own.
@@ -111,6 +113,7 @@ impl Default for Model {
             encoder_layers: 2,
             decoder_layers: 2,
             encoder_attention: policy::model::EncoderAttention::Bidirectional,
+            context_block: policy::model::ContextBlock::Transformer,
             item_embedding: policy::model::ItemEmbedding::Codes,
             head: policy::model::HeadWeights::Tied,
             dropout: 0.1,

@@ -48,6 +48,7 @@ fn item_context(model: &Model, codebook: &Codebook) -> ItemContextConfig {
         relative_attention_max_distance: MAX_DISTANCE,
         dropout_rate: model.dropout,
         layer_norm_epsilon: EPSILON,
+        context_block: model.context_block,
         item_embedding: model.item_embedding,
         head: model.head,
     }

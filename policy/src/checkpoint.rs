@@ -132,20 +132,12 @@ fn from_json(json: &[u8]) -> serde_json::Result<PolicyConfig> {
     })
 }
 
-fn weights_to_bytes(model: &Policy) -> Result<Vec<u8>, WeightsError> {
+/// How a policy's parameters are called in the file.
+fn naming(model: &Policy) -> weights::Naming {
     match model {
-        Policy::T5(model) => weights::to_bytes(model, name),
-        Policy::ItemContext(model) => weights::to_bytes(model, weights::dotted),
+        Policy::T5(_) => name,
+        Policy::ItemContext(_) => weights::dotted,
     }
-}
-
-fn weights_from_bytes(model: Policy, bytes: &[u8]) -> Result<Policy, WeightsError> {
-    Ok(match model {
-        Policy::T5(model) => Policy::T5(weights::from_bytes(model, bytes, name)?),
-        Policy::ItemContext(model) => {
-            Policy::ItemContext(weights::from_bytes(model, bytes, weights::dotted)?)
-        }
-    })
 }
 
 /// Writes a policy into a directory that its caller commits.
@@ -157,8 +149,8 @@ pub fn write(model: &Policy, config: &PolicyConfig, dir: &Path) -> Result<(), Ch
     let json = to_json(config).map_err(|source| CheckpointError::Config { path: path.clone(), source })?;
     std::fs::write(&path, json).map_err(|source| CheckpointError::Io { path, source })?;
     let path = dir.join(WEIGHTS);
-    let bytes =
-        weights_to_bytes(model).map_err(|source| CheckpointError::Weights { path: path.clone(), source })?;
+    let bytes = weights::to_bytes(model, naming(model))
+        .map_err(|source| CheckpointError::Weights { path: path.clone(), source })?;
     std::fs::write(&path, bytes).map_err(|source| CheckpointError::Io { path, source })
 }
 
@@ -167,7 +159,7 @@ pub fn write(model: &Policy, config: &PolicyConfig, dir: &Path) -> Result<(), Ch
 /// # Panics
 /// If weights cannot be read back from the device.
 pub fn fingerprint(model: &Policy) -> String {
-    let bytes = weights_to_bytes(model).expect("names are unique and shapes fit their data");
+    let bytes = weights::to_bytes(model, naming(model)).expect("names are unique and shapes fit their data");
     let mut hex = String::new();
     for byte in Sha256::digest(bytes) {
         write!(hex, "{byte:02x}").expect("a string takes everything");
@@ -187,8 +179,9 @@ pub fn read(dir: &Path, device: &Device) -> Result<(Policy, PolicyConfig), Check
         .map_err(|source| CheckpointError::Sizes { path, source })?;
     let path = dir.join(WEIGHTS);
     let bytes = read_file(&path)?;
-    let model =
-        weights_from_bytes(model, &bytes).map_err(|source| CheckpointError::Weights { path, source })?;
+    let naming = naming(&model);
+    let model = weights::from_bytes(model, &bytes, naming)
+        .map_err(|source| CheckpointError::Weights { path, source })?;
     Ok((model, config))
 }
 
@@ -241,7 +234,7 @@ mod tests {
 
     #[test]
     fn names_are_those_of_hugging_face() {
-        let bytes = weights_to_bytes(&testing::model(&Device::flex())).unwrap();
+        let bytes = weights::to_bytes(&testing::model(&Device::flex()), name).unwrap();
         let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
         let names = tensors.names();
         for name in [

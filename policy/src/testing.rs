@@ -4,7 +4,8 @@
 use crate::catalog::Catalog;
 use crate::ids::SemanticId;
 use crate::model::{
-    EncoderAttention, HeadWeights, ItemContextConfig, ItemEmbedding, Policy, PolicyConfig, T5Config,
+    ContextBlock, EncoderAttention, HeadWeights, ItemContextConfig, ItemEmbedding, Policy, PolicyConfig,
+    T5Config,
 };
 use crate::random::Key;
 use burn::prelude::Device;
@@ -48,15 +49,24 @@ pub(crate) fn item_context_config() -> ItemContextConfig {
         relative_attention_max_distance: 16,
         dropout_rate: 0.1,
         layer_norm_epsilon: 1e-6,
+        context_block: ContextBlock::Transformer,
         item_embedding: ItemEmbedding::CodesAndItem,
         head: HeadWeights::Own,
     }
 }
 
+/// Policies whose states know nothing of what comes after them.
+pub(crate) fn causal_policies(device: &Device) -> Vec<Policy> {
+    let t5 = T5Config { encoder_attention: EncoderAttention::Causal, ..t5_config() };
+    let hstu = ItemContextConfig { context_block: ContextBlock::Hstu, ..item_context_config() };
+    let item_context = [item_context_config(), hstu].map(PolicyConfig::ItemContext);
+    let configs = std::iter::once(PolicyConfig::T5(t5)).chain(item_context);
+    configs.map(|config| Policy::new(&config, Key::new(5), device).unwrap()).collect()
+}
+
 /// One policy of every architecture.
 pub(crate) fn policies(device: &Device) -> Vec<Policy> {
-    let item_context = PolicyConfig::ItemContext(item_context_config());
-    [config(), item_context].map(|config| Policy::new(&config, Key::new(5), device).unwrap()).into()
+    std::iter::once(model(device)).chain(causal_policies(device)).collect()
 }
 
 /// Five items over levels of 4, 3 and 4 codes.

@@ -60,6 +60,11 @@ pub fn from_bytes<M: Module>(module: M, bytes: &[u8], naming: Naming) -> Result<
     if problems.is_empty() { Ok(module) } else { Err(WeightsError::Tensors(problems)) }
 }
 
+/// Whether a part is the variant of an enum: which one it is, is for `config.json` to say, not for names.
+fn is_enum(container: &str) -> bool {
+    container.starts_with("Enum:")
+}
+
 struct Collector {
     path: Vec<String>,
     naming: Naming,
@@ -68,11 +73,15 @@ struct Collector {
 }
 
 impl ModuleVisitor for Collector {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.to_string());
+    fn enter_module(&mut self, name: &str, container: &str) {
+        if !is_enum(container) {
+            self.path.push(name.to_string());
+        }
     }
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
+    fn exit_module(&mut self, _: &str, container: &str) {
+        if !is_enum(container) {
+            self.path.pop();
+        }
     }
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let values = param.val().into_data().iter::<f32>().flat_map(f32::to_le_bytes).collect();
@@ -108,11 +117,15 @@ impl Loader<'_> {
 }
 
 impl ModuleMapper for Loader<'_> {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.to_string());
+    fn enter_module(&mut self, name: &str, container: &str) {
+        if !is_enum(container) {
+            self.path.push(name.to_string());
+        }
     }
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
+    fn exit_module(&mut self, _: &str, container: &str) {
+        if !is_enum(container) {
+            self.path.pop();
+        }
     }
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         self.seen += 1;

@@ -1,5 +1,5 @@
-"""Writes item_context/: weights of a small policy with item-level context and the logits that plain PyTorch computes from
-them, written from the formulas (one token per item, causal blocks, depth decoder) and not from the Rust code.
+"""Writes item_context/ and item_context_hstu/: weights of small policies with item-level context and the logits that plain
+PyTorch computes from them, written from the formulas (one token per item, causal blocks, depth decoder) and not from the Rust code.
 
     python make_item_context.py
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-OUT = Path(__file__).parent / "item_context"
+HERE = Path(__file__).parent
 D, HEADS, DK, FF, LAYERS, DECODER_LAYERS, BUCKETS, MOST = 16, 2, 4, 24, 2, 2, 8, 16
 VOCAB, ITEMS = 16, 5
 # Levels of 4, 3 and 4 codes behind two special tokens.
@@ -33,6 +33,18 @@ def stack(name, layers):
         weights[f"{block}.feed_forward.wo.weight"] = torch.randn(D, FF) * 0.3
         weights[f"{block}.self_attention_norm.weight"] = 1 + 0.2 * torch.randn(D)
         weights[f"{block}.feed_forward_norm.weight"] = 1 + 0.2 * torch.randn(D)
+    return weights
+
+
+def hstu_stack(name, layers):
+    weights = {f"{name}.relative_attention_bias.weight": torch.randn(BUCKETS, HEADS) * 0.3,
+               f"{name}.final_layer_norm.weight": 1 + 0.2 * torch.randn(D)}
+    for i in range(layers):
+        block = f"{name}.block.{i}"
+        weights[f"{block}.uvqk.weight"] = torch.randn(4 * HEADS * DK, D) * 0.3
+        weights[f"{block}.o.weight"] = torch.randn(D, HEADS * DK) * 0.3
+        weights[f"{block}.norm.weight"] = 1 + 0.2 * torch.randn(D)
+        weights[f"{block}.attended_norm.weight"] = 1 + 0.2 * torch.randn(HEADS * DK)
     return weights
 
 
@@ -67,34 +79,54 @@ def run(weights, name, layers, x):
     return norm(x, weights[f"{name}.final_layer_norm.weight"])
 
 
+def run_hstu(weights, name, layers, x):
+    """One row `[t, D]` through causal HSTU blocks: no softmax, no feed-forward layer."""
+    t = len(x)
+    table = weights[f"{name}.relative_attention_bias.weight"]
+    for i in range(layers):
+        w = lambda part: weights[f"{name}.block.{i}.{part}.weight"]
+        u, v, q, k = torch.nn.functional.silu(norm(x, w("norm")) @ w("uvqk").T).chunk(4, -1)
+        attended = torch.zeros(t, HEADS * DK)
+        for head in range(HEADS):
+            part = slice(head * DK, (head + 1) * DK)
+            for query in range(t):
+                for key in range(query + 1):
+                    score = q[query, part] @ k[key, part] + table[bucket(query - key), head]
+                    attended[query, part] += torch.nn.functional.silu(score) / (query + 1) * v[key, part]
+        x = x + (norm(attended, w("attended_norm")) * u) @ w("o").T
+    return norm(x, weights[f"{name}.final_layer_norm.weight"])
+
+
 def tokens(item):
     return [offset + code for offset, code in zip(OFFSETS, CODES[item])]
 
 
-def main():
+def write(kind, out, context_weights, run_context):
     torch.manual_seed(0)
     weights = {"codes.weight": torch.randn(VOCAB, D) * 0.2, "items.weight": torch.randn(ITEMS + 1, D) * 0.2,
                "head.weight": torch.randn(VOCAB, D) * 0.2,
-               **stack("context", LAYERS), **stack("decoder", DECODER_LAYERS)}
+               **context_weights("context", LAYERS), **stack("decoder", DECODER_LAYERS)}
     codes, items, scale = weights["codes.weight"], weights["items.weight"], math.sqrt(D)
     inputs, logits = [], []
     for history, target in zip(HISTORIES, TARGETS):
         x = torch.stack([scale * (codes[tokens(i)].sum(0) + items[i + 1]) for i in history])
-        context = run(weights, "context", LAYERS, x)[-1]
+        context = run_context(weights, "context", LAYERS, x)[-1]
         row = [0] + tokens(target)[:-1]
         states = run(weights, "decoder", DECODER_LAYERS, scale * codes[row] + context)
         inputs.append(row)
         logits.append((states @ weights["head.weight"].T).tolist())
-    OUT.mkdir(exist_ok=True)
-    save_file({k: v.contiguous() for k, v in weights.items()}, OUT / "model.safetensors", {"format": "pt"})
+    out.mkdir(exist_ok=True)
+    save_file({k: v.contiguous() for k, v in weights.items()}, out / "model.safetensors", {"format": "pt"})
     sizes = dict(vocab_size=VOCAB, num_items=ITEMS, d_model=D, d_kv=DK, d_ff=FF, num_heads=HEADS, num_layers=LAYERS,
                  num_decoder_layers=DECODER_LAYERS, relative_attention_num_buckets=BUCKETS,
                  relative_attention_max_distance=MOST, dropout_rate=0.1, layer_norm_epsilon=1e-6,
-                 item_embedding="codes-and-item", head="own")
+                 context_block=kind, item_embedding="codes-and-item", head="own")
     config = {"architectures": ["ItemContext"], "model_type": "item-context", **sizes}
-    (OUT / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    (out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     expected = {"histories": HISTORIES, "decoder_inputs": inputs, "logits": logits}
-    (OUT / "expected.json").write_text(json.dumps(expected) + "\n")
+    (out / "expected.json").write_text(json.dumps(expected) + "\n")
 
 
-main()
+
+write("transformer", HERE / "item_context", stack, run)
+write("hstu", HERE / "item_context_hstu", hstu_stack, run_hstu)

@@ -16,6 +16,7 @@
 
 use super::config::{SizeError, check_counts};
 use super::encoded::Encoded;
+use super::hstu::HstuStack;
 use super::layers::{Dropout, Matrix};
 use super::policy::{Architecture, Context, DecoderCache, Head};
 use super::position::Direction;
@@ -46,6 +47,17 @@ pub enum ItemEmbedding {
     Codes,
     /// Its codes, and a vector of its own.
     CodesAndItem,
+}
+
+/// What the blocks that read a history are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ContextBlock {
+    /// Softmax attention and a feed-forward layer.
+    #[default]
+    Transformer,
+    /// Gated pointwise attention (2402.17152).
+    Hstu,
 }
 
 /// Which table turns decoder states into logits.
@@ -86,6 +98,8 @@ pub struct ItemContextConfig {
     pub dropout_rate: f64,
     /// Added to the mean square in normalisation.
     pub layer_norm_epsilon: f64,
+    /// What reads the history.
+    pub context_block: ContextBlock,
     /// What of an item the context shows.
     pub item_embedding: ItemEmbedding,
     /// Where logits come from.
@@ -124,9 +138,34 @@ pub struct ItemContext {
     codes: Matrix,
     /// A row per item, the first for the empty history.
     items: Option<Matrix>,
-    context: SelfStack,
+    context: ContextStack,
     decoder: SelfStack,
     head: Option<Matrix>,
+}
+
+/// What reads the history.
+#[derive(Module, Debug)]
+enum ContextStack {
+    Transformer(SelfStack),
+    Hstu(HstuStack),
+}
+
+impl ContextStack {
+    fn new(config: &ItemContextConfig, key: Key, device: &Device) -> Self {
+        let (shape, layers) = (config.stack(), config.num_layers);
+        match config.context_block {
+            ContextBlock::Transformer => {
+                Self::Transformer(SelfStack::new(&shape, (layers, Direction::Backward), key, device))
+            }
+            ContextBlock::Hstu => Self::Hstu(HstuStack::new(&shape, layers, key, device)),
+        }
+    }
+    fn forward(&self, x: Tensor<2>, packing: &Packing, dropout: Dropout) -> Tensor<2> {
+        match self {
+            Self::Transformer(stack) => stack.forward(x, packing, dropout),
+            Self::Hstu(stack) => stack.forward(x, packing, dropout),
+        }
+    }
 }
 
 impl ItemContext {
@@ -136,16 +175,15 @@ impl ItemContext {
     /// If the configuration is out of range.
     pub fn new(config: &ItemContextConfig, key: Key, device: &Device) -> Result<Self, SizeError> {
         config.check()?;
-        let (shape, d) = (config.stack(), config.d_model);
+        let d = config.d_model;
         let table = |rows, name| Matrix::new([rows, d], EMBEDDING_STD, key.named(name), device);
-        let stack =
-            |layers, name| SelfStack::new(&shape, (layers, Direction::Backward), key.named(name), device);
+        let depth = (config.num_decoder_layers, Direction::Backward);
         Ok(Self {
             codes: table(config.vocab_size, "codes"),
             items: (config.item_embedding == ItemEmbedding::CodesAndItem)
                 .then(|| table(config.num_items + 1, "items")),
-            context: stack(config.num_layers, "context"),
-            decoder: stack(config.num_decoder_layers, "decoder"),
+            context: ContextStack::new(config, key.named("context"), device),
+            decoder: SelfStack::new(&config.stack(), depth, key.named("decoder"), device),
             head: (config.head == HeadWeights::Own).then(|| table(config.vocab_size, "head")),
         })
     }

@@ -5,7 +5,6 @@ use super::*;
 use crate::batch::EncoderBatch;
 use crate::ids::ItemId;
 use crate::kernels::Targets;
-use crate::random::Key;
 use crate::testing;
 use burn::prelude::*;
 use burn::tensor::Tolerance;
@@ -90,15 +89,6 @@ fn an_empty_history_is_defined() {
     }
 }
 
-/// Policies whose states know nothing of what comes after them.
-fn causal(device: &Device) -> Vec<Policy> {
-    let t5 = T5Config { encoder_attention: EncoderAttention::Causal, ..testing::t5_config() };
-    let item_context = testing::item_context_config();
-    [PolicyConfig::T5(t5), PolicyConfig::ItemContext(item_context)]
-        .map(|config| Policy::new(&config, Key::new(5), device).unwrap())
-        .into()
-}
-
 /// One causal encoding read by prefixes is the encoding of every prefix by itself, in value and gradient.
 #[test]
 fn a_shared_causal_encoding_equals_an_encoding_per_prefix() {
@@ -107,7 +97,7 @@ fn a_shared_causal_encoding_equals_an_encoding_per_prefix() {
     let single: Vec<&[usize]> =
         histories.iter().zip(&prefixes).flat_map(|(row, all)| all.iter().map(|&n| &row[..n])).collect();
     let inputs = [0, 4, 9].repeat(single.len());
-    for model in causal(&Device::flex().autodiff()) {
+    for model in testing::causal_policies(&Device::flex().autodiff()) {
         let loss = |encoded: &Encoded| {
             let states = model.decode(encoded, &inputs, single.len(), Dropout::Off);
             let targets = Targets { columns: 0..16, targets: (0..12).collect(), legal: None };
@@ -185,10 +175,12 @@ fn logits_equal_those_of_transformers() {
 /// `tests/golden/make_item_context.py`, in plain PyTorch.
 #[test]
 fn logits_of_item_level_context_equal_those_of_pytorch() {
-    let golden = Golden::read("item_context");
-    let items = golden.table("histories");
-    let histories: Vec<Vec<usize>> =
-        items.iter().map(|row| row.iter().map(|&item| item as usize).collect()).collect();
-    let histories: Vec<&[usize]> = histories.iter().map(Vec::as_slice).collect();
-    golden.check(&batch(&histories));
+    for name in ["item_context", "item_context_hstu"] {
+        let golden = Golden::read(name);
+        let items = golden.table("histories");
+        let histories: Vec<Vec<usize>> =
+            items.iter().map(|row| row.iter().map(|&item| item as usize).collect()).collect();
+        let histories: Vec<&[usize]> = histories.iter().map(Vec::as_slice).collect();
+        golden.check(&batch(&histories));
+    }
 }

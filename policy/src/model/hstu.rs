@@ -1,0 +1,125 @@
+//! HSTU blocks (Zhai et al. 2024, 2402.17152, eq. 1-3): pointwise attention without softmax, gated.
+//!
+//! `U, V, Q, K = silu(norm(x) W)`, `A = silu(Q K^T + bias) / n`, `x + (norm(A V) * U) W_o`: one sub-block takes the place of
+//! attention and feed-forward layer. Departures: RMS norms without bias; `n` is the number of keys a query sees instead of
+//! the longest sequence (the norm that follows takes the factor away again); the bias is of relative position only.
+//!
+//! Composed of burn's operations on rows padded to the longest: a baseline, not a hot path.
+
+use super::layers::{Dropout, Matrix, Norm, RelativeBias};
+use super::position::Direction;
+use super::stack::{AFTER_SELF, StackShape};
+use crate::kernels::{self, Packing};
+use crate::random::Key;
+use burn::prelude::*;
+use burn::tensor::activation::silu;
+
+/// Gate, values, queries, keys.
+const PARTS: usize = 4;
+
+#[derive(Module, Debug)]
+struct HstuBlock {
+    /// `[4 h dk, d]`: gates above values above queries above keys.
+    uvqk: Matrix,
+    o: Matrix,
+    norm: Norm,
+    attended_norm: Norm,
+}
+
+impl HstuBlock {
+    fn new(shape: &StackShape, key: Key, device: &Device) -> Self {
+        let (d, inner) = (shape.d_model, shape.num_heads * shape.d_kv);
+        let wide = |width: usize| (width as f64).powf(-0.5);
+        Self {
+            uvqk: Matrix::new([PARTS * inner, d], wide(d), key.named("uvqk"), device),
+            o: Matrix::new([d, inner], shape.gain * wide(inner), key.named("o"), device),
+            norm: shape.norm(device),
+            attended_norm: Norm::new(inner, shape.epsilon, device),
+        }
+    }
+
+    fn forward(&self, x: Tensor<2>, rows: &Padded, bias: &Tensor<3>, dropout: Dropout) -> Tensor<2> {
+        let projected = silu(kernels::linear(self.norm.apply(x.clone()), self.uvqk.weight.val()));
+        let [n, width] = projected.dims();
+        let inner = width / PARTS;
+        let part = |i: usize| projected.clone().slice([0..n, i * inner..(i + 1) * inner]);
+        let [value, query, key] = [1, 2, 3].map(|i| rows.heads(part(i), bias.dims()[0]));
+        let scores = query.matmul(key.transpose()) + bias.clone().unsqueeze();
+        let attended = rows.packed((silu(scores) * rows.visible.clone()).matmul(value));
+        let update = kernels::linear(self.attended_norm.apply(attended) * part(0), self.o.weight.val());
+        x + kernels::dropout(update, dropout.mask(AFTER_SELF))
+    }
+}
+
+/// A causal stack of HSTU blocks with one table of relative position biases.
+#[derive(Module, Debug)]
+pub(super) struct HstuStack {
+    block: Vec<HstuBlock>,
+    relative_attention_bias: RelativeBias,
+    final_layer_norm: Norm,
+}
+
+impl HstuStack {
+    pub(super) fn new(shape: &StackShape, layers: usize, key: Key, device: &Device) -> Self {
+        let block = |i: usize| HstuBlock::new(shape, key.named("block").at(i as u64), device);
+        Self {
+            block: (0..layers).map(block).collect(),
+            relative_attention_bias: RelativeBias::new(shape, key.named("bias"), device),
+            final_layer_norm: shape.norm(device),
+        }
+    }
+
+    /// `x`: embedded tokens `[n, d]`, packed; result `[n, d]`, after the last norm.
+    pub(super) fn forward(&self, x: Tensor<2>, packing: &Packing, dropout: Dropout) -> Tensor<2> {
+        let rows = Padded::new(packing, &x.device());
+        let longest = packing.longest();
+        let bias = self.relative_attention_bias.bias(0..longest, longest, Direction::Backward);
+        let mut x = x;
+        for (i, block) in self.block.iter().enumerate() {
+            x = block.forward(x, &rows, &bias, dropout.part(i as u64));
+        }
+        self.final_layer_norm.apply(x)
+    }
+}
+
+/// How packed rows become rows of one length and packed again.
+struct Padded {
+    rows: usize,
+    longest: usize,
+    /// Where each padded position is among the packed ones. Padding repeats the first: it follows every position that
+    /// counts, so none of them sees it.
+    padded: Vec<u32>,
+    /// Where each packed position is among the padded ones.
+    packed: Vec<u32>,
+    /// `1 / keys` where a query sees a key, else 0, `[1, 1, t, t]`.
+    visible: Tensor<4>,
+}
+
+impl Padded {
+    fn new(packing: &Packing, device: &Device) -> Self {
+        let (rows, longest) = (packing.rows(), packing.longest());
+        let (mut padded, mut packed) = (vec![0; rows * longest], Vec::with_capacity(packing.tokens()));
+        for row in 0..rows {
+            for (position, token) in packing.row(row).enumerate() {
+                padded[row * longest + position] = token as u32;
+                packed.push((row * longest + position) as u32);
+            }
+        }
+        let share = |query: usize, key: usize| if key <= query { 1.0 / (query + 1) as f32 } else { 0.0 };
+        let visible: Vec<f32> =
+            (0..longest).flat_map(|query| (0..longest).map(move |key| share(query, key))).collect();
+        let visible = Tensor::from_data(TensorData::new(visible, [1, 1, longest, longest]), device);
+        Self { rows, longest, padded, packed, visible }
+    }
+    /// `[n, h dk]` to `[b, h, t, dk]`.
+    fn heads(&self, x: Tensor<2>, heads: usize) -> Tensor<4> {
+        let dk = x.dims()[1] / heads;
+        kernels::gather(x, &self.padded).reshape([self.rows, self.longest, heads, dk]).swap_dims(1, 2)
+    }
+    /// `[b, h, t, dk]` to `[n, h dk]`.
+    fn packed(&self, x: Tensor<4>) -> Tensor<2> {
+        let [_, heads, _, dk] = x.dims();
+        let x = x.swap_dims(1, 2).reshape([self.rows * self.longest, heads * dk]);
+        kernels::gather(x, &self.packed)
+    }
+}
