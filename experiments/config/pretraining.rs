@@ -88,6 +88,8 @@ pub struct Model {
     pub context_block: policy::model::ContextBlock,
     /// What of an item the context of `item-context` shows.
     pub item_embedding: policy::model::ItemEmbedding,
+    /// How `item-context` writes the codes of the next item.
+    pub code_decoder: policy::model::CodeDecoder,
     /// Whether the logits of `item-context` come from the codes' embeddings or from a table of their own.
     pub head: policy::model::HeadWeights,
     /// Dropout probability in training.
@@ -115,6 +117,7 @@ impl Default for Model {
             encoder_attention: policy::model::EncoderAttention::Bidirectional,
             context_block: policy::model::ContextBlock::Transformer,
             item_embedding: policy::model::ItemEmbedding::Codes,
+            code_decoder: policy::model::CodeDecoder::Depth,
             head: policy::model::HeadWeights::Tied,
             dropout: 0.1,
         }

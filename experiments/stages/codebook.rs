@@ -37,6 +37,7 @@ fn t5(model: &Model, codebook: &Codebook) -> T5Config {
 fn item_context(model: &Model, codebook: &Codebook) -> ItemContextConfig {
     ItemContextConfig {
         vocab_size: codebook.vocab.size(),
+        levels: codebook.vocab.levels(),
         num_items: codebook.catalog.num_items(),
         d_model: model.d_model,
         d_kv: model.d_kv,
@@ -50,6 +51,7 @@ fn item_context(model: &Model, codebook: &Codebook) -> ItemContextConfig {
         layer_norm_epsilon: EPSILON,
         context_block: model.context_block,
         item_embedding: model.item_embedding,
+        code_decoder: model.code_decoder,
         head: model.head,
     }
 }

@@ -4,8 +4,8 @@
 use crate::catalog::Catalog;
 use crate::ids::SemanticId;
 use crate::model::{
-    ContextBlock, EncoderAttention, HeadWeights, ItemContextConfig, ItemEmbedding, Policy, PolicyConfig,
-    T5Config,
+    CodeDecoder, ContextBlock, EncoderAttention, HeadWeights, ItemContextConfig, ItemEmbedding, Policy,
+    PolicyConfig, T5Config,
 };
 use crate::random::Key;
 use burn::prelude::Device;
@@ -38,6 +38,7 @@ pub(crate) fn model(device: &Device) -> Policy {
 pub(crate) fn item_context_config() -> ItemContextConfig {
     ItemContextConfig {
         vocab_size: 16,
+        levels: 3,
         num_items: 5,
         d_model: 16,
         d_kv: 4,
@@ -51,6 +52,7 @@ pub(crate) fn item_context_config() -> ItemContextConfig {
         layer_norm_epsilon: 1e-6,
         context_block: ContextBlock::Transformer,
         item_embedding: ItemEmbedding::CodesAndItem,
+        code_decoder: CodeDecoder::Depth,
         head: HeadWeights::Own,
     }
 }
@@ -59,7 +61,8 @@ pub(crate) fn item_context_config() -> ItemContextConfig {
 pub(crate) fn causal_policies(device: &Device) -> Vec<Policy> {
     let t5 = T5Config { encoder_attention: EncoderAttention::Causal, ..t5_config() };
     let hstu = ItemContextConfig { context_block: ContextBlock::Hstu, ..item_context_config() };
-    let item_context = [item_context_config(), hstu].map(PolicyConfig::ItemContext);
+    let parallel = ItemContextConfig { code_decoder: CodeDecoder::Parallel, ..item_context_config() };
+    let item_context = [item_context_config(), hstu, parallel].map(PolicyConfig::ItemContext);
     let configs = std::iter::once(PolicyConfig::T5(t5)).chain(item_context);
     configs.map(|config| Policy::new(&config, Key::new(5), device).unwrap()).collect()
 }

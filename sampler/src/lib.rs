@@ -3,6 +3,7 @@
 pub mod baselines;
 pub mod beam;
 pub mod candidate;
+pub mod exhaustive;
 mod level;
 pub mod recommend;
 pub mod sampling;

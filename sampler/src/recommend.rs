@@ -2,6 +2,7 @@
 
 use crate::beam::{Search, beam_search};
 use crate::candidate::Candidate;
+use crate::exhaustive::rank_catalog;
 use crate::trie::Trie;
 use policy::batch::EncoderBatch;
 use policy::catalog::Catalog;
@@ -89,12 +90,20 @@ impl<'a> Recommender<'a> {
             };
             let search = Search { width, exclude: &exclude };
             let encoded = self.encode(&batch, Dropout::Off);
-            let beams = beam_search(&self.scorer(), &self.codebook.trie, &encoded, &search);
+            let beams = self.search(&encoded, &search);
             for (&user, beam) in users.iter().zip(beams) {
                 candidates[user] = beam;
             }
             progress(users.len() as u64)?;
         }
         Ok(candidates)
+    }
+
+    /// Beam search; the whole catalog where codes do not depend on each other.
+    fn search(&self, encoded: &Encoded, search: &Search<'_>) -> Vec<Vec<Candidate>> {
+        if self.model.writes_all_codes_at_once() && self.space == LogProbSpace::Full {
+            return rank_catalog(&self.scorer(), &self.codebook.catalog, encoded, search);
+        }
+        beam_search(&self.scorer(), &self.codebook.trie, encoded, search)
     }
 }

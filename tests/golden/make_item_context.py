@@ -117,10 +117,10 @@ def write(kind, out, context_weights, run_context):
         logits.append((states @ weights["head.weight"].T).tolist())
     out.mkdir(exist_ok=True)
     save_file({k: v.contiguous() for k, v in weights.items()}, out / "model.safetensors", {"format": "pt"})
-    sizes = dict(vocab_size=VOCAB, num_items=ITEMS, d_model=D, d_kv=DK, d_ff=FF, num_heads=HEADS, num_layers=LAYERS,
+    sizes = dict(vocab_size=VOCAB, levels=len(OFFSETS), num_items=ITEMS, d_model=D, d_kv=DK, d_ff=FF, num_heads=HEADS, num_layers=LAYERS,
                  num_decoder_layers=DECODER_LAYERS, relative_attention_num_buckets=BUCKETS,
                  relative_attention_max_distance=MOST, dropout_rate=0.1, layer_norm_epsilon=1e-6,
-                 context_block=kind, item_embedding="codes-and-item", head="own")
+                 context_block=kind, item_embedding="codes-and-item", code_decoder="depth", head="own")
     config = {"architectures": ["ItemContext"], "model_type": "item-context", **sizes}
     (out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     expected = {"histories": HISTORIES, "decoder_inputs": inputs, "logits": logits}

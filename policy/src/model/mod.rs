@@ -18,7 +18,9 @@ mod t5;
 pub use causal::{CausalLm, CausalLmConfig};
 pub use config::{EncoderAttention, SizeError, T5Config};
 pub use encoded::Encoded;
-pub use item_context::{ContextBlock, HeadWeights, ItemContext, ItemContextConfig, ItemEmbedding};
+pub use item_context::{
+    CodeDecoder, ContextBlock, HeadWeights, ItemContext, ItemContextConfig, ItemEmbedding,
+};
 pub use layers::Dropout;
 pub use policy::{DecoderCache, Policy, PolicyConfig};
 pub use t5::T5;

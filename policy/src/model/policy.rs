@@ -94,6 +94,11 @@ impl Policy {
         }
     }
 
+    /// Whether every code depends on the history alone, not on the codes before it.
+    pub fn writes_all_codes_at_once(&self) -> bool {
+        matches!(self, Self::ItemContext(policy) if policy.writes_all_codes_at_once())
+    }
+
     /// Where the weights live.
     pub fn device(&self) -> Device {
         self.architecture().head().weight.device()

@@ -1,0 +1,117 @@
+//! Item-level context, read by a depth decoder: one state per item of a history, and a small causal stack over the
+//! codes of the next item.
+//!
+//! An item enters as `sqrt(d) (sum of its codes' embeddings + its own)`; a causal stack of [`SelfStack`] blocks with
+//! relative positions makes a context of it. The decoder adds the context of the last item to every code it reads, and
+//! attends only to the codes of the item it writes, as the depth transformer of RQ-Transformer (Lee et al. 2022,
+//! 2203.01941) does with image codes. Every prefix of a history is a target of the one encoding, and a history of `n`
+//! items has `n` states instead of `n l`: the cheapest policy on a CPU.
+//!
+//! Dropout falls on the embedded items and on what the blocks add, not on the states that the heads read: the context is
+//! one vector, and a decoder that sees half of it learns little (Beauty: validation Recall@10 .03 instead of .08).
+//!
+//! With one code per item (atomic IDs) and no decoder block it is SASRec with full softmax cross-entropy (Kang & McAuley
+//! 2018, 1808.09781; Klenitskiy & Vasilev 2023, 2309.07602): departures are RMS norms, relative instead of absolute
+//! positions and no biases.
+
+mod codes;
+mod config;
+mod context;
+
+pub use config::{CodeDecoder, ContextBlock, HeadWeights, ItemContextConfig, ItemEmbedding};
+
+use super::config::SizeError;
+use super::encoded::Encoded;
+use super::layers::{Dropout, Matrix};
+use super::policy::{Architecture, Context, DecoderCache, Head};
+use crate::batch::EncoderBatch;
+use crate::kernels::{self, Packing};
+use crate::random::Key;
+use burn::prelude::*;
+use codes::Codes;
+use context::ContextStack;
+
+/// Standard deviation of the embeddings, which enter the stack multiplied by `sqrt(d)`.
+const EMBEDDING_STD: f64 = 0.02;
+
+/// Dropout parts.
+const EMBEDDED: u64 = 0;
+const CONTEXT: u64 = 1;
+const DECODER: u64 = 2;
+
+/// Policy with item-level context.
+#[derive(Module, Debug)]
+pub struct ItemContext {
+    codes: Matrix,
+    /// A row per item, the first for the empty history.
+    items: Option<Matrix>,
+    context: ContextStack,
+    decoder: Codes,
+    head: Option<Matrix>,
+}
+
+impl ItemContext {
+    /// A policy with fresh weights, a function of `key` alone.
+    ///
+    /// # Errors
+    /// If the configuration is out of range.
+    pub fn new(config: &ItemContextConfig, key: Key, device: &Device) -> Result<Self, SizeError> {
+        config.check()?;
+        let d = config.d_model;
+        let table = |rows, name| Matrix::new([rows, d], EMBEDDING_STD, key.named(name), device);
+        Ok(Self {
+            codes: table(config.vocab_size, "codes"),
+            items: (config.item_embedding == ItemEmbedding::CodesAndItem)
+                .then(|| table(config.num_items + 1, "items")),
+            context: ContextStack::new(config, key.named("context"), device),
+            decoder: Codes::new(config, key.named("decoder"), device),
+            head: (config.head == HeadWeights::Own).then(|| table(config.vocab_size, "head")),
+        })
+    }
+
+    pub(super) fn writes_all_codes_at_once(&self) -> bool {
+        matches!(self.decoder, Codes::Parallel(_))
+    }
+
+    fn scale(&self) -> f64 {
+        (self.codes.weight.dims()[1] as f64).sqrt()
+    }
+
+    /// The state at the end of what each reader sees, `[readers, d]`.
+    fn last_states(encoded: &Encoded) -> Tensor<2> {
+        kernels::gather(encoded.states.clone(), &encoded.readers.last())
+    }
+
+    /// Codes read so far, `[tokens, d]`.
+    fn read(&self, tokens: &[u32]) -> Tensor<2> {
+        self.codes.rows(tokens).mul_scalar(self.scale())
+    }
+}
+
+impl Architecture for ItemContext {
+    fn encode(&self, batch: &EncoderBatch, dropout: Dropout) -> Encoded {
+        let dropout = dropout.part(CONTEXT);
+        let mut x = self.codes.sums(&batch.tokens, batch.tokens_per_item);
+        if let Some(items) = &self.items {
+            x = x + items.rows(&batch.items);
+        }
+        let x = dropout.apply(x.mul_scalar(self.scale()), EMBEDDED);
+        let packing = Packing::of(batch.packing.lengths().map(|tokens| tokens / batch.tokens_per_item));
+        Encoded::new(self.context.forward(x, &packing, dropout), packing, 1)
+    }
+    fn decode(&self, encoded: &Encoded, inputs: &[u32], rows: usize, dropout: Dropout) -> Tensor<2> {
+        let context = Self::last_states(encoded);
+        self.decoder.forward(context, self.read(inputs), rows, dropout.part(DECODER))
+    }
+    fn start(&self, encoded: &Encoded) -> DecoderCache {
+        DecoderCache { past: self.decoder.past(), context: Context::State(Self::last_states(encoded)) }
+    }
+    fn step(&self, tokens: &[u32], cache: &mut DecoderCache) -> Tensor<2> {
+        let Context::State(context) = &cache.context else { unreachable!("a cache belongs to its policy") };
+        self.decoder.step(context.clone(), self.read(tokens), &mut cache.past)
+    }
+    fn head(&self) -> Head {
+        let weight = self.head.as_ref().unwrap_or(&self.codes).weight.val();
+        Head { weight, scale: 1.0 }
+    }
+}
