@@ -187,6 +187,7 @@ fn pretrain(pretrain: &Pretrain, check: &mut Check) {
     check.learning_rate("pretrain.learning_rate", pretrain.learning_rate);
     check.within("pretrain.weight_decay", pretrain.weight_decay, 0.0..=10.0);
     check.gradient_norm("pretrain.max_grad_norm", pretrain.max_grad_norm);
+    check.within("pretrain.label_smoothing", pretrain.label_smoothing, 0.0..=0.5);
     check.positive("pretrain.validation_users", pretrain.validation_users);
     check.positive("pretrain.evaluate_every", pretrain.evaluate_every);
     check.positive("pretrain.patience", pretrain.patience);

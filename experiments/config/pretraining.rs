@@ -148,6 +148,8 @@ pub struct Pretrain {
     pub weight_decay: f64,
     /// Largest global gradient norm.
     pub max_grad_norm: f64,
+    /// Share of a target's place in the loss that all tokens have together.
+    pub label_smoothing: f64,
     /// Validation NDCG@10 is measured on this many users after every `evaluate_every` epochs.
     pub validation_users: usize,
     /// Epochs between validations.
@@ -194,6 +196,7 @@ impl Default for Pretrain {
             warmup_steps: 200,
             weight_decay: 0.05,
             max_grad_norm: 1.0,
+            label_smoothing: 0.0,
             validation_users: 2000,
             evaluate_every: 1,
             patience: 3,

@@ -68,7 +68,7 @@ fn feed_forward(bencher: Bencher) {
 #[divan::bench]
 fn target_log_prob(bencher: Bencher) {
     let (states, head) = (random([TARGETS, WIDTH]), random([VOCABULARY, WIDTH]));
-    let targets = Targets { columns: 0..VOCABULARY, targets: (0..TARGETS as u32).collect(), legal: None };
+    let targets = Targets::among(0..VOCABULARY, (0..TARGETS as u32).collect());
     bencher.bench_local(|| kernels::target_log_prob(states.clone(), head.clone(), targets.clone(), 1.0));
 }
 

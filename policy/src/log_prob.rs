@@ -74,24 +74,40 @@ impl Scorer<'_> {
         dropout: Dropout,
     ) -> Tensor<2> {
         let (r, l) = (candidates.len(), self.vocab.levels());
-        let readers = encoded.readers();
+        let Support::Trie(legal) = self.support else {
+            return self.smoothed_log_probs(encoded, candidates, dropout, 0.0);
+        };
+        let states = self.states(encoded, candidates, dropout);
+        let d = states.dims()[1];
+        let states = states.reshape([r, l, d]);
+        let level = |level| self.legal_log_probs(states.clone(), level, candidates, legal);
+        Tensor::cat((0..l).map(level).collect(), 1)
+    }
+
+    /// Log-probabilities over the whole vocabulary with label smoothing: what pretraining maximises. Shapes and panics as in
+    /// [`Scorer::token_log_probs`], which this is where `smoothing` is 0.
+    pub fn smoothed_log_probs(
+        &self,
+        encoded: &Encoded,
+        candidates: &[&SemanticId],
+        dropout: Dropout,
+        smoothing: f64,
+    ) -> Tensor<2> {
+        let states = self.states(encoded, candidates, dropout);
+        let targets = candidates.iter().flat_map(|id| self.vocab.tokens(id)).collect();
+        let targets = Targets { smoothing, ..Targets::among(0..self.vocab.size(), targets) };
+        self.model.target_log_probs(states, targets).reshape([candidates.len(), self.vocab.levels()])
+    }
+
+    /// Teacher-forced decoder states, `[r * l, d]`.
+    fn states(&self, encoded: &Encoded, candidates: &[&SemanticId], dropout: Dropout) -> Tensor<2> {
+        let (r, readers) = (candidates.len(), encoded.readers());
         assert!(r.is_multiple_of(readers), "{r} candidates do not divide among {readers} readers");
-        let tokens: Vec<Vec<u32>> = candidates.iter().map(|id| self.vocab.tokens(id).collect()).collect();
-        let inputs: Vec<u32> =
-            tokens.iter().flat_map(|row| std::iter::once(PAD).chain(row[..l - 1].iter().copied())).collect();
-        let states = self.model.decode(encoded, &inputs, r, dropout);
-        match self.support {
-            Support::Full => {
-                let (columns, targets) = (0..self.vocab.size(), tokens.concat());
-                self.model.target_log_probs(states, Targets { columns, targets, legal: None }).reshape([r, l])
-            }
-            Support::Trie(legal) => {
-                let d = states.dims()[1];
-                let states = states.reshape([r, l, d]);
-                let level = |level| self.legal_log_probs(states.clone(), level, candidates, legal);
-                Tensor::cat((0..l).map(level).collect(), 1)
-            }
-        }
+        let inputs: Vec<u32> = candidates
+            .iter()
+            .flat_map(|id| std::iter::once(PAD).chain(self.vocab.tokens(id).take(self.vocab.levels() - 1)))
+            .collect();
+        self.model.decode(encoded, &inputs, r, dropout)
     }
 
     /// `[r, 1]` log-probabilities of one level's codes among the legal ones.
@@ -110,11 +126,9 @@ impl Scorer<'_> {
             choices.starts.push(choices.columns.len() as u32);
         }
         let offset = self.vocab.offset(level);
-        let targets = Targets {
-            columns: offset..offset + self.vocab.level_size(level),
-            targets: candidates.iter().map(|id| u32::from(id.codes()[level])).collect(),
-            legal: Some(choices),
-        };
+        let columns = offset..offset + self.vocab.level_size(level);
+        let targets = candidates.iter().map(|id| u32::from(id.codes()[level])).collect();
+        let targets = Targets { legal: Some(choices), ..Targets::among(columns, targets) };
         self.model.target_log_probs(states, targets).reshape([r, 1])
     }
 }

@@ -137,7 +137,7 @@ fn a_decoder_only_model_agrees() {
         let rows = [3, 16, 1, 9].map(|length: u32| (0..length).map(|at| (at * 13 + length) % 64).collect());
         let batch = EncoderBatch::of(rows.into_iter());
         let targets = batch.tokens.iter().map(|token| (token * 7 + 1) % 64).collect();
-        let targets = Targets { columns: 0..64, targets, legal: None };
+        let targets = Targets::among(0..64, targets);
         let mut optimizer = Optimizer::new(&OPTIMIZER);
         let mut model = CausalLm::new(&sizes, Key::new(5), &device);
         let mut seen = Vec::new();

@@ -58,5 +58,5 @@ pub(super) fn run(timing: Timing, rate: f64) -> anyhow::Result<Outcome> {
 fn following(batch: &EncoderBatch, vocab: usize) -> Targets {
     let rows = batch.tokens.chunks(LENGTH);
     let targets = rows.flat_map(|row| row[1..].iter().copied().chain([END])).collect();
-    Targets { columns: 0..vocab, targets, legal: None }
+    Targets::among(0..vocab, targets)
 }

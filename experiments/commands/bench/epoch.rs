@@ -104,7 +104,7 @@ impl Epoch {
         let history_items = self.config.pretrain.history_items;
         let recommender =
             Recommender { model, codebook: &self.codebook, history_items, space: LogProbSpace::Full };
-        loss::loss(&recommender, &self.log, batch, dropout)
+        loss::loss(&recommender, (&self.log, batch), dropout, self.config.pretrain.label_smoothing)
     }
 
     /// Targets of the first `sample` batches.

@@ -22,7 +22,7 @@ impl Rows {
     pub(super) fn new(rows: &[Vec<u32>], codebook: &Codebook) -> Self {
         let shifted =
             rows.iter().flat_map(|row| std::iter::once(PAD).chain(row[..row.len() - 1].iter().copied()));
-        let targets = Targets { columns: 0..codebook.vocab.size(), targets: rows.concat(), legal: None };
+        let targets = Targets::among(0..codebook.vocab.size(), rows.concat());
         Self { count: rows.len(), inputs: shifted.collect(), targets }
     }
     /// Log-probability of every token over the whole vocabulary, `[r, t]`.

@@ -1,5 +1,5 @@
-//! The loss of a batch: mean negative log-probability of the targets' codes over the whole vocabulary. Legality is
-//! learnt, not assumed.
+//! The loss of a batch: mean negative log-probability of the targets' codes over the whole vocabulary, smoothed or not.
+//! Legality is learnt, not assumed.
 
 use super::examples::Reading;
 use align::ntp::ntp;
@@ -14,11 +14,16 @@ use sampler::recommend::Recommender;
 ///
 /// # Shapes
 /// - result: `[1]`.
-pub fn loss(recommender: &Recommender<'_>, log: &Log, batch: &[Reading], dropout: Dropout) -> Tensor<1> {
+pub fn loss(
+    recommender: &Recommender<'_>,
+    (log, batch): (&Log, &[Reading]),
+    dropout: Dropout,
+    smoothing: f64,
+) -> Tensor<1> {
     let catalog = &recommender.codebook.catalog;
     let encoded = recommender.encode(&contexts(batch, log), dropout).read_prefixes(&prefixes(batch));
     let targets: Vec<&SemanticId> = targets(batch, log).map(|item| catalog.semantic_id(item)).collect();
-    let log_probs = recommender.scorer().token_log_probs(&encoded, &targets, dropout);
+    let log_probs = recommender.scorer().smoothed_log_probs(&encoded, &targets, dropout, smoothing);
     let valid = ValidTokens::all(targets.len(), catalog.levels(), &log_probs.device());
     ntp(log_probs, &valid)
 }

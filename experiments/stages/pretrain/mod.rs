@@ -165,7 +165,8 @@ impl Trainer<'_> {
     fn step(&self, training: Training, batch: &[Reading], plan: &Plan) -> anyhow::Result<Training> {
         let Training { weights, mut optimizer, mut state } = training;
         let dropout = Dropout::On { rate: self.dropout, key: self.ctx.key().named("dropout").at(state.step) };
-        let loss = loss::loss(&self.recommender(&weights), &self.dataset.log, batch, dropout);
+        let (recommender, smoothing) = (self.recommender(&weights), self.section.label_smoothing);
+        let loss = loss::loss(&recommender, (&self.dataset.log, batch), dropout, smoothing);
         let rate = plan.schedule.at(state.step);
         let (weights, report) = optimizer
             .step(weights, &loss, rate)

@@ -151,7 +151,13 @@ pub(super) fn target_log_prob(states: Tensor<2>, head: Tensor<2>, operator: &Tar
         logits = logits + Tensor::from_data(TensorData::new(hidden, [n, v]), &device);
     }
     let targets = ints(operator.targets.iter().map(|&target| i64::from(target)), &device);
-    activation::log_softmax(logits, 1).gather(1, targets.reshape([n, 1])).reshape([n])
+    let log_probs = activation::log_softmax(logits, 1);
+    let own = log_probs.clone().gather(1, targets.reshape([n, 1])).reshape([n]);
+    if operator.smoothing == 0.0 {
+        return own;
+    }
+    let everywhere = log_probs.mean_dim(1).reshape([n]);
+    own.clone() + (everywhere - own) * operator.smoothing
 }
 
 /// `positions`: `[rows, 3 h dk]` each; see [`super::PastKeysValues::attend`].

@@ -227,15 +227,30 @@ pub struct Targets {
     pub targets: Vec<u32>,
     /// Columns each state may choose from; all of them where absent.
     pub legal: Option<Choices>,
+    /// Share of the target's place that all columns have together: label smoothing (Szegedy et al. 2016, 1512.00567).
+    pub smoothing: f64,
 }
 
-/// `log_softmax(scale * x W^T)` of each state at its target.
+impl Targets {
+    /// Targets among all of these columns.
+    pub fn among(columns: Range<usize>, targets: Vec<u32>) -> Self {
+        Self { columns, targets, legal: None, smoothing: 0.0 }
+    }
+}
+
+/// `log_softmax(scale * x W^T)` of each state at its target; with smoothing `s`, `1 - s` of that and `s` of the mean over all
+/// columns.
 ///
 /// # Shapes
 /// - `states`: `[n, d]`, `head`: `[v, d]`, result: `[n]`.
+///
+/// # Panics
+/// If a smoothed target has columns that it may not choose: their log-probability has no bound.
 pub fn target_log_prob(states: Tensor<2>, head: Tensor<2>, targets: Targets, scale: f64) -> Tensor<1> {
+    assert!(targets.smoothing == 0.0 || targets.legal.is_none(), "smoothing is over all columns");
     let operator = target_log_prob::TargetLogProb {
         columns: targets.columns,
+        smoothing: targets.smoothing as f32,
         targets: targets.targets.into(),
         scale: scale as f32,
         legal: targets.legal.map(Arc::new),

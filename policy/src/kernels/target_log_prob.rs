@@ -22,6 +22,8 @@ pub(super) struct TargetLogProb {
     pub(super) targets: Arc<[u32]>,
     /// Factor of the logits.
     pub(super) scale: f32,
+    /// Share of the target's place that all columns have together.
+    pub(super) smoothing: f32,
     /// Columns each state may choose from; all of them where absent.
     pub(super) legal: Option<Arc<Choices>>,
 }
@@ -39,6 +41,10 @@ impl TargetLogProb {
         Tensors { states: states.values, head: &head.values[self.columns.start * d..self.columns.end * d], d }
     }
 
+    fn smoothed(&self, rows: &Range<usize>) -> vector::Smoothed<'_> {
+        vector::Smoothed { targets: &self.targets[rows.clone()], smoothing: self.smoothing }
+    }
+
     fn forward_chunk(&self, tensors: &Tensors<'_>, rows: &Range<usize>, out: &mut [f32]) -> Buffer {
         let (d, v) = (tensors.d, self.columns.len());
         let mut probs = Buffer::stale(rows.len() * v);
@@ -50,7 +56,7 @@ impl TargetLogProb {
                 hide_all_but(legal.row(row), logits);
             }
         }
-        vector::target_log_prob(&mut probs, &self.targets[rows.clone()], out);
+        vector::target_log_prob(&mut probs, self.smoothed(rows), out);
         probs
     }
 
@@ -63,8 +69,7 @@ impl TargetLogProb {
     ) {
         let (d, v, rows) = (tensors.d, self.columns.len(), &chunk.rows);
         let mut dlogits = Buffer::stale(chunk.saved.len());
-        let grad = &grad[rows.clone()];
-        vector::target_log_prob_backward(chunk.saved, &self.targets[rows.clone()], grad, &mut dlogits);
+        vector::target_log_prob_backward(chunk.saved, self.smoothed(rows), &grad[rows.clone()], &mut dlogits);
         let dlogits = matrix(&dlogits, v);
         product(matrix_mut(dstates, d), dlogits, matrix(tensors.head, d), Accum::Replace, self.scale);
         let states = matrix(&tensors.states[rows.start * d..rows.end * d], d);

@@ -176,7 +176,8 @@ fn targets(rows: usize, columns: std::ops::Range<usize>, legal: Option<Choices>)
         Some(legal) => legal.row(row)[row % legal.row(row).len()],
         None => (row * 7 % columns.len()) as u32,
     });
-    Targets { targets: targets.collect(), columns, legal }
+    let targets = targets.collect();
+    Targets { legal, ..Targets::among(columns, targets) }
 }
 
 #[test]
@@ -187,13 +188,15 @@ fn target_log_prob_equals_its_composition() {
         some.columns.extend((0..9).filter(|column| (row + column) % (1 + row % 5) == 0));
         some.starts.push(some.columns.len() as u32);
     }
-    for targets in [targets(rows, 0..13, None), targets(rows, 2..11, None), targets(rows, 2..11, Some(some))]
-    {
+    let smoothed = Targets { smoothing: 0.1, ..targets(rows, 1..12, None) };
+    let hard = [targets(rows, 0..13, None), targets(rows, 2..11, None), targets(rows, 2..11, Some(some))];
+    for targets in hard.into_iter().chain([smoothed]) {
         let input = |x: &[Tensor<1>]| (x[0].clone().reshape([rows, 6]), x[1].clone().reshape([13, 6]));
         let operator = target_log_prob::TargetLogProb {
             columns: targets.columns.clone(),
             targets: targets.targets.clone().into(),
             scale: 0.7,
+            smoothing: targets.smoothing as f32,
             legal: targets.legal.clone().map(Arc::new),
         };
         assert_equal(
@@ -234,7 +237,8 @@ fn choices_have_the_log_probs_of_targets() {
                             .filter(|other| *other != row)
                             .for_each(|other| targets[other] = legal.row(other)[0]);
                     }
-                    let targets = Targets { columns: columns.clone(), targets, legal: legal.clone() };
+                    let targets =
+                        Targets { legal: legal.clone(), ..Targets::among(columns.clone(), targets) };
                     let expected = target_log_prob(states.clone(), head.clone(), targets, 0.7).into_data();
                     let expected = expected.as_slice::<f32>().unwrap()[row];
                     assert!((found - expected).abs() < 1e-5, "{over:?} row {row}: {found} is not {expected}");
@@ -248,7 +252,7 @@ fn choices_have_the_log_probs_of_targets() {
 fn log_probs_survive_extreme_logits() {
     let states = Tensor::<2>::from_floats([[1.0, 0.0], [0.0, 1.0]], &device());
     let head = Tensor::<2>::from_floats([[1e4, -1e9], [-1e4, 2.0], [0.0, -1e9]], &device());
-    let targets = Targets { columns: 0..3, targets: vec![1, 1], legal: None };
+    let targets = Targets::among(0..3, vec![1, 1]);
     let out = target_log_prob(states, head, targets, 1.0).into_data().try_to_vec::<f32>().unwrap();
     assert!((out[0] + 2e4).abs() < 1.0 && out[1].abs() < 1e-6, "{out:?}");
     assert!(log_sum_exp(&[]).is_infinite());
@@ -324,7 +328,7 @@ fn gradients_equal_finite_differences() {
             outer: rest[10].clone().reshape([D, 10]),
         };
         let states = feed_forward(forward, 1e-6, None);
-        let targets = Targets { columns: 0..5, targets: vec![0, 4, 2, 3, 1, 4], legal: None };
+        let targets = Targets::among(0..5, vec![0, 4, 2, 3, 1, 4]);
         target_log_prob(states, rest[11].clone().reshape([5, D]), targets, 1.0).sum()
     };
     let x = random(7 * D, 11).require_grad();

@@ -100,7 +100,7 @@ fn a_shared_causal_encoding_equals_an_encoding_per_prefix() {
     for model in testing::causal_policies(&Device::flex().autodiff()) {
         let loss = |encoded: &Encoded| {
             let states = model.decode(encoded, &inputs, single.len(), Dropout::Off);
-            let targets = Targets { columns: 0..16, targets: (0..12).collect(), legal: None };
+            let targets = Targets::among(0..16, (0..12).collect());
             model.target_log_probs(states, targets)
         };
         let shared = loss(&model.encode(&batch(&histories), Dropout::Off).read_prefixes(&prefixes));

@@ -43,7 +43,8 @@ pub(super) use decoding::{CachedRow, attend_cached, dots};
 pub(super) use elementwise::{add, add_update, dropped, relu, relu_backward};
 pub(super) use norm::{Normalized, rms_norm, rms_norm_backward, sum_of_squares};
 pub(super) use softmax::{
-    ScoreBias, Scores, log_sum_exp, softmax, softmax_backward, target_log_prob, target_log_prob_backward,
+    ScoreBias, Scores, Smoothed, log_sum_exp, softmax, softmax_backward, target_log_prob,
+    target_log_prob_backward,
 };
 
 const LANES: usize = 16;

@@ -76,29 +76,42 @@ vectorized! {
     }
 }
 
+/// Targets of rows, each of which leaves `smoothing` of its place to all columns together.
+#[derive(Clone, Copy)]
+pub(in crate::kernels) struct Smoothed<'a> {
+    pub(in crate::kernels) targets: &'a [u32],
+    pub(in crate::kernels) smoothing: f32,
+}
+
 vectorized! {
     /// Rows of logits become probabilities; `out` receives the log-probability of each row's target.
-    fn target_log_prob<'a>(logits: &'a mut [f32], targets: &'a [u32], out: &'a mut [f32]) {
-        let width = logits.len() / targets.len();
-        for i in 0..targets.len() {
+    fn target_log_prob<'a>(logits: &'a mut [f32], of: Smoothed<'a>, out: &'a mut [f32]) {
+        let width = logits.len() / of.targets.len();
+        for i in 0..of.targets.len() {
             let row = &mut logits[i * width..(i + 1) * width];
-            let logit = row[targets[i] as usize];
+            let mut logit = row[of.targets[i] as usize];
+            if of.smoothing > 0.0 {
+                let row = &*row;
+                let mean = sum_of([row, row, row], |x, _, _| x) / width as f32;
+                logit += of.smoothing * (mean - logit);
+            }
             out[i] = logit - softmax_row(row);
         }
     }
 }
 
 vectorized! {
-    /// Gradient of [`target_log_prob`]: `dlogits = g * (onehot - p)`.
-    fn target_log_prob_backward<'a>(probs: &'a [f32], targets: &'a [u32], grads: &'a [f32], out: &'a mut [f32]) {
-        let width = probs.len() / targets.len();
-        for i in 0..targets.len() {
+    /// Gradient of [`target_log_prob`]: `dlogits = g * ((1 - s) onehot + s / v - p)`.
+    fn target_log_prob_backward<'a>(probs: &'a [f32], of: Smoothed<'a>, grads: &'a [f32], out: &'a mut [f32]) {
+        let width = probs.len() / of.targets.len();
+        let everywhere = of.smoothing / width as f32;
+        for i in 0..of.targets.len() {
             let (probs, grad) = (&probs[i * width..(i + 1) * width], grads[i]);
             let out = &mut out[i * width..(i + 1) * width];
             for j in 0..width {
-                out[j] = -grad * probs[j];
+                out[j] = grad * (everywhere - probs[j]);
             }
-            out[targets[i] as usize] += grad;
+            out[of.targets[i] as usize] += grad * (1.0 - of.smoothing);
         }
     }
 }
