@@ -8,6 +8,7 @@ use super::{
 };
 use super::{Source, Targets, Tokenize};
 use align::objective::Objective;
+use policy::collaborative::CollaborativeConfig;
 use std::collections::BTreeSet;
 use std::fmt::{Debug, Display};
 use std::ops::RangeInclusive;
@@ -155,6 +156,16 @@ fn tokenize(tokenize: &Tokenize, check: &mut Check) {
     check.within("tokenize.levels", tokenize.levels, 1..=8);
     check.within("tokenize.codes", tokenize.codes, 2..=65_536);
     check.within("tokenize.iterations", tokenize.iterations, 1..=1000);
+    collaborative(&tokenize.collaborative, check);
+}
+
+fn collaborative(collaborative: &CollaborativeConfig, check: &mut Check) {
+    check.within("tokenize.collaborative.width", collaborative.width, 1..=4096);
+    check.within("tokenize.collaborative.window", collaborative.window, 1..=1000);
+    check.within("tokenize.collaborative.text_width", collaborative.text_width, 1..=4096);
+    let weight = collaborative.weight;
+    let allowed = "above 0 and at most 1000";
+    check.that("tokenize.collaborative.weight", weight > 0.0 && weight <= 1000.0, weight, allowed);
 }
 
 /// Only of a world is the number of items known before the data is read.

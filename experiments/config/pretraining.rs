@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tokenize {
+    /// Which vectors are quantised.
+    pub vectors: Vectors,
     /// Which quantiser.
     pub quantizer: policy::quantize::Quantizer,
     /// Levels of residual quantisation.
@@ -22,6 +24,20 @@ pub struct Tokenize {
     pub collisions: policy::quantize::Collisions,
     /// How items that come after the codebooks were fitted get their codes.
     pub new_items: policy::quantize::NewItems,
+    /// How collaborative vectors are made, for every choice of `vectors` but `text`.
+    pub collaborative: policy::collaborative::CollaborativeConfig,
+}
+
+/// Which vectors are quantised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Vectors {
+    /// The data set's own, see `[data.embeddings]`.
+    Text,
+    /// What is consumed near what in training histories.
+    Collaborative,
+    /// The principal components of the data set's own beside the collaborative ones, each part of unit length.
+    Fused,
 }
 
 impl Tokenize {
@@ -41,6 +57,7 @@ impl Tokenize {
 impl Default for Tokenize {
     fn default() -> Self {
         Self {
+            vectors: Vectors::Text,
             quantizer: policy::quantize::Quantizer::BalancedResidualKmeans,
             levels: 3,
             codes: 256,
@@ -49,6 +66,7 @@ impl Default for Tokenize {
             normalize: policy::quantize::Normalize::None,
             collisions: policy::quantize::Collisions::Digit,
             new_items: policy::quantize::NewItems::Argmin,
+            collaborative: policy::collaborative::CollaborativeConfig::default(),
         }
     }
 }

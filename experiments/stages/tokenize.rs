@@ -3,6 +3,7 @@
 //! Writes `semantic_ids.parquet` (`item`, `raw_id`, `code_0`, `code_1`, ...), `codebooks.safetensors` and `quality.json`.
 
 mod artifact;
+mod vectors;
 
 pub use artifact::load;
 
@@ -26,12 +27,13 @@ const HIT_RATE: HitRateSample = HitRateSample { items: 1000, neighbors: 10 };
 /// # Errors
 /// If the item vectors cannot be quantised as configured, the run is interrupted, or a file cannot be written.
 pub fn tokenize(config: &Tokenize, dataset: &Dataset, ctx: &StageContext) -> anyhow::Result<()> {
-    let quantized = quantize(config, &dataset.embeddings, ctx)?;
+    let vectors = vectors::choose(config, dataset, ctx)?;
+    let quantized = quantize(config, &vectors, ctx)?;
     let catalog = quantized.catalog(config.collisions).context("tokenize: no catalog from these codes")?;
     let raw_ids: Vec<&str> = dataset.items.iter().map(|item| item.raw_id.as_str()).collect();
     artifact::write_semantic_ids(&ctx.path(artifact::SEMANTIC_IDS), &catalog, &raw_ids)?;
     artifact::write_codebooks(&ctx.path(artifact::CODEBOOKS), &quantized, &catalog, config)?;
-    let vectors = normalized(&dataset.embeddings, config.normalize);
+    let vectors = normalized(&vectors, config.normalize);
     let quality = quality(config, &vectors, (&quantized, &catalog), ctx.key().named("hit-rate"));
     commit::write_file(&ctx.path("quality.json"), &to_json(&quality)?)
 }

@@ -6,6 +6,7 @@
 pub mod batch;
 pub mod catalog;
 pub mod checkpoint;
+pub mod collaborative;
 pub mod embeddings;
 pub mod history;
 pub mod ids;
