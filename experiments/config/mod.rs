@@ -17,7 +17,7 @@ mod wording;
 
 pub use alignment::{Align, Arm, Evaluate, Reward, Sample};
 pub use data::{Columns, Data, EmbeddingSource, ItemTable, Source, TieOrder};
-pub use pretraining::{Architecture, Encoding, Model, Pretrain, Targets, Tokenize, Vectors};
+pub use pretraining::{Architecture, Encoding, Model, Pretrain, Targets, Ties, Tokenize, Vectors};
 pub use problem::{ConfigError, Problem};
 
 use document::Document;

@@ -148,6 +148,8 @@ impl Default for Model {
 pub struct Pretrain {
     /// Which positions of a history are targets.
     pub targets: Targets,
+    /// Order of training interactions with equal timestamps.
+    pub ties: Ties,
     /// How often a history is read to learn from all its prefixes.
     pub encoding: Encoding,
     /// Most recent items the encoder sees.
@@ -190,6 +192,16 @@ pub enum Targets {
     Last,
 }
 
+/// Order of training interactions with equal timestamps. Held-out interactions stay where `data.tie_order` has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ties {
+    /// That of the data.
+    AsStored,
+    /// Another in every epoch: an augmentation that also hides the order of the file.
+    Shuffled,
+}
+
 /// How often a history is read to learn from its prefixes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -205,6 +217,7 @@ impl Default for Pretrain {
     fn default() -> Self {
         Self {
             targets: Targets::AllPrefixes,
+            ties: Ties::AsStored,
             encoding: Encoding::PerTarget,
             history_items: 20,
             batch_size: 256,

@@ -1,6 +1,8 @@
 //! What users did: histories in time order, and the leave-one-out split every stage shares.
 
 use crate::ids::{ItemId, UserId};
+use crate::random::Key;
+use rand::seq::SliceRandom as _;
 
 /// One user's interactions, oldest first.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -11,6 +13,22 @@ pub struct History {
     pub timestamps: Vec<i64>,
     /// Feedback signals, row-major `[items.len(), log.signals.len()]`; empty when the log has none.
     pub feedback: Vec<f32>,
+}
+
+impl History {
+    /// Shuffles interactions of equal timestamps among the first `count`.
+    fn shuffle_ties(&mut self, count: usize, signals: usize, key: Key) {
+        let mut order: Vec<usize> = (0..self.items.len()).collect();
+        let mut rng = key.rng();
+        for tie in order[..count].chunk_by_mut(|&a, &b| self.timestamps[a] == self.timestamps[b]) {
+            tie.shuffle(&mut rng);
+        }
+        self.items = order.iter().map(|&from| self.items[from]).collect();
+        if !self.feedback.is_empty() {
+            let row = |&from: &usize| self.feedback[from * signals..(from + 1) * signals].to_vec();
+            self.feedback = order.iter().flat_map(row).collect();
+        }
+    }
 }
 
 /// Every user's history over one catalog.
@@ -66,6 +84,25 @@ impl Log {
         let items = &self.history(user).items;
         items[items.len() - split.held_out()]
     }
+    /// The log with training interactions of equal timestamps in another order, one for every `key`: what happened within
+    /// the resolution of the clock has no order, and a file's is often the catalog's.
+    #[must_use]
+    pub fn with_training_ties_shuffled(&self, key: Key) -> Self {
+        let mut log = self.clone();
+        for (user, history) in log.histories.iter_mut().enumerate() {
+            let training = history.items.len() - Split::Validation.held_out();
+            history.shuffle_ties(training, self.signals.len(), key.at(user as u64));
+        }
+        log
+    }
+    /// Whether training interactions of any user share a timestamp.
+    pub fn has_training_ties(&self) -> bool {
+        let held_out = Split::Validation.held_out();
+        self.histories.iter().any(|history| {
+            let times = &history.timestamps[..history.items.len() - held_out];
+            times.windows(2).any(|pair| pair[0] == pair[1])
+        })
+    }
     /// How often each item occurs in the training part.
     pub fn train_counts(&self) -> Vec<u32> {
         let mut counts = vec![0; self.num_items];
@@ -75,5 +112,38 @@ impl Log {
             }
         }
         counts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_training_interactions_of_equal_time_change_places_and_keep_their_feedback() {
+        let timestamps = vec![1, 1, 1, 1, 2, 3, 3, 3, 3];
+        let history = History {
+            items: (0..9).map(ItemId::new).collect(),
+            feedback: (0..9).flat_map(|item| [item as f32, -(item as f32)]).collect(),
+            timestamps,
+        };
+        let signals = vec!["like".into(), "hate".into()];
+        let log = Log { histories: vec![history; 40], num_items: 9, signals };
+        let shuffled = log.with_training_ties_shuffled(Key::new(1));
+        assert_eq!(shuffled, log.with_training_ties_shuffled(Key::new(1)));
+        assert!(log.has_training_ties());
+        let mut orders = std::collections::BTreeSet::new();
+        for history in &shuffled.histories {
+            let items: Vec<usize> = history.items.iter().map(|item| item.index()).collect();
+            let feedback: Vec<f32> = items.iter().flat_map(|&item| [item as f32, -(item as f32)]).collect();
+            assert_eq!(history.feedback, feedback);
+            let set = |range: std::ops::Range<usize>| {
+                items[range].iter().copied().collect::<std::collections::BTreeSet<_>>()
+            };
+            assert_eq!((set(0..4), items[4], set(5..7)), ((0..4).collect(), 4, (5..7).collect()));
+            assert_eq!(items[7..], [7, 8], "held-out items stay");
+            orders.insert(items);
+        }
+        assert!(orders.len() > 20, "{} orders of 48", orders.len());
     }
 }

@@ -1,11 +1,12 @@
 //! Training examples: which (context, target) pairs an epoch holds and in which batches.
 
-use crate::config::{Encoding, Pretrain, Targets};
+use crate::config::{Encoding, Pretrain, Targets, Ties};
 use policy::history::Log;
 use policy::ids::{ItemId, UserId};
 use policy::random::Key;
 use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// Batches sorted together by length: padding is small within a batch, and epochs still differ.
@@ -53,6 +54,14 @@ fn shared_readings(log: &Log, history_items: usize) -> Vec<Reading> {
 fn reading_batches(mut readings: Vec<Reading>, per_batch: usize, epoch: Key) -> Vec<Vec<Reading>> {
     readings.shuffle(&mut epoch.named("readings").rng());
     readings.chunks(per_batch).map(<[Reading]>::to_vec).collect()
+}
+
+/// The log as an epoch reads it.
+pub fn log_of<'a>(section: &Pretrain, log: &'a Log, epoch: Key) -> Cow<'a, Log> {
+    match section.ties {
+        Ties::AsStored => Cow::Borrowed(log),
+        Ties::Shuffled => Cow::Owned(log.with_training_ties_shuffled(epoch.named("ties"))),
+    }
 }
 
 /// The batches of an epoch, of about `batch_size` targets each.

@@ -6,13 +6,13 @@ mod resume;
 mod state;
 
 use super::codebook::policy_config;
-use crate::config::{Model, Pretrain};
+use crate::config::{Model, Pretrain, Ties};
 use crate::data::Dataset;
 use crate::run::StageContext;
 use anyhow::Context as _;
 use examples::Reading;
 use policy::checkpoint;
-use policy::history::Split;
+use policy::history::{Log, Split};
 use policy::ids::{ItemId, UserId};
 use policy::log_prob::LogProbSpace;
 use policy::model::{Dropout, Policy, PolicyConfig};
@@ -23,7 +23,7 @@ use reward::ranking::{ndcg, rank_in_list, recall};
 use sampler::recommend::{Codebook, Recommender, Seen};
 use state::State;
 use std::path::Path;
-use tracing::info;
+use tracing::{info, warn};
 
 /// Hypotheses kept in validation: NDCG@10 with room for seen items.
 const VALIDATION_BEAM: usize = 20;
@@ -47,6 +47,11 @@ pub fn pretrain(
     let size = policy_config(model, codebook);
     let trainer = Trainer { section, dataset, codebook, ctx, dropout: model.dropout };
     let plan = trainer.plan();
+    if section.ties == Ties::Shuffled && !dataset.log.has_training_ties() {
+        warn!(
+            "pretrain.ties = \"shuffled\" changes nothing: no training interactions of a user have equal timestamps"
+        );
+    }
     let weights = Policy::new(&size, ctx.key().named("weights"), &ctx.device().clone().autodiff())?;
     let optimizer = Optimizer::new(&OptimizerConfig {
         weight_decay: section.weight_decay,
@@ -62,8 +67,9 @@ pub fn pretrain(
     progress.inc(training.state.step);
     while training.state.step < plan.total && !training.state.exhausted(section.patience) {
         let epoch = training.state.step / plan.steps_per_epoch;
+        let log = examples::log_of(section, &dataset.log, trainer.epoch_key(epoch));
         for batch in trainer.epoch(epoch).iter().skip((training.state.step % plan.steps_per_epoch) as usize) {
-            training = trainer.step(training, batch, &plan)?;
+            training = trainer.step(training, (&log, batch), &plan)?;
             progress.inc(1);
             let step = training.state.step;
             let validate = plan.validates_after(step);
@@ -162,11 +168,16 @@ impl Trainer<'_> {
         Recommender { model: weights, codebook: self.codebook, history_items, space: LogProbSpace::Full }
     }
 
-    fn step(&self, training: Training, batch: &[Reading], plan: &Plan) -> anyhow::Result<Training> {
+    fn step(
+        &self,
+        training: Training,
+        (log, batch): (&Log, &[Reading]),
+        plan: &Plan,
+    ) -> anyhow::Result<Training> {
         let Training { weights, mut optimizer, mut state } = training;
         let dropout = Dropout::On { rate: self.dropout, key: self.ctx.key().named("dropout").at(state.step) };
         let (recommender, smoothing) = (self.recommender(&weights), self.section.label_smoothing);
-        let loss = loss::loss(&recommender, (&self.dataset.log, batch), dropout, smoothing);
+        let loss = loss::loss(&recommender, (log, batch), dropout, smoothing);
         let rate = plan.schedule.at(state.step);
         let (weights, report) = optimizer
             .step(weights, &loss, rate)
