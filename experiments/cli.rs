@@ -117,6 +117,9 @@ pub struct BenchArgs {
     /// Dropout probability (train)
     #[arg(long, default_value_t = 0.0, value_name = "P")]
     pub dropout: f64,
+    /// Where the reference's log-probabilities come from (dpo)
+    #[arg(long, default_value = "recomputed")]
+    pub reference: Reference,
     /// Threads to compute with [default: all cores]
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
@@ -142,6 +145,15 @@ pub struct BenchArgs {
     /// Print one JSON object per case instead of a table
     #[arg(long)]
     pub json: bool,
+}
+
+/// Where a reference's log-probabilities come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Reference {
+    /// A pass of the reference in every step, as trainers do by default
+    Recomputed,
+    /// Stored once, as rounds of alignment have them from sampling
+    Stored,
 }
 
 /// What `bench` times.

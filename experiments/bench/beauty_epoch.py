@@ -22,7 +22,7 @@ sys.dont_write_bytecode = True  # this folder is part of a checkout
 
 import peers
 
-CONFIG = peers.ROOT / "experiments/configs/beauty.toml"
+CONFIG = peers.ROOT / "experiments/configs/beauty-t5.toml"
 TOLERANCE = 1e-3
 
 

@@ -1,7 +1,7 @@
 //! What a policy proposes: beams and samples.
 
 use super::agree;
-use super::fixture::{GROUP, codebook, contexts, model, recommender};
+use super::fixture::{GROUP, codebook, configs, contexts, model, policy, recommender};
 use burn::module::Module;
 use policy::ids::ItemId;
 use policy::log_prob::LogProbSpace;
@@ -14,17 +14,19 @@ use std::convert::Infallible;
 #[test]
 fn ranked_lists_agree() {
     let codebook = codebook();
-    agree("beam search, both spaces", |device| {
-        let (model, contexts) = (model(&codebook, device).valid(), contexts());
-        let slices: Vec<&[ItemId]> = contexts.iter().map(Vec::as_slice).collect();
-        let search = |space| {
-            let recommender = recommender(&model, &codebook, space);
-            recommender.candidates(&slices, 8, Seen::Excluded, |_| Ok::<_, Infallible>(())).unwrap()
-        };
-        let lists = [LogProbSpace::Trie, LogProbSpace::Full].map(search).concat().concat();
-        // Two items differ by more than any tolerance.
-        lists.iter().flat_map(|it| [it.item.index() as f64, it.log_prob()]).collect()
-    });
+    for config in configs(&codebook) {
+        agree("beam search, both spaces", |device| {
+            let (model, contexts) = (policy(&config, device).valid(), contexts());
+            let slices: Vec<&[ItemId]> = contexts.iter().map(Vec::as_slice).collect();
+            let search = |space| {
+                let recommender = recommender(&model, &codebook, space);
+                recommender.candidates(&slices, 8, Seen::Excluded, |_| Ok::<_, Infallible>(())).unwrap()
+            };
+            let lists = [LogProbSpace::Trie, LogProbSpace::Full].map(search).concat().concat();
+            // Two items differ by more than any tolerance.
+            lists.iter().flat_map(|it| [it.item.index() as f64, it.log_prob()]).collect()
+        });
+    }
 }
 
 #[test]

@@ -4,7 +4,10 @@ use burn::prelude::*;
 use policy::catalog::Catalog;
 use policy::ids::{ItemId, SemanticId};
 use policy::log_prob::LogProbSpace;
-use policy::model::{Dropout, EncoderAttention, Policy, PolicyConfig, T5Config};
+use policy::model::{
+    CodeDecoder, ContextBlock, Dropout, EncoderAttention, HeadWeights, ItemContextConfig, ItemEmbedding,
+    Policy, PolicyConfig, T5Config,
+};
 use policy::random::Key;
 use sampler::recommend::{Codebook, Recommender};
 
@@ -40,8 +43,43 @@ pub(super) fn config(codebook: &Codebook) -> PolicyConfig {
     })
 }
 
+/// One of every architecture.
+pub(super) fn configs(codebook: &Codebook) -> Vec<PolicyConfig> {
+    let hstu = ItemContextConfig { context_block: ContextBlock::Hstu, ..item_context(codebook) };
+    let parallel = ItemContextConfig { code_decoder: CodeDecoder::Parallel, ..item_context(codebook) };
+    let item_context = [item_context(codebook), hstu, parallel].map(PolicyConfig::ItemContext);
+    std::iter::once(config(codebook)).chain(item_context).collect()
+}
+
+fn item_context(codebook: &Codebook) -> ItemContextConfig {
+    ItemContextConfig {
+        vocab_size: codebook.vocab.size(),
+        levels: codebook.vocab.levels(),
+        num_items: ITEMS,
+        d_model: 32,
+        d_kv: 16,
+        d_ff: 64,
+        num_heads: 2,
+        num_layers: 2,
+        num_decoder_layers: 1,
+        relative_attention_num_buckets: 16,
+        relative_attention_max_distance: 32,
+        dropout_rate: 0.1,
+        layer_norm_epsilon: 1e-6,
+        context_block: ContextBlock::Transformer,
+        item_embedding: ItemEmbedding::CodesAndItem,
+        code_decoder: CodeDecoder::Depth,
+        head: HeadWeights::Own,
+    }
+}
+
+/// With the weights that every device starts from.
+pub(super) fn policy(config: &PolicyConfig, device: &Device) -> Policy {
+    Policy::new(config, Key::new(1), &device.clone().autodiff()).unwrap()
+}
+
 pub(super) fn model(codebook: &Codebook, device: &Device) -> Policy {
-    Policy::new(&config(codebook), Key::new(1), &device.clone().autodiff()).unwrap()
+    policy(&config(codebook), device)
 }
 
 pub(super) fn recommender<'a>(

@@ -1,7 +1,7 @@
 //! Updates of a policy: next tokens, preferences, policy gradients.
 
 use super::agree;
-use super::fixture::{candidates, codebook, config, figures, model, recommender};
+use super::fixture::{candidates, codebook, config, configs, figures, model, policy, recommender};
 use align::dpo::{PairLogProbs, dpo};
 use align::grpo::{Grpo, GrpoBatch, grpo};
 use align::ntp::ntp;
@@ -13,7 +13,7 @@ use policy::batch::EncoderBatch;
 use policy::checkpoint;
 use policy::kernels::Targets;
 use policy::log_prob::LogProbSpace;
-use policy::model::{CausalLm, CausalLmConfig, Dropout, Policy};
+use policy::model::{CausalLm, CausalLmConfig, Dropout, Policy, PolicyConfig};
 use policy::optimizer::{Optimizer, OptimizerConfig};
 use policy::random::Key;
 use sampler::recommend::Codebook;
@@ -24,6 +24,7 @@ const OPTIMIZER: OptimizerConfig = OptimizerConfig { weight_decay: 0.01, max_gra
 /// A model in training: what each update saw, then the log-probabilities it ends with.
 struct Training<'a> {
     codebook: &'a Codebook,
+    config: PolicyConfig,
     model: Policy,
     optimizer: Optimizer,
     seen: Vec<f64>,
@@ -31,8 +32,11 @@ struct Training<'a> {
 
 impl<'a> Training<'a> {
     fn new(codebook: &'a Codebook, device: &Device) -> Self {
-        let model = model(codebook, device);
-        Self { codebook, model, optimizer: Optimizer::new(&OPTIMIZER), seen: Vec::new() }
+        Self::of(config(codebook), codebook, device)
+    }
+    fn of(config: PolicyConfig, codebook: &'a Codebook, device: &Device) -> Self {
+        let model = policy(&config, device);
+        Self { codebook, config, model, optimizer: Optimizer::new(&OPTIMIZER), seen: Vec::new() }
     }
     fn update(mut self, loss: impl FnOnce(&Policy) -> Tensor<1>) -> Self {
         let loss = loss(&self.model);
@@ -44,7 +48,7 @@ impl<'a> Training<'a> {
     fn resumed(self) -> Self {
         let (dir, device) = (tempfile::tempdir().unwrap(), self.model.device());
         let moments = dir.path().join("moments.safetensors");
-        checkpoint::write(&self.model, &config(self.codebook), dir.path()).unwrap();
+        checkpoint::write(&self.model, &self.config, dir.path()).unwrap();
         self.optimizer.save(&moments).unwrap();
         let (model, _) = checkpoint::read(dir.path(), &device).unwrap();
         Self { model, optimizer: Optimizer::new(&OPTIMIZER).load(&moments, &device).unwrap(), ..self }
@@ -59,18 +63,21 @@ impl<'a> Training<'a> {
 #[test]
 fn next_token_training_agrees() {
     let codebook = codebook();
-    agree("next-token training, 3 updates", |device| {
-        let loss = |step: u64| {
-            let dropout = Dropout::On { rate: 0.1, key: Key::new(2).at(step) };
-            let codebook = &codebook;
-            move |model: &Policy| {
-                let log_probs = candidates(&recommender(model, codebook, LogProbSpace::Full), dropout);
-                let [rows, levels] = log_probs.dims();
-                ntp(log_probs, &ValidTokens::all(rows, levels, &model.device()))
-            }
-        };
-        Training::new(&codebook, device).update(loss(0)).update(loss(1)).resumed().update(loss(2)).end()
-    });
+    let loss = |step: u64| {
+        let dropout = Dropout::On { rate: 0.1, key: Key::new(2).at(step) };
+        let codebook = &codebook;
+        move |model: &Policy| {
+            let log_probs = candidates(&recommender(model, codebook, LogProbSpace::Full), dropout);
+            let [rows, levels] = log_probs.dims();
+            ntp(log_probs, &ValidTokens::all(rows, levels, &model.device()))
+        }
+    };
+    for config in configs(&codebook) {
+        agree("next-token training, 3 updates", |device| {
+            let training = Training::of(config.clone(), &codebook, device);
+            training.update(loss(0)).update(loss(1)).resumed().update(loss(2)).end()
+        });
+    }
 }
 
 #[test]

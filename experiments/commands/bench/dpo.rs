@@ -4,6 +4,7 @@ use super::canonical;
 use super::flops;
 use super::harness::{Case, Outcome, Timing};
 use super::learner::{Learner, Rows};
+use crate::cli::Reference;
 use align::dpo::{PairLogProbs, dpo};
 use burn::module::Module as _;
 use burn::prelude::*;
@@ -14,24 +15,29 @@ const PAIRS: usize = 32;
 const BETA: f64 = 0.1;
 const LEARNING_RATE: f64 = 1e-4;
 
-/// Times updates; the reference is computed in each, as a trainer without precomputed log-probabilities does.
-pub(super) fn run(timing: Timing) -> anyhow::Result<Outcome> {
+/// Times updates. A recomputed reference costs a pass in each of them; a stored one was computed before the first.
+pub(super) fn run(timing: Timing, source: Reference) -> anyhow::Result<Outcome> {
     let device = Device::flex().autodiff();
     let codebook = canonical::codebook()?;
     let learner = Learner::of(canonical::policy(&codebook, &device)?, LEARNING_RATE);
     let reference = learner.model.valid();
     let batch = Batch::new(&codebook);
+    let frozen = || Tensor::from_data(batch.log_probs(&reference).into_data(), &device);
+    let stored = (source == Reference::Stored).then(frozen);
     let (seconds, learner) = timing.steps(learner, |learner| {
-        let frozen = Tensor::from_data(batch.log_probs(&reference).into_data(), &device);
+        let frozen = stored.clone().unwrap_or_else(frozen);
         let loss = dpo(&pairs(&batch.log_probs(&learner.model), &frozen), BETA).loss;
         learner.update(&loss)
     })?;
     let case = Case {
         workload: "W-dpo",
-        variant: "recalign".into(),
+        variant: match source {
+            Reference::Recomputed => "recalign".into(),
+            Reference::Stored => "recalign, stored reference".into(),
+        },
         unit: "pairs",
         units: PAIRS as f64,
-        gflop_per_unit: Some(flops::dpo()),
+        gflop_per_unit: (source == Reference::Recomputed).then(flops::dpo),
     };
     Ok(Outcome::new(case, seconds, learner.losses()))
 }

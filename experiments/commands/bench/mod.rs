@@ -50,7 +50,7 @@ fn outcomes(arguments: &BenchArgs) -> anyhow::Result<Vec<Outcome>> {
         Workload::Train => one(train::run(timing, arguments.dropout, write)),
         Workload::Dec => one(dec::run(timing, arguments.dropout)),
         Workload::Beam => one(beam::run(timing, write)),
-        Workload::Dpo => one(dpo::run(timing)),
+        Workload::Dpo => one(dpo::run(timing, arguments.reference)),
         Workload::Grpo => one(grpo::run(timing)),
         Workload::Kmeans => one(kmeans::run(timing)),
         Workload::Ingest => one(ingest::run(timing, rayon::current_num_threads())),

@@ -1,7 +1,7 @@
 //! Which options a workload has, and their defaults.
 
 use super::harness::Timing;
-use crate::cli::{BenchArgs, Workload};
+use crate::cli::{BenchArgs, Reference, Workload};
 use std::path::Path;
 
 /// Refuses options that would be ignored.
@@ -9,10 +9,11 @@ use std::path::Path;
 /// # Errors
 /// Such an option is given, or one is out of range.
 pub(super) fn check(arguments: &BenchArgs) -> anyhow::Result<()> {
-    use Workload::{Beam, Dec, Epoch, Scaling, Train};
+    use Workload::{Beam, Dec, Dpo, Epoch, Scaling, Train};
     anyhow::ensure!((0.0..1.0).contains(&arguments.dropout), "--dropout must be at least 0 and below 1");
     let given = [
         (arguments.dropout != 0.0, "--dropout", &[Train, Dec][..]),
+        (arguments.reference != Reference::Recomputed, "--reference", &[Dpo]),
         (arguments.write.is_some(), "--write", &[Train, Beam, Scaling, Epoch]),
         (arguments.config.is_some(), "--config", &[Epoch]),
         (!arguments.overrides.is_empty(), "--set", &[Epoch]),

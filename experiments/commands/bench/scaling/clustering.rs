@@ -51,7 +51,7 @@ fn figure(lines: &[(String, Points)]) -> Figure {
     let axes = Axes { x: "items", y: "time per fit (s)", frame: Frame::Decades };
     Figure {
         name: "scaling-kmeans",
-        title: "Residual k-means over items and the width of their vectors".into(),
+        title: "Residual k-means over items and width".into(),
         caption,
         legend: legend(lines),
         panels: vec![panel(&axes, lines)],

@@ -77,15 +77,15 @@ fn beam_figure(widths: &Points, catalogs: &Points) -> Figure {
         growth(widths),
         growth(catalogs),
     );
-    let axes = |x| Axes { x, y: "time per user (ms)", frame: Frame::Decades };
+    let axes = |x, frame| Axes { x, y: "time per user (ms)", frame };
     Figure {
         name: "scaling-beam",
         title: "Beam search over its width and the catalog".into(),
         caption,
         legend: Vec::new(),
         panels: vec![
-            panel(&axes("width of the beam"), &line(widths.clone())),
-            panel(&axes("items of the catalog"), &line(catalogs.clone())),
+            panel(&axes("width of the beam", Frame::Decades), &line(widths.clone())),
+            panel(&axes("items of the catalog", Frame::DecadesFromZero), &line(catalogs.clone())),
         ],
     }
 }
