@@ -8,6 +8,7 @@ use crate::stages::evaluate::{NamedPolicy, Policies};
 use crate::stages::{align, evaluate, ingest, pretrain, report, reward, sample, tokenize};
 use ::reward::world::{OracleJudge, World, WorldConfig};
 use anyhow::Context as _;
+use reports::schema::Stages;
 use sampler::recommend::Codebook;
 use serde::Serialize;
 
@@ -38,11 +39,17 @@ fn stages(run: &Until<'_>, config: &Config) -> anyhow::Result<()> {
         pretrain::pretrain(section, &dataset, &codebook, ctx)
     })?;
 
-    let judges = run.stage("reward", &config.reward, &[(&data).into()], |ctx| {
-        reward::reward(&config.reward, &dataset, ctx)
-    })?;
+    let judges = match config.run.stages {
+        Stages::Pretraining => None,
+        Stages::Alignment => Some(run.stage("reward", &config.reward, &[(&data).into()], |ctx| {
+            reward::reward(&config.reward, &dataset, ctx)
+        })?),
+    };
     let bench = Bench {
-        judges: reward::load(&judges.dir, &dataset, run.device())?,
+        judges: judges
+            .as_ref()
+            .map(|output| reward::load(&output.dir, &dataset, run.device()))
+            .transpose()?,
         oracle: oracle(config),
         dataset,
         codebook,
@@ -51,9 +58,9 @@ fn stages(run: &Until<'_>, config: &Config) -> anyhow::Result<()> {
         min_margin: config.sample.min_margin,
     };
 
-    let upstream = [(&data).into(), (&ids).into(), (&judges).into()];
+    let upstream: Vec<Input> = [&data, &ids].into_iter().chain(&judges).map(Input::from).collect();
     let mut aligned = Vec::new();
-    for arm in &config.align.arms {
+    for arm in config.arms() {
         let mut policy = base.clone();
         for round in 1..=config.align.rounds {
             let rollouts = sample_round(run, config, (arm, round), (&policy, &upstream), &bench)?;
@@ -163,10 +170,10 @@ fn stage_name(phase: &str, arm: &Arm, round: usize) -> String {
     format!("{phase}-{}-{round}", arm.name)
 }
 
-/// The truth, where it is known.
+/// The truth, where it is known and anybody is judged.
 fn oracle(config: &Config) -> Option<OracleJudge> {
     match config.data.source {
-        Source::World { users, items, seed } => {
+        Source::World { users, items, seed } if config.run.stages == Stages::Alignment => {
             Some(OracleJudge::new(World::generate(&WorldConfig { users, items, seed })))
         }
         _ => None,
@@ -175,8 +182,9 @@ fn oracle(config: &Config) -> Option<OracleJudge> {
 
 /// The stages of a configuration, in order.
 pub fn stage_names(config: &Config) -> Vec<String> {
-    let mut names: Vec<String> = ["ingest", "tokenize", "pretrain", "reward"].map(String::from).to_vec();
-    for arm in &config.align.arms {
+    let mut names: Vec<String> = ["ingest", "tokenize", "pretrain"].map(String::from).to_vec();
+    names.extend((config.run.stages == Stages::Alignment).then(|| "reward".into()));
+    for arm in config.arms() {
         for round in 1..=config.align.rounds {
             names.extend(["sample", "align"].map(|phase| stage_name(phase, arm, round)));
         }

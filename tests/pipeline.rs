@@ -64,6 +64,35 @@ fn runs_of_one_seed_agree_to_the_byte_whatever_the_threads_and_a_second_run_skip
     examine(&one);
 }
 
+#[test]
+fn a_run_that_ends_with_pretraining_is_evaluated_without_judges() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let only = ["--set", "run.stages=pretraining"];
+    let config = quickstart();
+    let (code, _, log) = outcome(&arguments(&config, run.to_str().unwrap(), &only));
+    assert_eq!(code, 0, "{log}");
+    let names: Vec<_> = stages(&run).into_keys().collect();
+    assert_eq!(names, ["01-ingest", "02-tokenize", "03-pretrain", "04-evaluate"]);
+    let evaluation = fs::read(run.join("stages/04-evaluate/evaluation.json")).unwrap();
+    let evaluation: Evaluation = serde_json::from_slice(&evaluation).unwrap();
+    let names: Vec<_> = evaluation.systems.iter().map(|system| system.name.as_str()).collect();
+    assert_eq!(names, ["popularity", "markov", "co-occurrence", "pretrained"]);
+    let measured: BTreeSet<_> =
+        evaluation.systems.iter().flat_map(|system| system.metrics.keys().map(String::as_str)).collect();
+    let expected = ["coverage@10", "legal_mass", "ndcg@10", "ndcg@5", "recall@10", "recall@5"];
+    assert_eq!(measured.into_iter().collect::<Vec<_>>(), expected);
+    let manifest = fs::read(run.join("stages/03-pretrain/manifest.json")).unwrap();
+    let manifest: Manifest = serde_json::from_slice(&manifest).unwrap();
+    let times: Vec<f64> = manifest.marks.iter().map(|mark| mark.seconds).collect();
+    assert!(!times.is_empty() && times.is_sorted() && times[0] > 0.0, "{times:?}");
+    assert!(times.iter().all(|time| *time <= manifest.seconds));
+    assert_eq!(outcome(&["verify", run.to_str().unwrap()]).0, 0);
+    let report = fs::read_to_string(run.join("report/report.md")).unwrap();
+    assert!(!report.contains("judge/") && !report.contains("## Judges"), "{report}");
+    assert!(report.contains("in NDCG@10."), "{report}");
+}
+
 /// What a finished run must hold.
 fn examine(run: &Path) {
     assert_eq!(outcome(&["verify", run.to_str().unwrap()]).0, 0);

@@ -21,6 +21,7 @@ pub use pretraining::{Architecture, Encoding, Model, Pretrain, Targets, Ties, To
 pub use problem::{ConfigError, Problem};
 
 use document::Document;
+use reports::schema::Stages;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -69,6 +70,9 @@ pub struct Run {
     /// `smoke` shrinks every stage so that the whole run takes seconds.
     #[serde(default)]
     pub budget: Budget,
+    /// `pretraining` ends with an evaluation of the pretrained policy: no judges, no arms.
+    #[serde(default)]
+    pub stages: Stages,
 }
 
 const fn default_seed() -> u64 {
@@ -87,6 +91,14 @@ pub enum Budget {
 }
 
 impl Config {
+    /// The arms that run.
+    pub fn arms(&self) -> &[Arm] {
+        match self.run.stages {
+            Stages::Alignment => &self.align.arms,
+            Stages::Pretraining => &[],
+        }
+    }
+
     /// The configuration as TOML; loading this text gives an equal `Config`.
     ///
     /// # Panics

@@ -1,5 +1,6 @@
 //! The clock of stages. Nothing that a stage computes may depend on it.
 
+use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
 /// Ticks per second in `/proc/self/stat`: `USER_HZ`, which Linux fixes at 100 towards programs.
@@ -25,6 +26,23 @@ impl Stopwatch {
     /// CPU seconds of the process, user and system; 0 where the system does not tell.
     pub fn cpu_seconds(&self) -> f64 {
         cpu_seconds() - self.cpu
+    }
+}
+
+/// Time a stage has taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Spent {
+    /// Wall-clock seconds.
+    pub seconds: f64,
+    /// CPU seconds of the process.
+    pub cpu_seconds: f64,
+}
+
+impl Spent {
+    /// With what the watch shows.
+    #[must_use]
+    pub fn and(self, watch: &Stopwatch) -> Self {
+        Self { seconds: self.seconds + watch.seconds(), cpu_seconds: self.cpu_seconds + watch.cpu_seconds() }
     }
 }
 

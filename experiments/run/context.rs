@@ -1,10 +1,13 @@
 //! What a stage sees of the run it belongs to.
 
+use super::clock::{Spent, Stopwatch};
+use super::measured::Measured;
+use super::memory::PeakMemory;
 use super::stop::StopFlag;
 use crate::progress::Progress;
 use burn::prelude::Device;
 use policy::random::Key;
-use reports::schema::MetricRow;
+use reports::schema::{Mark, MetricRow};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
@@ -30,7 +33,9 @@ pub struct StageContext {
     key: Key,
     device: Device,
     stop: StopFlag,
-    metrics: Mutex<Vec<MetricRow>>,
+    watch: Stopwatch,
+    memory: PeakMemory,
+    measured: Mutex<Measured>,
 }
 
 impl StageContext {
@@ -40,7 +45,18 @@ impl StageContext {
         (key, device): (Key, Device),
         stop: StopFlag,
     ) -> Self {
-        Self { stage: stage.into(), partial, scratch, key, device, stop, metrics: Mutex::default() }
+        let (watch, memory) = (Stopwatch::start(), PeakMemory::start());
+        Self {
+            stage: stage.into(),
+            partial,
+            scratch,
+            key,
+            device,
+            stop,
+            watch,
+            memory,
+            measured: Mutex::default(),
+        }
     }
 
     /// Where to write the artifact `file`. Everything written there is hashed and committed when the stage ends;
@@ -64,18 +80,23 @@ impl StageContext {
         if !value.is_finite() {
             return Err(NonFiniteMetric { stage, step, key, value }.into());
         }
-        self.rows().push(MetricRow { stage, step, key, value });
+        self.measured().metrics.push(MetricRow { stage, step, key, value });
         Ok(())
     }
 
-    /// The metrics so far, for a stage that checkpoints.
-    pub fn metrics(&self) -> Vec<MetricRow> {
-        self.rows().clone()
+    /// Records when `step` was reached. The manifest keeps it: no output of the stage may depend on the clock.
+    pub fn mark(&self, step: u64) {
+        self.measured().mark(step, &self.watch);
     }
 
-    /// Replaces the metrics by those of a checkpoint.
-    pub fn restore_metrics(&self, metrics: Vec<MetricRow>) {
-        *self.rows() = metrics;
+    /// The metrics so far, for a stage that checkpoints, and the time they took.
+    pub fn metrics(&self) -> Measured {
+        self.measured().saved(&self.watch)
+    }
+
+    /// Replaces the metrics by those of a checkpoint; the clock goes on from there.
+    pub fn restore_metrics(&self, metrics: Measured) {
+        *self.measured() = metrics;
     }
 
     /// Starts to show progress over `total` units.
@@ -108,14 +129,29 @@ impl StageContext {
     /// The metrics as JSON lines.
     pub(super) fn metric_lines(&self) -> anyhow::Result<Vec<u8>> {
         let mut lines = Vec::new();
-        for row in self.rows().iter() {
+        for row in &self.measured().metrics {
             serde_json::to_writer(&mut lines, row)?;
             lines.push(b'\n');
         }
         Ok(lines)
     }
 
-    fn rows(&self) -> MutexGuard<'_, Vec<MetricRow>> {
-        self.metrics.lock().expect("nothing panics while holding the lock")
+    /// When steps were reached.
+    pub(super) fn marks(&self) -> Vec<Mark> {
+        self.measured().marks.clone()
+    }
+
+    /// Time taken so far, earlier attempts up to the checkpoint included.
+    pub(super) fn spent(&self) -> Spent {
+        self.measured().spent.and(&self.watch)
+    }
+
+    /// Most memory held so far.
+    pub(super) fn peak_memory(&self) -> Option<u64> {
+        self.memory.bytes()
+    }
+
+    fn measured(&self) -> MutexGuard<'_, Measured> {
+        self.measured.lock().expect("nothing panics while holding the lock")
     }
 }

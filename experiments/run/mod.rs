@@ -11,6 +11,8 @@ pub mod fingerprint;
 pub mod hash;
 pub mod layout;
 pub mod lock;
+pub mod measured;
+pub mod memory;
 pub mod publish;
 pub mod stage;
 pub mod stop;
@@ -137,6 +139,7 @@ fn record(config: &Config, device: DeviceChoice) -> RunRecord {
             Budget::Full => "full".into(),
             Budget::Smoke => "smoke".into(),
         },
+        stages: config.run.stages,
         device: device.to_string(),
         version: env!("CARGO_PKG_VERSION").into(),
         config_sha256: hash::of_bytes(config.to_toml().as_bytes()),

@@ -76,5 +76,7 @@ fn manifest(layout: &Layout, partial: &Path, watch: Stopwatch) -> anyhow::Result
         outputs: hash::of_tree(partial)?,
         seconds: watch.seconds(),
         cpu_seconds: watch.cpu_seconds(),
+        peak_memory: None,
+        marks: Vec::new(),
     })
 }

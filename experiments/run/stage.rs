@@ -5,7 +5,7 @@ use super::fingerprint::{Fingerprint, Fingerprinted};
 use super::hash::{self, Hashes};
 use super::layout::{Committed, FINGERPRINT, MANIFEST, METRICS};
 use super::stop::Interrupted;
-use super::{Input, Run, StageOutput, clock::Stopwatch, commit, to_json};
+use super::{Input, Run, StageOutput, clock::Spent, commit, to_json};
 use anyhow::Context as _;
 use reports::schema::Manifest;
 use serde::Serialize;
@@ -70,14 +70,13 @@ impl Run {
         work: impl FnOnce(&StageContext) -> anyhow::Result<()>,
     ) -> anyhow::Result<StageOutput> {
         info!("started");
-        let watch = Stopwatch::start();
         let context = self.context(directory, wanted)?;
         if let Err(error) = work(&context).and_then(|()| Ok(self.stop.check()?)) {
             commit::remove_directory(context.partial())?;
             return Err(error);
         }
-        let files = self.commit(directory, (&context, wanted), watch)?;
-        info!("done in {:.1} s", watch.seconds());
+        let files = self.commit(directory, &context, wanted)?;
+        info!("done in {:.1} s", context.spent().seconds);
         let (name, dir) = (wanted.fingerprint.stage.clone(), self.layout.stage(directory));
         Ok(StageOutput { name, dir, reused: false, files })
     }
@@ -109,9 +108,10 @@ impl Run {
     fn commit(
         &self,
         directory: &str,
-        (context, wanted): (&StageContext, &Fingerprinted),
-        watch: Stopwatch,
+        context: &StageContext,
+        wanted: &Fingerprinted,
     ) -> anyhow::Result<Hashes> {
+        let Spent { seconds, cpu_seconds } = context.spent();
         let (partial, fingerprint) = (context.partial(), wanted.fingerprint.to_bytes()?);
         commit::write_file(&partial.join(METRICS), &context.metric_lines()?)?;
         commit::write_file(&partial.join(FINGERPRINT), &fingerprint)?;
@@ -121,8 +121,10 @@ impl Run {
             fingerprint: hash::of_bytes(&fingerprint),
             inputs: wanted.inputs.clone(),
             outputs: outputs.clone(),
-            seconds: watch.seconds(),
-            cpu_seconds: watch.cpu_seconds(),
+            seconds,
+            cpu_seconds,
+            peak_memory: context.peak_memory(),
+            marks: context.marks(),
         };
         commit::write_file(&partial.join(MANIFEST), &to_json(&manifest)?)?;
         commit::commit_directory(partial, &self.layout.stage(directory))?;

@@ -16,8 +16,8 @@ pub struct Bench {
     pub dataset: Dataset,
     /// Semantic IDs, trie, tokens.
     pub codebook: Codebook,
-    /// The proxy and the held-out judge.
-    pub judges: Judges,
+    /// The proxy and the held-out judge; a run that ends with pretraining has none.
+    pub judges: Option<Judges>,
     /// The truth, where the data is the built-in world.
     pub oracle: Option<OracleJudge>,
     /// Most recent items the encoder sees.
@@ -47,8 +47,10 @@ impl Bench {
     }
     /// Every judge with the metric key of its score: the proxy first.
     pub fn judges(&self) -> Vec<(&'static str, &dyn Judge)> {
-        let mut judges: Vec<(&'static str, &dyn Judge)> =
-            vec![("judge/proxy", &self.judges.proxy), ("judge/held-out", &self.judges.held_out)];
+        let mut judges: Vec<(&'static str, &dyn Judge)> = Vec::new();
+        if let Some(Judges { proxy, held_out, .. }) = &self.judges {
+            judges.extend([("judge/proxy", proxy as &dyn Judge), ("judge/held-out", held_out)]);
+        }
         if let Some(oracle) = &self.oracle {
             judges.push(("judge/oracle", oracle));
         }

@@ -15,12 +15,26 @@ pub struct RunRecord {
     pub seed: u64,
     /// `full` or `smoke`.
     pub budget: String,
+    /// How far the method goes.
+    #[serde(default)]
+    pub stages: Stages,
     /// Device the tensors lived on, as given on the command line.
     pub device: String,
     /// Version of the program.
     pub version: String,
     /// SHA-256 of the resolved configuration.
     pub config_sha256: String,
+}
+
+/// How far the method goes (`run.stages`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stages {
+    /// To the evaluation of aligned policies.
+    #[default]
+    Alignment,
+    /// To the evaluation of the pretrained policy: ranking beside the baselines, no judges.
+    Pretraining,
 }
 
 /// `stages/NN-name/manifest.json`: what a stage read and wrote. Written last; a directory without it is not a stage.
@@ -34,10 +48,25 @@ pub struct Manifest {
     pub inputs: BTreeMap<String, String>,
     /// Files of this directory: name -> size and SHA-256.
     pub outputs: BTreeMap<String, FileRecord>,
-    /// Wall-clock seconds the stage took.
+    /// Wall-clock seconds the stage took, those of interrupted attempts up to the checkpoint that was continued.
     pub seconds: f64,
-    /// Process CPU seconds (user + system) the stage took.
+    /// Process CPU seconds (user + system), likewise.
     pub cpu_seconds: f64,
+    /// Most bytes the process held in memory meanwhile; absent where the system does not tell.
+    #[serde(default)]
+    pub peak_memory: Option<u64>,
+    /// When the stage reached the steps it measured at: the clock is no part of its outputs, which must not depend on it.
+    #[serde(default)]
+    pub marks: Vec<Mark>,
+}
+
+/// A moment of a stage.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Mark {
+    /// Optimizer step.
+    pub step: u64,
+    /// Wall-clock seconds since the stage began.
+    pub seconds: f64,
 }
 
 /// One file of a stage.

@@ -11,30 +11,33 @@ use crate::chart::{self, Figure};
 use crate::document::{Block, Cell, Document, Fact, FigureBlock, LegendItem, Span, Style, paragraph};
 use crate::error::ReportError;
 use crate::load::Run;
+use crate::schema::Stages;
 use crate::verdict::Verdict;
 
 /// Lays out the whole report.
 pub(crate) fn document(run: &Run, verdict: &Verdict, figures: &[Figure]) -> Result<Document, ReportError> {
     let shown = Figures(figures);
-    Ok(Document {
-        title: run.record.name.clone(),
-        facts: facts(run),
-        sections: vec![
-            verdict::section(run, verdict, &shown)?,
-            stages::section(run),
-            data::card(run),
-            data::tokenizer(run),
-            training::pretraining(run, &shown)?,
-            training::judges(run, &shown)?,
-            training::alignment(run, &shown)?,
-            evaluation::systems(run, &shown)?,
-            evaluation::comparisons(run),
-            provenance::config(run),
-            provenance::lineage(run),
-            provenance::reproducibility(run),
-            provenance::glossary(run),
-        ],
-    })
+    let mut sections = vec![
+        verdict::section(run, verdict, &shown)?,
+        stages::section(run),
+        data::card(run),
+        data::tokenizer(run),
+        training::pretraining(run, &shown)?,
+    ];
+    // A run that ends with pretraining has neither judges nor anything to compare with the pretrained policy.
+    let aligned = run.record.stages == Stages::Alignment;
+    if aligned {
+        sections.extend([training::judges(run, &shown)?, training::alignment(run, &shown)?]);
+    }
+    sections.push(evaluation::systems(run, &shown)?);
+    sections.extend(aligned.then(|| evaluation::comparisons(run)));
+    sections.extend([
+        provenance::config(run),
+        provenance::lineage(run),
+        provenance::reproducibility(run),
+        provenance::glossary(run),
+    ]);
+    Ok(Document { title: run.record.name.clone(), facts: facts(run), sections })
 }
 
 fn facts(run: &Run) -> Vec<Fact> {
@@ -50,11 +53,11 @@ fn facts(run: &Run) -> Vec<Fact> {
 }
 
 /// The figures a section may show.
-struct Figures<'a>(&'a [Figure]);
+pub(crate) struct Figures<'a>(pub(crate) &'a [Figure]);
 
 impl Figures<'_> {
     /// The figure called `name`, when the run has the data for it.
-    fn block(&self, name: &str) -> Result<Option<Block>, ReportError> {
+    pub(crate) fn block(&self, name: &str) -> Result<Option<Block>, ReportError> {
         let Some(figure) = self.0.iter().find(|figure| figure.name == name) else {
             return Ok(None);
         };

@@ -170,6 +170,20 @@ fn a_run_that_stopped_early_says_what_is_missing() {
 }
 
 #[test]
+fn a_run_that_ends_with_pretraining_speaks_of_ranking_alone() {
+    let files = rendered(&Fixture::pretraining());
+    let report = &files["report.md"];
+    assert!(
+        report.contains("The pretrained policy is above the best baseline, markov, in NDCG@10."),
+        "{report}"
+    );
+    for absent in ["## Judges", "## Alignment", "## Comparisons", "has not run", "judge/"] {
+        assert!(!report.contains(absent), "{absent}");
+    }
+    assert!(!files.contains_key("figures/headline.svg") && files.contains_key("figures/ranking.svg"));
+}
+
+#[test]
 fn a_run_without_any_stage_still_renders() {
     let mut fixture = Fixture::complete();
     fixture.keep_stages(0);

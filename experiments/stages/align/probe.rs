@@ -24,7 +24,8 @@ pub(super) struct Probe<'a> {
 
 impl<'a> Probe<'a> {
     pub(super) fn new(bench: &'a Bench, ctx: &'a StageContext) -> Self {
-        let mut users = bench.judges.split.evaluation.clone();
+        let judges = bench.judges.as_ref().expect("alignment comes after the judges, see pipeline");
+        let mut users = judges.split.evaluation.clone();
         // The same users in every arm and round, so that curves can be compared.
         users.shuffle(&mut policy::random::Key::new(0).named("probe").rng());
         users.truncate(USERS);

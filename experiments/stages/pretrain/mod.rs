@@ -60,7 +60,7 @@ pub fn pretrain(
     let mut training = Training { weights, optimizer, state: State::default() };
     if let Some(resumed) = resume::newest(ctx.scratch(), &training.weights, section)? {
         info!(step = resumed.state.step, "continuing an interrupted training");
-        ctx.restore_metrics(resumed.state.metrics.clone());
+        ctx.restore_metrics(resumed.state.measured.clone());
         training = resumed;
     }
     let progress = ctx.progress("steps", plan.total);
@@ -218,6 +218,7 @@ impl Trainer<'_> {
         info!(step, "validation NDCG@10 {ndcg:.4}, recall@10 {recall:.4}");
         self.ctx.metric(step, "validation/ndcg@10", ndcg)?;
         self.ctx.metric(step, "validation/recall@10", recall)?;
+        self.ctx.mark(step);
         if training.state.observe(ndcg) {
             let dir = self.ctx.scratch().join(BEST);
             std::fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;

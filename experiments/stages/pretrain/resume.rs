@@ -4,17 +4,17 @@ use super::Training;
 use super::state::State;
 use crate::config::Pretrain;
 use crate::run::commit;
+use crate::run::measured::Measured;
 use anyhow::Context as _;
 use burn::module::Module as _;
 use policy::model::Policy;
 use policy::optimizer::{Optimizer, OptimizerConfig};
-use reports::schema::MetricRow;
 use std::path::{Path, PathBuf};
 
 const PREFIX: &str = "step-";
 
 /// Saves `training`; earlier checkpoints are removed once it is complete.
-pub(super) fn save(scratch: &Path, training: &Training, metrics: Vec<MetricRow>) -> anyhow::Result<()> {
+pub(super) fn save(scratch: &Path, training: &Training, metrics: Measured) -> anyhow::Result<()> {
     let name = format!("{PREFIX}{:08}", training.state.step);
     let earlier: Vec<_> = complete(scratch)?.into_iter().filter(|dir| !dir.ends_with(&name)).collect();
     let partial = scratch.join(format!("{name}.partial"));

@@ -1,6 +1,6 @@
 //! The part of training that is not tensors.
 
-use reports::schema::MetricRow;
+use crate::run::measured::Measured;
 use serde::{Deserialize, Serialize};
 
 /// Where training is. The order of examples and the dropout masks are functions of `step`, so there is no loader
@@ -11,14 +11,15 @@ pub(super) struct State {
     pub(super) step: u64,
     best: Option<f64>,
     validations_since_best: usize,
-    /// The curves so far.
-    pub(super) metrics: Vec<MetricRow>,
+    /// The curves so far, and the time they took.
+    #[serde(flatten)]
+    pub(super) measured: Measured,
 }
 
 impl State {
     /// This state with the curves so far.
-    pub(super) fn with_metrics(&self, metrics: Vec<MetricRow>) -> Self {
-        Self { metrics, ..self.clone() }
+    pub(super) fn with_metrics(&self, measured: Measured) -> Self {
+        Self { measured, ..self.clone() }
     }
     /// Notes a validation score; says whether it is the best so far.
     pub(super) fn observe(&mut self, score: f64) -> bool {

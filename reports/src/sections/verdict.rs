@@ -5,13 +5,14 @@ use crate::document::{Block, Cell, Section, Span, Style, Tone};
 use crate::error::ReportError;
 use crate::load::Run;
 use crate::number;
+use crate::schema::Stages;
 use crate::verdict::{Alarm, BaselineCheck, Change, Finding, INDEPENDENT, SystemVerdict, Verdict};
 
 pub(super) fn section(run: &Run, verdict: &Verdict, figures: &Figures<'_>) -> Result<Section, ReportError> {
     let mut blocks =
         vec![Block::Paragraph { spans: vec![Span::text(summary(run, verdict)).styled(Style::Strong)] }];
     blocks.extend(verdict.systems.iter().map(system));
-    blocks.extend(verdict.baseline.as_ref().map(baseline));
+    blocks.extend(verdict.baseline.as_ref().map(|check| baseline(run, check)));
     blocks.extend(figures.block("headline")?);
     blocks.push(limits(run, verdict));
     Ok(Section { id: "verdict", title: "Verdict", blocks })
@@ -22,6 +23,9 @@ fn summary(run: &Run, verdict: &Verdict) -> String {
     let total = verdict.systems.len();
     if run.evaluation.is_none() {
         return "This run has not been evaluated: nothing can be claimed about its policies.".to_owned();
+    }
+    if run.record.stages == Stages::Pretraining {
+        return pretrained_summary(verdict);
     }
     if total == 0 {
         return "No aligned policy was evaluated: there is nothing to compare with the pretrained policy."
@@ -39,6 +43,15 @@ fn summary(run: &Run, verdict: &Verdict) -> String {
         1 => format!("{claim} One rise of the proxy is not to be trusted."),
         _ => format!("{claim} {alarms} rises of the proxy are not to be trusted."),
     }
+}
+
+/// One sentence about a policy that nothing was to be aligned with.
+fn pretrained_summary(verdict: &Verdict) -> String {
+    let Some(check) = &verdict.baseline else {
+        return "The pretrained policy was evaluated, but no baseline beside it.".to_owned();
+    };
+    let (words, metric) = (check.words(), name(&check.metric));
+    format!("The pretrained policy is {words} the best baseline, {}, in {metric}.", check.baseline)
 }
 
 /// Every independent judge that was measured rises, and at least one was measured.
@@ -126,11 +139,15 @@ fn alarm_words(alarm: Alarm, judge: Option<&str>) -> String {
     }
 }
 
-fn baseline(check: &BaselineCheck) -> Block {
+fn baseline(run: &Run, check: &BaselineCheck) -> Block {
     let key = |system: &str| format!("{} (system {system})", check.metric);
+    let when = match run.record.stages {
+        Stages::Alignment => "Before any alignment, ",
+        Stages::Pretraining => "",
+    };
     Block::Paragraph {
         spans: vec![
-            Span::text(format!("Before any alignment, {} of the pretrained policy is ", name(&check.metric))),
+            Span::text(format!("{when}{} of the pretrained policy is ", name(&check.metric))),
             Span::number(number::estimate(&check.policy_estimate), "evaluate", &key(&check.policy)),
             Span::text(format!(", {} the best baseline, {}, with ", check.words(), check.baseline)),
             Span::number(number::estimate(&check.baseline_estimate), "evaluate", &key(&check.baseline)),

@@ -1,0 +1,41 @@
+//! Peak memory of a stage, as Linux counts it. Nothing that a stage computes may depend on it.
+
+use std::fs;
+
+/// Watches the most memory the process holds from now on.
+#[derive(Clone, Copy, Debug)]
+pub struct PeakMemory {
+    /// Whether the system forgot the peak of earlier work; without that nothing could be said of this stage.
+    reset: bool,
+}
+
+impl PeakMemory {
+    /// Starts now.
+    pub fn start() -> Self {
+        // proc(5): writing 5 sets the peak resident size to the current one.
+        Self { reset: fs::write("/proc/self/clear_refs", "5").is_ok() }
+    }
+
+    /// The peak in bytes; `None` where the system does not tell.
+    pub fn bytes(self) -> Option<u64> {
+        let status = self.reset.then(|| fs::read_to_string("/proc/self/status").ok())??;
+        parse_status(&status)
+    }
+}
+
+/// `VmHWM` is in units of 1024 bytes.
+fn parse_status(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_peak_is_read_in_bytes() {
+        assert_eq!(parse_status("VmPeak:\t 9 kB\nVmHWM:\t    2048 kB\n"), Some(2_097_152));
+        assert_eq!(parse_status("VmPeak:\t 9 kB\n"), None);
+    }
+}
