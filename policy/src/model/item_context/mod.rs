@@ -8,7 +8,7 @@
 //! items has `n` states instead of `n l`: the cheapest policy on a CPU.
 //!
 //! Dropout falls on the embedded items and on what the blocks add, not on the states that the heads read: the context is
-//! one vector, and a decoder that sees half of it learns little (Beauty: validation Recall@10 .03 instead of .08).
+//! one vector, and a decoder that sees half of it learns little (Beauty, 10 epochs: validation Recall@10 .034 instead of .063).
 //!
 //! With one code per item (atomic IDs) and no decoder block it is SASRec with full softmax cross-entropy (Kang & McAuley
 //! 2018, 1808.09781; Klenitskiy & Vasilev 2023, 2309.07602): departures are RMS norms, relative instead of absolute
