@@ -22,6 +22,7 @@ impl Config {
         self.data.max_users = Some(self.data.max_users.map_or(300, |users| users.min(300)));
         at_most(&mut self.tokenize.codes, 32);
         at_most(&mut self.tokenize.iterations, 5);
+        at_most(&mut self.tokenize.contrastive.epochs, 2);
     }
 
     fn shrink_policy(&mut self) {

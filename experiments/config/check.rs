@@ -9,6 +9,7 @@ use super::{
 use super::{Source, Targets, Tokenize};
 use align::objective::Objective;
 use policy::collaborative::CollaborativeConfig;
+use policy::collaborative::contrastive::ContrastiveConfig;
 use std::collections::BTreeSet;
 use std::fmt::{Debug, Display};
 use std::ops::RangeInclusive;
@@ -157,6 +158,7 @@ fn tokenize(tokenize: &Tokenize, check: &mut Check) {
     check.within("tokenize.codes", tokenize.codes, 2..=65_536);
     check.within("tokenize.iterations", tokenize.iterations, 1..=1000);
     collaborative(&tokenize.collaborative, check);
+    contrastive(&tokenize.contrastive, check);
 }
 
 fn collaborative(collaborative: &CollaborativeConfig, check: &mut Check) {
@@ -166,6 +168,17 @@ fn collaborative(collaborative: &CollaborativeConfig, check: &mut Check) {
     let weight = collaborative.weight;
     let allowed = "above 0 and at most 1000";
     check.that("tokenize.collaborative.weight", weight > 0.0 && weight <= 1000.0, weight, allowed);
+}
+
+fn contrastive(contrastive: &ContrastiveConfig, check: &mut Check) {
+    let key = |name: &str| format!("tokenize.contrastive.{name}");
+    check.within(&key("width"), contrastive.width, 2..=4096);
+    check.within(&key("hidden"), contrastive.hidden, 2..=8192);
+    check.within(&key("temperature"), contrastive.temperature, 1e-3..=100.0);
+    check.within(&key("distillation"), contrastive.distillation, 0.0..=1000.0);
+    check.positive(&key("epochs"), contrastive.epochs);
+    check.within(&key("batch_size"), contrastive.batch_size, 2..=65_536);
+    check.learning_rate(&key("learning_rate"), contrastive.learning_rate);
 }
 
 /// Only of a world is the number of items known before the data is read.

@@ -26,6 +26,8 @@ pub struct Tokenize {
     pub new_items: policy::quantize::NewItems,
     /// How collaborative vectors are made, for every choice of `vectors` but `text`.
     pub collaborative: policy::collaborative::CollaborativeConfig,
+    /// How the fusion is learned, for `vectors = "aligned"`.
+    pub contrastive: policy::collaborative::contrastive::ContrastiveConfig,
 }
 
 /// Which vectors are quantised.
@@ -38,6 +40,8 @@ pub enum Vectors {
     Collaborative,
     /// The principal components of the data set's own beside the collaborative ones, each part of unit length.
     Fused,
+    /// Both parts in one space, learned by contrast and distillation; the sum of the two.
+    Aligned,
 }
 
 impl Tokenize {
@@ -67,6 +71,7 @@ impl Default for Tokenize {
             collisions: policy::quantize::Collisions::Digit,
             new_items: policy::quantize::NewItems::Argmin,
             collaborative: policy::collaborative::CollaborativeConfig::default(),
+            contrastive: policy::collaborative::contrastive::ContrastiveConfig::default(),
         }
     }
 }

@@ -5,13 +5,16 @@ use crate::data::Dataset;
 use crate::run::context::StageContext;
 use anyhow::Context as _;
 use policy::collaborative::Parts;
+use policy::collaborative::contrastive::{ContrastiveConfig, Fusion, FusionStep};
 use policy::embeddings::Embeddings;
+use policy::random::Key;
 use std::borrow::Cow;
 
 /// One vector per item, as `[tokenize] vectors` says; only training histories are read for it.
 ///
 /// # Errors
-/// If the training histories show nothing of which items belong together, or the run is interrupted.
+/// If the training histories show nothing of which items belong together, the fusion does not train, or the run is
+/// interrupted.
 pub(super) fn choose<'a>(
     config: &Tokenize,
     dataset: &'a Dataset,
@@ -21,8 +24,9 @@ pub(super) fn choose<'a>(
         return Ok(Cow::Borrowed(&dataset.embeddings));
     }
     let (log, text, settings) = (&dataset.log, &dataset.embeddings, &config.collaborative);
-    let parts = Parts::of(log, text, settings, ctx.key().named("vectors"))
-        .context("tokenize: no collaborative vectors from this log")?;
+    let key = ctx.key().named("vectors");
+    let parts =
+        Parts::of(log, text, settings, key).context("tokenize: no collaborative vectors from this log")?;
     ctx.check_stop()?;
     let unknown = parts.known.iter().filter(|known| !**known).count();
     tracing::info!(
@@ -32,5 +36,27 @@ pub(super) fn choose<'a>(
     Ok(Cow::Owned(match config.vectors {
         Vectors::Text | Vectors::Collaborative => parts.collaborative,
         Vectors::Fused => parts.fused(settings.weight),
+        Vectors::Aligned => aligned(&parts, &config.contrastive, key.named("contrastive"), ctx)?,
     }))
+}
+
+/// Trains the fusion; its curve is among the run's metrics.
+fn aligned(
+    parts: &Parts,
+    config: &ContrastiveConfig,
+    key: Key,
+    ctx: &StageContext,
+) -> anyhow::Result<Embeddings> {
+    let mut fusion = Fusion::new(parts, config, key, ctx.device());
+    let progress = ctx.progress("fusion steps", fusion.total_steps());
+    while let Some(FusionStep { step, learning_rate, report }) =
+        fusion.step().context("tokenize: training the fusion of text and co-occurrence broke down")?
+    {
+        ctx.check_stop()?;
+        ctx.metric(step, "loss", report.loss)?;
+        ctx.metric(step, "grad_norm", report.grad_norm)?;
+        ctx.metric(step, "learning_rate", learning_rate)?;
+        progress.inc(1);
+    }
+    Ok(fusion.vectors())
 }

@@ -11,6 +11,7 @@
 //! number of threads.
 
 mod config;
+pub mod contrastive;
 pub mod counts;
 mod dense;
 mod eigen;
