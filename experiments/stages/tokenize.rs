@@ -13,8 +13,12 @@ use crate::run::context::StageContext;
 use crate::run::{commit, to_json};
 use anyhow::Context as _;
 use policy::catalog::Catalog;
+use policy::collaborative::counts::CoOccurrence;
+use policy::collaborative::hit_rate::cooccurrence_hit_rate;
 use policy::embeddings::Embeddings;
-use policy::quantize::quality::{HitRateSample, code_use, collision_rate, embedding_hit_rate, gini};
+use policy::quantize::quality::{
+    HitRateSample, code_use, collision_rate, embedding_hit_rate, gini, gini_over,
+};
 use policy::quantize::{Quantization, Quantized, normalized};
 use policy::random::Key;
 use reports::schema::{LevelQuality, TokenizerQuality};
@@ -34,7 +38,9 @@ pub fn tokenize(config: &Tokenize, dataset: &Dataset, ctx: &StageContext) -> any
     artifact::write_semantic_ids(&ctx.path(artifact::SEMANTIC_IDS), &catalog, &raw_ids)?;
     artifact::write_codebooks(&ctx.path(artifact::CODEBOOKS), &quantized, &catalog, config)?;
     let vectors = normalized(&vectors, config.normalize);
-    let quality = quality(config, &vectors, (&quantized, &catalog), ctx.key().named("hit-rate"));
+    let counts = CoOccurrence::of(&dataset.log, &config.collaborative);
+    let quality = quality(config, (&vectors, &counts), (&quantized, &catalog), ctx.key().named("hit-rate"));
+    metrics(&quality, ctx)?;
     commit::write_file(&ctx.path("quality.json"), &to_json(&quality)?)
 }
 
@@ -53,21 +59,51 @@ fn quantize(config: &Tokenize, embeddings: &Embeddings, ctx: &StageContext) -> a
 
 fn quality(
     config: &Tokenize,
-    vectors: &Embeddings,
+    (vectors, counts): (&Embeddings, &CoOccurrence),
     (quantized, catalog): (&Quantized, &Catalog),
     key: Key,
 ) -> TokenizerQuality {
     let groups = quantized.group_sizes();
+    let reconstructed = quantized.reconstruct();
+    let hit_rate = |vectors| cooccurrence_hit_rate(vectors, counts, HIT_RATE, key.named("co-occurrence"));
     TokenizerQuality {
         quantizer: name(&config.quantizer),
+        vectors: Some(name(&config.vectors)),
         collisions: name(&config.collisions),
         levels: (0..catalog.levels()).map(|level| level_quality(level, quantized, catalog)).collect(),
         collision_rate: collision_rate(&groups),
         largest_collision: groups.iter().copied().max().unwrap_or(0),
         distinct_ids: groups.len() as u64,
-        embedding_hit_rate: embedding_hit_rate(vectors, &quantized.reconstruct(), HIT_RATE, key),
+        embedding_hit_rate: embedding_hit_rate(vectors, &reconstructed, HIT_RATE, key),
+        cooccurrence_hit_rate: hit_rate(&reconstructed),
+        cooccurrence_hit_rate_of_vectors: hit_rate(vectors),
         gini: gini(&groups),
+        gini_of_all_ids: Some(gini_over(&groups, possible_ids(quantized))),
     }
+}
+
+/// How many IDs the codebooks can name; more than an integer holds.
+fn possible_ids(quantized: &Quantized) -> f64 {
+    quantized.codebooks.iter().map(|codebook| codebook.rows() as f64).product()
+}
+
+/// The numbers that tokenizers are compared by, beside the curves of the other stages.
+fn metrics(quality: &TokenizerQuality, ctx: &StageContext) -> anyhow::Result<()> {
+    let rates = [
+        ("sids/collision_rate", Some(quality.collision_rate)),
+        ("sids/embedding_hit_rate", Some(quality.embedding_hit_rate)),
+        ("sids/cooccurrence_hit_rate", quality.cooccurrence_hit_rate),
+        ("sids/gini", Some(quality.gini)),
+        ("sids/gini_of_all_ids", quality.gini_of_all_ids),
+    ];
+    for (key, value) in rates {
+        value.map_or(Ok(()), |value| ctx.metric(0, key, value))?;
+    }
+    for (number, level) in (1..).zip(&quality.levels) {
+        ctx.metric(0, &format!("sids/usage/{number}"), level.usage)?;
+        ctx.metric(0, &format!("sids/entropy/{number}"), level.entropy)?;
+    }
+    Ok(())
 }
 
 fn level_quality(level: usize, quantized: &Quantized, catalog: &Catalog) -> LevelQuality {
@@ -77,6 +113,7 @@ fn level_quality(level: usize, quantized: &Quantized, catalog: &Catalog) -> Leve
         size: size as u64,
         usage: usage.usage,
         entropy: usage.entropy,
+        perplexity: Some(usage.perplexity()),
         residual: quantized.residuals.get(level).copied(),
     }
 }
@@ -105,13 +142,35 @@ mod tests {
         policy::quantize::quantize(&vectors(), &settings, Key::new(3)).unwrap()
     }
 
+    /// Users who stay in one place, and two held-out items each.
+    fn counts() -> CoOccurrence {
+        let history = |place: usize| policy::history::History {
+            items: [place, place + 4, place + 8, 0, 0].map(policy::ids::ItemId::new).to_vec(),
+            ..policy::history::History::default()
+        };
+        let log = policy::history::Log {
+            histories: (0..4).map(history).collect(),
+            num_items: 12,
+            signals: Vec::new(),
+        };
+        CoOccurrence::of(&log, &Tokenize::default().collaborative)
+    }
+
     #[test]
     fn quality_describes_quantised_ids_and_the_digit_is_one_more_level() {
         let config =
             Tokenize { quantizer: policy::quantize::Quantizer::ResidualKmeans, ..Tokenize::default() };
         let quantized = quantized(&config);
         let catalog = quantized.catalog(Collisions::Digit).unwrap();
-        let quality = quality(&config, &vectors(), (&quantized, &catalog), Key::new(1));
+        let quality = quality(&config, (&vectors(), &counts()), (&quantized, &catalog), Key::new(1));
+        // Before quantisation the two other items of a place are the nearest; ten of eleven items find them anyway.
+        assert_eq!(quality.cooccurrence_hit_rate_of_vectors, Some(1.0));
+        assert!(quality.cooccurrence_hit_rate.is_some_and(|rate| rate > 0.9));
+        assert!(
+            quality.gini_of_all_ids.is_some_and(|gini| gini.abs() < 1e-12),
+            "all four IDs are used equally"
+        );
+        assert!(quality.levels[0].perplexity.is_some_and(|codes| (codes - 4.0).abs() < 1e-9));
         assert_eq!((quality.quantizer.as_str(), quality.collisions.as_str()), ("residual-kmeans", "digit"));
         assert_eq!((quality.distinct_ids, quality.largest_collision), (4, 3));
         assert!((quality.collision_rate - 1.0).abs() < 1e-12 && quality.gini.abs() < 1e-12);

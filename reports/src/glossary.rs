@@ -45,8 +45,45 @@ const fn entry(pattern: &'static str, unit: &'static str, better: Direction, mea
     Entry { pattern, meaning, unit, better }
 }
 
-/// All entries, grouped as a run proceeds: training, judges, sampling, alignment, evaluation.
+/// All entries, grouped as a run proceeds: semantic IDs, training, judges, sampling, alignment, evaluation.
 pub const ENTRIES: &[Entry] = &[
+    entry(
+        "sids/collision_rate",
+        "share",
+        Down,
+        "Share of items whose quantised ID is also that of another item.",
+    ),
+    entry(
+        "sids/embedding_hit_rate",
+        "share",
+        Up,
+        "Share of an item's 10 nearest neighbours by vector that stay among the 10 nearest by reconstructed vector.",
+    ),
+    entry(
+        "sids/cooccurrence_hit_rate",
+        "share",
+        Up,
+        "Share of the 10 items that co-occur most with an item in training that are among its 10 nearest by reconstructed vector.",
+    ),
+    entry(
+        "sids/gini",
+        "index",
+        Down,
+        "Gini coefficient of items per used ID; 0 when every used ID has as many items.",
+    ),
+    entry(
+        "sids/gini_of_all_ids",
+        "index",
+        Watch,
+        "Gini coefficient of items per ID that the codebooks can name; near 1 wherever there are more IDs than items.",
+    ),
+    entry("sids/usage/<level>", "share", Up, "Share of a level's codes that at least one item has."),
+    entry(
+        "sids/entropy/<level>",
+        "nats",
+        Up,
+        "Entropy of a level's codes over items; the logarithm of the number of codes when all are used equally.",
+    ),
     entry(
         "loss",
         "nats",

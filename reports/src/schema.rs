@@ -129,6 +129,9 @@ pub struct DataCard {
 pub struct TokenizerQuality {
     /// Quantiser name.
     pub quantizer: String,
+    /// Which vectors were quantised (`tokenize.vectors`); absent in files of earlier versions, like the other options here.
+    #[serde(default)]
+    pub vectors: Option<String>,
     /// `digit` or `shared`.
     pub collisions: String,
     /// Per level, coarsest first (the collision digit last when there is one).
@@ -142,8 +145,18 @@ pub struct TokenizerQuality {
     /// Embedding hit rate at 10: share of an item's 10 nearest neighbours by embedding that stay among the
     /// 10 nearest by reconstructed embedding (sampled items).
     pub embedding_hit_rate: f64,
+    /// FORGE's hit rate at 10: share of the 10 items that co-occur most with an item in training that are among its 10
+    /// nearest by reconstructed embedding (sampled items); absent where nothing co-occurs.
+    #[serde(default)]
+    pub cooccurrence_hit_rate: Option<f64>,
+    /// The same by the vectors before quantisation: what no quantiser of them is likely to exceed.
+    #[serde(default)]
+    pub cooccurrence_hit_rate_of_vectors: Option<f64>,
     /// Gini coefficient of items per used ID (FORGE, unused IDs ignored).
     pub gini: f64,
+    /// The same over all IDs that the codebooks can name.
+    #[serde(default)]
+    pub gini_of_all_ids: Option<f64>,
 }
 
 /// One level of the tokenizer.
@@ -155,6 +168,9 @@ pub struct LevelQuality {
     pub usage: f64,
     /// Entropy of code use, nats.
     pub entropy: f64,
+    /// Exponential of the entropy: codes that would be used equally.
+    #[serde(default)]
+    pub perplexity: Option<f64>,
     /// Mean squared norm of the residual after this level, relative to the input's; absent for a digit.
     pub residual: Option<f64>,
 }

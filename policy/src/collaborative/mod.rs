@@ -15,6 +15,7 @@ pub mod contrastive;
 pub mod counts;
 mod dense;
 mod eigen;
+pub mod hit_rate;
 mod ridge;
 mod sparse;
 mod text;

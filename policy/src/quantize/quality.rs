@@ -20,6 +20,13 @@ pub struct CodeUse {
     pub entropy: f64,
 }
 
+impl CodeUse {
+    /// Number of equally used codes that would have this entropy.
+    pub fn perplexity(&self) -> f64 {
+        self.entropy.exp()
+    }
+}
+
 /// How evenly `codes`, one per item, use a codebook of `size`.
 ///
 /// # Panics
@@ -38,12 +45,19 @@ pub fn code_use(codes: impl IntoIterator<Item = Code>, size: usize) -> CodeUse {
 /// Gini coefficient of positive counts, `(N + 1)/N - 2 sum_i (N - i + 1) x_i / (N sum x)` over ascending `x_i` (FORGE,
 /// 2509.20904). 0 when all counts are equal; unused IDs are not counted.
 pub fn gini(counts: &[u64]) -> f64 {
+    gini_over(counts, counts.len() as f64)
+}
+
+/// As [`gini`], among `ids` possible IDs, those that are not used having count 0. A space of codes is far larger than any
+/// catalog, so this is near 1 for all tokenizers of one size.
+pub fn gini_over(counts: &[u64], ids: f64) -> f64 {
     let mut counts = counts.to_vec();
     counts.sort_unstable();
-    let (n, total) = (counts.len() as f64, counts.iter().sum::<u64>() as f64);
+    let (n, total) = (ids, counts.iter().sum::<u64>() as f64);
     if total == 0.0 {
         return 0.0;
     }
+    // Counts of 0 come before all others and add nothing: the weights count from the largest.
     let weighted: f64 =
         counts.iter().rev().zip(1..).map(|(&count, weight)| count as f64 * f64::from(weight)).sum();
     (n + 1.0) / n - 2.0 * weighted / (n * total)
@@ -67,8 +81,8 @@ pub struct HitRateSample {
 /// Mean share of an item's nearest neighbours by vector that are still among the nearest by reconstructed vector (both by
 /// Euclidean distance, the item itself left out, ties to the first item), over sampled items.
 ///
-/// FORGE's hit rate compares with neighbours by co-occurrence; comparing with the vectors themselves
-/// measures the quantiser alone.
+/// This measures the quantiser alone; FORGE's hit rate compares with neighbours by co-occurrence:
+/// [`crate::collaborative::hit_rate`].
 ///
 /// # Panics
 /// If the two tables differ in shape.
@@ -91,8 +105,8 @@ pub fn embedding_hit_rate(
     hits as f64 / (queries.len() * neighbors) as f64
 }
 
-/// For each query row, its `count` nearest other rows.
-fn nearest_rows(rows: &Embeddings, queries: &[usize], count: usize) -> Vec<BTreeSet<usize>> {
+/// For each query row, its `count` nearest other rows, `count` being at least 1 and below the number of rows.
+pub(crate) fn nearest_rows(rows: &Embeddings, queries: &[usize], count: usize) -> Vec<BTreeSet<usize>> {
     // Around the mean, inner products lose no precision to a common offset.
     let rows = shifted(rows, &column_means(rows), -1.0);
     let norms = squared_norms(rows.values(), rows.width());
@@ -126,10 +140,18 @@ mod tests {
     }
 
     #[test]
+    fn ids_that_nothing_uses_count_as_inequality() {
+        // As if the counts were 0, 0, 0, 0, 1, 1, 2, 4: 9/8 - 2 (1 * 4 + 2 * 2 + 3 * 1 + 4 * 1) / (8 * 8).
+        assert_eq!(gini_over(&[4, 1, 2, 1], 8.0), 0.65625);
+        assert_eq!(gini_over(&[4, 1, 2, 1], 8.0), gini(&[0, 4, 0, 1, 0, 2, 1, 0]));
+        assert!(gini_over(&[1; 100], 256.0_f64.powi(8)) > 1.0 - 1e-12);
+    }
+
+    #[test]
     fn entropy_of_even_use_is_the_log_of_the_size() {
         let even = code_use([0, 1, 2, 3, 0, 1, 2, 3], 4);
         assert_eq!(even.usage, 1.0);
-        assert!((even.entropy - 4f64.ln()).abs() < 1e-12);
+        assert!((even.entropy - 4f64.ln()).abs() < 1e-12 && (even.perplexity() - 4.0).abs() < 1e-12);
         assert_eq!(code_use([2, 2, 2], 4), CodeUse { usage: 0.25, entropy: 0.0 });
     }
 

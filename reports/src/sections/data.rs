@@ -78,8 +78,11 @@ pub(super) fn tokenizer(run: &Run) -> Section {
         None => vec![missing(run, "tokenize")],
         Some(quality) => {
             let intro = format!(
-                "Quantiser {}; items that share a quantised ID are handled by: {}.",
-                quality.quantizer, quality.collisions
+                "Quantiser {} over {} vectors; items that share a quantised ID are handled by: {}. No training of a policy enters \
+                 these numbers; they find broken tokenizers, but do not rank good ones.",
+                quality.quantizer,
+                quality.vectors.as_deref().unwrap_or("item"),
+                quality.collisions
             );
             vec![paragraph(intro), table("Semantic IDs as a whole", quality_rows(quality)), levels(quality)]
         }
@@ -90,7 +93,7 @@ pub(super) fn tokenizer(run: &Run) -> Section {
 fn quality_rows(quality: &TokenizerQuality) -> Vec<Vec<Cell>> {
     let row =
         |what: &str, value: String, key: &str| fact_row(what, value, "tokenize", &format!("quality.{key}"));
-    vec![
+    let mut rows = vec![
         row("distinct quantised IDs", number::count(quality.distinct_ids), "distinct_ids"),
         row("items that share an ID", number::percent(quality.collision_rate), "collision_rate"),
         row("most items on one ID", number::count(quality.largest_collision), "largest_collision"),
@@ -100,7 +103,26 @@ fn quality_rows(quality: &TokenizerQuality) -> Vec<Vec<Cell>> {
             "embedding_hit_rate",
         ),
         row("Gini coefficient of items per used ID", number::fixed(quality.gini, 3), "gini"),
-    ]
+    ];
+    let more = [
+        (
+            "co-occurring items among the nearest, of 10",
+            quality.cooccurrence_hit_rate,
+            "cooccurrence_hit_rate",
+        ),
+        (
+            "the same before quantisation",
+            quality.cooccurrence_hit_rate_of_vectors,
+            "cooccurrence_hit_rate_of_vectors",
+        ),
+    ];
+    let known =
+        more.into_iter().filter_map(|(what, value, key)| Some(row(what, number::percent(value?), key)));
+    rows.extend(known);
+    rows.extend(quality.gini_of_all_ids.map(|gini| {
+        row("Gini coefficient of items per possible ID", number::fixed(gini, 3), "gini_of_all_ids")
+    }));
+    rows
 }
 
 fn levels(quality: &TokenizerQuality) -> Block {
@@ -110,6 +132,7 @@ fn levels(quality: &TokenizerQuality) -> Block {
         Column::number("used"),
         Column::number("entropy (nats)"),
         Column::number("of at most"),
+        Column::number("perplexity"),
         Column::number("residual energy left"),
     ];
     let rows = quality.levels.iter().enumerate().map(|(index, level)| level_row(index, level)).collect();
@@ -126,6 +149,7 @@ fn level_row(index: usize, level: &LevelQuality) -> Vec<Cell> {
         number(number::percent(level.usage), "usage"),
         number(number::fixed(level.entropy, 3), "entropy"),
         number(number::fixed((level.size.max(1) as f64).ln(), 3), "size (its logarithm)"),
+        number(number::decimal(level.perplexity.unwrap_or_else(|| level.entropy.exp())), "perplexity"),
         number(residual, "residual"),
     ]
 }
