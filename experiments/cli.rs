@@ -4,6 +4,7 @@ use crate::console::Verbosity;
 use crate::device::DeviceChoice;
 use crate::run::Resume;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use policy::ids::Code;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -61,15 +62,7 @@ pub enum Command {
         run: PathBuf,
     },
     /// Look inside a run directory
-    Inspect {
-        /// What to look at
-        what: Inspected,
-        /// Run directory
-        run: PathBuf,
-        /// Most rows to print
-        #[arg(short = 'n', long, default_value_t = 20, value_name = "ROWS")]
-        rows: usize,
-    },
+    Inspect(InspectArgs),
     /// Time a canonical workload on the CPU
     Bench(BenchArgs),
     /// Check what this machine and this build can do
@@ -104,6 +97,24 @@ pub struct RunArgs {
     #[arg(long)]
     pub dry_run: bool,
     /// Print the result as one JSON object on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `recalign inspect`.
+#[derive(Args, Clone, Debug)]
+pub struct InspectArgs {
+    /// What to look at
+    pub what: Inspected,
+    /// Run directory
+    pub run: PathBuf,
+    /// Most rows to print
+    #[arg(short = 'n', long, default_value_t = 20, value_name = "ROWS")]
+    pub rows: usize,
+    /// List the items whose semantic ID starts with these codes, for example 12,7 (sids)
+    #[arg(long, value_delimiter = ',', value_name = "CODES")]
+    pub prefix: Option<Vec<Code>>,
+    /// Print one JSON object instead of text (sids)
     #[arg(long)]
     pub json: bool,
 }
@@ -188,7 +199,7 @@ pub enum Workload {
 pub enum Inspected {
     /// Stages: state, time, files, size
     Run,
-    /// Semantic IDs of items
+    /// Semantic IDs: use of the codes, collisions, what prefixes have in common
     Sids,
     /// Preference pairs
     Pairs,

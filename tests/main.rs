@@ -6,6 +6,7 @@ mod config;
 #[cfg(feature = "webgpu")]
 mod gpu;
 mod ingest;
+mod inspect;
 mod pipeline;
 mod resume;
 mod support;

@@ -1,8 +1,10 @@
 //! `recalign inspect`: the artifacts as small tables.
 
+mod sids;
+
 use super::output::print;
 use super::table;
-use crate::cli::Inspected;
+use crate::cli::{InspectArgs, Inspected};
 use crate::run::layout::{Committed, Layout};
 use anyhow::Context as _;
 use polars::prelude::{AnyValue, DataFrame, ParquetReader, SerReader as _};
@@ -11,12 +13,16 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::Path;
 
-pub(super) fn inspect(what: Inspected, run: &Path, rows: usize) -> anyhow::Result<()> {
-    let layout = Layout::existing(run)?;
-    let text = match what {
+pub(super) fn inspect(arguments: &InspectArgs) -> anyhow::Result<()> {
+    if arguments.what != Inspected::Sids {
+        anyhow::ensure!(arguments.prefix.is_none(), "--prefix is an option of sids");
+        anyhow::ensure!(!arguments.json, "--json is an option of sids");
+    }
+    let layout = Layout::existing(&arguments.run)?;
+    let text = match arguments.what {
         Inspected::Run => stages(&layout)?,
-        Inspected::Sids => parquet(&layout, "semantic_ids.parquet", rows)?,
-        Inspected::Pairs => parquet(&layout, "pairs.parquet", rows)?,
+        Inspected::Sids => sids::sids(&layout, arguments)?,
+        Inspected::Pairs => parquet(&layout, "pairs.parquet", arguments.rows)?,
     };
     print(&text)
 }
@@ -90,12 +96,13 @@ fn cell(value: &AnyValue<'_>) -> String {
         AnyValue::Float32(number) => format!("{number:.4}"),
         AnyValue::Float64(number) => format!("{number:.4}"),
         AnyValue::Null => "-".into(),
-        other => {
-            let text = other.str_value();
-            match text.char_indices().nth(MOST_CHARACTERS) {
-                Some((end, _)) => format!("{}...", &text[..end]),
-                None => text.into_owned(),
-            }
-        }
+        other => shortened(&other.str_value()),
+    }
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(MOST_CHARACTERS) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
     }
 }

@@ -24,7 +24,7 @@ pub fn execute(command: Command) -> anyhow::Result<()> {
         Command::Run(arguments) => run::run(&arguments),
         Command::Report { runs } => report(&runs),
         Command::Verify { run } => verify::verify(&run),
-        Command::Inspect { what, run, rows } => inspect::inspect(what, &run, rows),
+        Command::Inspect(arguments) => inspect::inspect(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments),
         Command::Doctor { device } => doctor::doctor(device),
     }
