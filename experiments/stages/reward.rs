@@ -12,7 +12,7 @@ use policy::ids::UserId;
 use policy::random::Key;
 use rand::seq::SliceRandom;
 use reports::schema::{HeadQuality, JudgeQuality, JudgeReport};
-use reward::calibration::spearman;
+use reports::statistics::correlation::spearman;
 use reward::context::{Context, ContextConfig, Sizes, Source};
 use reward::features::ItemTables;
 use reward::fusion::Fusion;

@@ -4,6 +4,8 @@
 //! Resampling draws users with replacement by a counter-based generator: draw `i` of resample `r` is a function of
 //! `(seed, r, i)` only, so an interval is reproducible anywhere and independent of the order of computation.
 
+pub mod correlation;
+
 use crate::schema::Estimate;
 
 /// Lower and upper tail left outside a 95 % interval.

@@ -1,4 +1,4 @@
-//! How far probabilities can be trusted: AUC, expected calibration error, log loss, reliability, rank correlation.
+//! How far probabilities can be trusted: AUC, expected calibration error, log loss, reliability.
 //!
 //! All in f64 over slices; labels are 0 or 1.
 
@@ -95,22 +95,6 @@ pub fn log_loss(predictions: &[f64], labels: &[f64]) -> f64 {
     total / predictions.len().max(1) as f64
 }
 
-/// Spearman's rank correlation with averaged ties; `None` when either side is constant or shorter than two.
-pub fn spearman(a: &[f64], b: &[f64]) -> Option<f64> {
-    if a.len() != b.len() || a.len() < 2 {
-        return None;
-    }
-    let (ranks_a, ranks_b) = (average_ranks(a), average_ranks(b));
-    let mean = f64::midpoint(1.0, a.len() as f64);
-    let (mut covariance, mut variance_a, mut variance_b) = (0.0, 0.0, 0.0);
-    for (x, y) in ranks_a.iter().zip(&ranks_b) {
-        covariance += (x - mean) * (y - mean);
-        variance_a += (x - mean).powi(2);
-        variance_b += (y - mean).powi(2);
-    }
-    (variance_a > 0.0 && variance_b > 0.0).then(|| covariance / (variance_a * variance_b).sqrt())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,14 +155,5 @@ mod tests {
     #[test]
     fn a_confident_mistake_costs_a_finite_loss() {
         close(log_loss(&[0.0], &[1.0]), -MIN_PROBABILITY.ln());
-    }
-
-    #[test]
-    fn spearman_equals_hand_values() {
-        close(spearman(&[1.0, 2.0, 3.0], &[10.0, 20.0, 90.0]).unwrap(), 1.0);
-        close(spearman(&[1.0, 2.0, 3.0, 4.0], &[1.0, 3.0, 2.0, 4.0]).unwrap(), 0.8);
-        // Ranks 1, 2.5, 2.5, 4 against 1, 2, 3, 4: 4.5 / sqrt(4.5 * 5).
-        close(spearman(&[1.0, 2.0, 2.0, 3.0], &[1.0, 2.0, 3.0, 4.0]).unwrap(), 4.5 / (4.5_f64 * 5.0).sqrt());
-        assert_eq!(spearman(&[1.0, 1.0], &[1.0, 2.0]), None);
     }
 }
