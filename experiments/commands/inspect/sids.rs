@@ -117,7 +117,7 @@ impl Sids {
         let (length, levels) = (prefix.len(), sizes.len());
         ensure!(length <= levels, "--prefix has {length} codes, but the IDs of this run have {levels}");
         for (level, (code, size)) in prefix.iter().zip(sizes).enumerate() {
-            let fits = usize::from(*code) < *size;
+            let fits = (*code as usize) < *size;
             ensure!(fits, "--prefix: code {code} at level {}, whose codes are 0 to {}", level + 1, size - 1);
         }
         let ids = self.catalog.semantic_ids().iter().enumerate();
