@@ -66,8 +66,10 @@ pub struct Curves {
 /// Extent of a panel's axes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Frame {
-    /// As wide as the data.
+    /// As wide as the data; the horizontal axis counts.
     Data,
+    /// As wide as the data; the horizontal axis is no count but a quantity.
+    Continuous,
     /// As wide as the data, both axes logarithmic; what is not positive is not drawn.
     Decades,
     /// As wide as the data from zero up, the horizontal axis logarithmic.

@@ -219,6 +219,17 @@ pub struct LegendItem {
     pub label: String,
 }
 
+/// A number with its interval, the interval less loudly, and where both came from.
+pub fn estimate_cell(text: &str, source: &str) -> Cell {
+    let number = |text: &str| Span::text(text).with_source(source);
+    match text.split_once(' ') {
+        Some((value, interval)) => {
+            vec![number(value), Span::text(" "), number(interval).styled(Style::Quiet)]
+        }
+        None => vec![number(text)],
+    }
+}
+
 /// A paragraph of plain text.
 pub fn paragraph(text: impl Into<String>) -> Block {
     Block::Paragraph { spans: vec![Span::text(text)] }

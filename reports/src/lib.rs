@@ -2,7 +2,8 @@
 //!
 //! [`load`] reads a run directory (its types are in [`schema`]), [`verdict`] decides what may be claimed,
 //! `sections` lay out one [`document`] that [`html`] and [`markdown`] print with the same numbers, and [`chart`]
-//! draws the figures. [`render`] does all of it and touches nothing but the run directory it reads.
+//! draws the figures. [`render`] does all of it and touches nothing but the run directory it reads. [`sweep`] puts several
+//! runs side by side.
 
 pub mod arm;
 pub mod chart;
@@ -18,6 +19,7 @@ pub mod schema;
 mod sections;
 pub mod statistics;
 pub mod summary;
+pub mod sweep;
 pub mod verdict;
 
 use error::ReportError;

@@ -2,7 +2,7 @@
 
 mod data;
 mod evaluation;
-mod provenance;
+pub(crate) mod provenance;
 mod stages;
 mod training;
 mod verdict;

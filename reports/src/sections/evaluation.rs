@@ -1,7 +1,7 @@
 //! The test split: every system beside the baselines, and every aligned policy against the pretrained one.
 
 use super::{Figures, missing};
-use crate::document::{Block, Cell, Column, Section, Span, Style, Table, paragraph};
+use crate::document::{Block, Cell, Column, Section, Span, Style, Table, estimate_cell, paragraph};
 use crate::error::ReportError;
 use crate::figures::judge_keys;
 use crate::glossary;
@@ -77,20 +77,8 @@ fn cell(system: &SystemResult, key: &str) -> Cell {
     let Some(estimate) = system.metrics.get(key) else {
         return vec![Span::text("–")];
     };
-    let source = format!("{key} (system {})", system.name);
-    split(&number::estimate(estimate), "evaluate", &source)
-}
-
-/// The number, and its interval less loudly.
-fn split(text: &str, stage: &str, key: &str) -> Cell {
-    match text.split_once(' ') {
-        Some((value, interval)) => vec![
-            Span::number(value.to_owned(), stage, key),
-            Span::text(" "),
-            Span::number(interval.to_owned(), stage, key).styled(Style::Quiet),
-        ],
-        None => vec![Span::number(text.to_owned(), stage, key)],
-    }
+    let source = format!("stage evaluate, key {key} (system {})", system.name);
+    estimate_cell(&number::estimate(estimate), &source)
 }
 
 pub(super) fn comparisons(run: &Run) -> Section {
@@ -132,11 +120,12 @@ fn comparison(comparison: &Comparison) -> Vec<Cell> {
             | (Change::Rises, Some(glossary::Direction::Down)) => Style::Bad,
             _ => Style::Quiet,
         };
-    let key = format!("{} (system {}, unrounded difference {value})", comparison.metric, comparison.system);
+    let (metric, system) = (&comparison.metric, &comparison.system);
+    let source = format!("stage evaluate, key {metric} (system {system}, unrounded difference {value})");
     vec![
         vec![Span::text(&comparison.system)],
         vec![Span::code(&comparison.metric)],
-        split(&number::difference(&comparison.difference), "evaluate", &key),
+        estimate_cell(&number::difference(&comparison.difference), &source),
         vec![Span::text(change.words()).styled(style)],
     ]
 }

@@ -125,7 +125,11 @@ pub(super) fn reproducibility(run: &Run) -> Section {
 }
 
 pub(super) fn glossary(run: &Run) -> Section {
-    let used = used_keys(run);
+    glossary_of(&used_keys(run))
+}
+
+/// What these keys mean.
+pub(crate) fn glossary_of(used: &[&str]) -> Section {
     let entries = glossary::ENTRIES.iter().filter(|entry| {
         used.iter().any(|key| glossary::lookup(key).is_some_and(|found| found.pattern == entry.pattern))
     });
@@ -135,12 +139,12 @@ pub(super) fn glossary(run: &Run) -> Section {
         rows.push(vec![vec![Span::code(*key)], vec![unknown], vec![Span::text("–")], vec![Span::text("–")]]);
     }
     let blocks = if rows.is_empty() {
-        vec![paragraph("This run has measured nothing yet.")]
+        vec![paragraph("Nothing was measured yet.")]
     } else {
         let columns =
             vec![Column::text("key"), Column::prose("meaning"), Column::text("unit"), Column::text("better")];
         let caption =
-            "Every metric key of this run; @K stands for any cut-off, <name> for any part".to_owned();
+            "Every metric key of this report; @K stands for any cut-off, <name> for any part".to_owned();
         vec![Block::Table(Table { caption, columns, rows })]
     };
     Section { id: "glossary", title: "Glossary", blocks }
