@@ -12,7 +12,7 @@ use std::path::PathBuf;
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done
-  1    a check failed: a hash differs (verify), a loss or metric is not finite
+  1    a check failed: a hash differs (verify), a loss or metric is not finite; or runs of a sweep failed
   2    could not run: wrong configuration or arguments, bad or missing data, device not available
   130  interrupted by Ctrl-C; the same command continues
   143  interrupted by SIGTERM; the same command continues
@@ -50,6 +50,8 @@ impl Cli {
 pub enum Command {
     /// Run an experiment, or continue it: finished stages with unchanged inputs are skipped
     Run(RunArgs),
+    /// Run rows of experiments over their seeds and compare them on one page
+    Sweep(SweepArgs),
     /// Render the reports of run directories again
     Report {
         /// Run directories
@@ -115,6 +117,31 @@ pub struct InspectArgs {
     #[arg(long, value_delimiter = ',', value_name = "CODES")]
     pub prefix: Option<Vec<Code>>,
     /// Print one JSON object instead of text (sids)
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `recalign sweep`.
+#[derive(Args, Clone, Debug)]
+pub struct SweepArgs {
+    /// Sweep file (TOML): rows, each an experiment file with changes and seeds
+    pub file: PathBuf,
+    /// Change a key of every row's experiment file, for example run.budget=smoke; repeatable
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// Directory of the run directories and of the comparison [default: runs/<name>]
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// What to do with stages that an earlier session finished
+    #[arg(long, value_enum, default_value_t)]
+    pub resume: Resume,
+    /// Where tensors live: cpu, cuda:N or webgpu
+    #[arg(long, default_value_t, value_name = "DEVICE")]
+    pub device: DeviceChoice,
+    /// Check every row, print the runs, write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print the result as one JSON object on stdout
     #[arg(long)]
     pub json: bool,
 }

@@ -13,4 +13,5 @@ pub mod pipeline;
 pub mod progress;
 pub mod run;
 pub mod stages;
+pub mod sweep;
 mod threads;

@@ -27,7 +27,7 @@ fn problems(text: &str, overrides: &[&str]) -> Vec<Problem> {
 #[test]
 fn every_committed_file_is_good_in_full_and_as_smoke() {
     let paths = committed();
-    assert_eq!(paths.len(), 6, "{paths:?}");
+    assert_eq!(paths.len(), 8, "{paths:?}");
     for path in paths {
         load(&path, &[]).unwrap();
         let smoke = load(&path, &["run.budget=smoke".into()]).unwrap();
@@ -70,6 +70,7 @@ const OUT_OF_RANGE: &[&str] = &[
     "version=2",
     "run.name=a/b",
     "run.name=''",
+    "run.stages=all",
     "data.max_users=5",
     "data.embeddings={kind='hashed-text', width=4}",
     "data.embeddings={kind='co-occurrence', width=100000}",

@@ -10,3 +10,4 @@ mod inspect;
 mod pipeline;
 mod resume;
 mod support;
+mod sweep;

@@ -1,5 +1,6 @@
 //! How the process ends. Schedulers and scripts rely on these numbers; `--help` lists them.
 
+use super::sweep::RunsFailed;
 use crate::run::context::NonFiniteMetric;
 use crate::run::stop::Interrupted;
 use policy::optimizer::NonFinite;
@@ -7,7 +8,7 @@ use std::io;
 
 /// Everything was done.
 pub const DONE: u8 = 0;
-/// A check failed: it ran, and the result must not be used.
+/// A check failed: it ran, and the result must not be used. Or runs of a sweep failed: what they would say is missing.
 pub const CHECK_FAILED: u8 = 1;
 /// It could not run.
 pub const COULD_NOT_RUN: u8 = 2;
@@ -28,6 +29,7 @@ pub fn code(error: &anyhow::Error) -> u8 {
         return DONE;
     }
     let failed = find::<CheckFailed>(error).is_some()
+        || find::<RunsFailed>(error).is_some()
         || find::<NonFinite>(error).is_some()
         || find::<NonFiniteMetric>(error).is_some();
     if failed { CHECK_FAILED } else { COULD_NOT_RUN }

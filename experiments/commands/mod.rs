@@ -7,6 +7,7 @@ mod inspect;
 mod output;
 mod run;
 mod signals;
+mod sweep;
 mod table;
 mod verify;
 
@@ -22,6 +23,7 @@ use std::path::PathBuf;
 pub fn execute(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Sweep(arguments) => sweep::sweep(&arguments),
         Command::Report { runs } => report(&runs),
         Command::Verify { run } => verify::verify(&run),
         Command::Inspect(arguments) => inspect::inspect(&arguments),

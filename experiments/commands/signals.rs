@@ -9,10 +9,10 @@ use tracing::warn;
 ///
 /// # Errors
 /// Those of `work`; the system refuses a thread or a signal handler.
-pub(super) fn supervise(
+pub(super) fn supervise<T: Send + 'static>(
     stop: &StopFlag,
-    work: impl FnOnce() -> anyhow::Result<()> + Send + 'static,
-) -> anyhow::Result<()> {
+    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.context("cannot start the thread that listens for signals")?;
     runtime.block_on(async {

@@ -76,12 +76,13 @@ impl Check {
 
 /// Names become directories, file names and legends. A dot would end a stage's name: what follows marks temporary
 /// directories.
-fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     (1..=100).contains(&name.len()) && name.chars().all(allowed) && !name.starts_with('-')
 }
 
-const NAME: &str = "1 to 100 letters, digits, `-` or `_`, not starting with `-`";
+/// What [`is_name`] allows.
+pub(crate) const NAME: &str = "1 to 100 letters, digits, `-` or `_`, not starting with `-`";
 
 fn run(run: &Run, check: &mut Check) {
     check.that("run.name", is_name(&run.name), &run.name, NAME);

@@ -16,12 +16,14 @@ mod strict;
 mod wording;
 
 pub use alignment::{Align, Arm, Evaluate, Reward, Sample};
+pub(crate) use check::{NAME, is_name};
 pub use data::{Columns, Data, EmbeddingSource, ItemTable, Source, TieOrder};
 pub use pretraining::{Architecture, Encoding, Model, Pretrain, Targets, Ties, Tokenize, Vectors};
 pub use problem::{ConfigError, Problem};
 
 use document::Document;
 use reports::schema::Stages;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -116,17 +118,25 @@ impl Config {
 /// # Errors
 /// [`ConfigError`]: the file cannot be read, is not TOML, or has problems - all of which it lists.
 pub fn load(path: &Path, overrides: &[String]) -> Result<Config, ConfigError> {
+    read_checked(path, overrides, Config::check).map(Config::within_budget)
+}
+
+/// Reads any strict file. What `check` finds is reported together with what the types refuse.
+pub(crate) fn read_checked<T: Serialize + DeserializeOwned>(
+    path: &Path,
+    overrides: &[String],
+    check: impl FnOnce(&T) -> Vec<Problem>,
+) -> Result<T, ConfigError> {
     let mut document = Document::read(path)?;
     let mut problems = document.apply(overrides);
-    let outcome = strict::deserialize::<Config>(document.table());
+    let outcome = strict::deserialize::<T>(document.table());
     problems.extend(outcome.problems);
-    let config = outcome.value.map(|config| {
-        let ranges = config.check();
-        problems.extend(ranges.into_iter().filter(|problem| problem.is_independent_of(&outcome.repaired)));
-        config.within_budget()
-    });
-    match config {
-        Some(config) if problems.is_empty() => Ok(config),
+    if let Some(value) = &outcome.value {
+        let found = check(value).into_iter();
+        problems.extend(found.filter(|problem| problem.is_independent_of(&outcome.repaired)));
+    }
+    match outcome.value {
+        Some(value) if problems.is_empty() => Ok(value),
         _ => Err(document.explain(problems)),
     }
 }

@@ -41,7 +41,7 @@ fn occupied(layout: &Layout, file: &mut File) -> anyhow::Error {
         _ => "another process".into(),
     };
     anyhow::anyhow!(
-        "{} is being written by {owner}; wait for it, stop it, or choose another directory with --run-dir",
+        "{} is being written by {owner}; wait for it, stop it, or choose another directory",
         layout.root().display()
     )
 }

@@ -4,6 +4,7 @@
 //! matches, keep its scratch space over interruptions, hash and commit what it wrote, record what it read.
 //! [`commit`] is the only module that makes files appear under their final names.
 
+mod adopt;
 pub mod clock;
 pub mod commit;
 pub mod context;
@@ -51,6 +52,8 @@ pub struct Run {
     record: RunRecord,
     device: Device,
     stop: StopFlag,
+    /// Run directories whose stages may be taken over.
+    others: Vec<PathBuf>,
     /// Names of the stages of this session, in order; the position is the stage's number.
     visited: Mutex<Vec<String>>,
     _lock: Lock,
@@ -75,7 +78,7 @@ impl Run {
         write_if_changed(&layout.config(), config.to_toml().as_bytes())?;
         write_if_changed(&layout.record(), &to_json(&record)?)?;
         let (stop, visited) = (StopFlag::default(), Mutex::default());
-        Ok(Self { layout, record, device: opened, stop, visited, _lock: lock })
+        Ok(Self { layout, record, device: opened, stop, others: Vec::new(), visited, _lock: lock })
     }
 
     /// The run directory.
@@ -96,6 +99,20 @@ impl Run {
     /// The flag that asks this run to stop.
     pub fn stop_flag(&self) -> StopFlag {
         self.stop.clone()
+    }
+
+    /// Stops when this flag says so, which may belong to more than this run.
+    #[must_use]
+    pub fn stopped_by(self, stop: StopFlag) -> Self {
+        Self { stop, ..self }
+    }
+
+    /// Directories of the stages that this session ran or found finished, in order.
+    ///
+    /// # Panics
+    /// Never: no stage panics while it holds the lock.
+    pub fn visited(&self) -> Vec<String> {
+        self.visited.lock().expect("no stage panics while holding the lock").clone()
     }
 
     fn key(&self) -> Key {

@@ -17,7 +17,8 @@ impl Run {
     /// Runs the stage `name`, or reuses its committed output.
     ///
     /// The output is a function of the stage's name, `section`, `inputs`, the run's seed and budget, and the version of
-    /// the code. If all of these are as recorded and every output file is intact, the work is skipped. Otherwise `work`
+    /// the code. If all of these are as recorded and every output file is intact, the work is skipped; so it is if another
+    /// run directory, of those this one shares with, holds the same output. Otherwise `work`
     /// writes into a partial directory that one rename commits; if it fails, nothing of it remains but its scratch
     /// space, which the next attempt with the same fingerprint finds again.
     ///
@@ -38,6 +39,9 @@ impl Run {
         if let Some(done) = self.find(&directory)?
             && let Some(output) = reuse(&done, &wanted.fingerprint)?
         {
+            return Ok(output);
+        }
+        if let Some(output) = self.adopt(&directory, &wanted)? {
             return Ok(output);
         }
         self.execute(&directory, &wanted, work).map_err(|error| {

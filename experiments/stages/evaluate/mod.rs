@@ -1,7 +1,7 @@
 //! Every policy and every baseline on the test split: ranking, judges, legality, coverage, with intervals.
 
 mod systems;
-mod users;
+pub mod users;
 
 use super::bench::Bench;
 use crate::config::Evaluate;
@@ -50,7 +50,7 @@ pub fn evaluate(
     let comparisons = aligned.iter().flat_map(|system| compare(system, &base, section, ctx)).collect();
     systems.push(base);
     systems.extend(aligned);
-    users::write(&ctx.path("per_user.parquet"), &users, &systems)?;
+    users::write(&ctx.path(users::FILE), &users, &systems)?;
     let evaluation = Evaluation {
         users: users.len() as u64,
         beam_width: section.beam_width as u64,

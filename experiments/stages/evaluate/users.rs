@@ -9,7 +9,13 @@ use policy::history::Split;
 use policy::ids::{ItemId, UserId};
 use policy::random::Key;
 use rand::seq::SliceRandom as _;
+use std::collections::BTreeMap;
 use std::path::Path;
+
+/// The file of per-user results.
+pub(super) const FILE: &str = "per_user.parquet";
+/// Its first column.
+const USER: &str = "user";
 
 /// Test users with what is known of them and what they did next.
 pub(super) struct TestUsers<'a> {
@@ -37,10 +43,38 @@ impl<'a> TestUsers<'a> {
     }
 }
 
+/// The table, read back.
+#[derive(Clone, Debug)]
+pub struct PerUser {
+    users: Vec<u32>,
+    /// By `<system>/<metric>`.
+    columns: BTreeMap<String, Vec<f64>>,
+}
+
+impl PerUser {
+    /// Reads the table of a stage directory.
+    ///
+    /// # Errors
+    /// It is missing or is not what this stage writes.
+    pub fn read(dir: &Path) -> anyhow::Result<Self> {
+        let table = table::read(&dir.join(FILE))?;
+        let users = table.integers(USER)?.into_iter().map(|user| user as u32).collect();
+        let names = table.columns().into_iter().filter(|name| name != USER);
+        let columns = names.map(|name| Ok((name.clone(), table.numbers(&name)?)));
+        Ok(Self { users, columns: columns.collect::<anyhow::Result<_>>()? })
+    }
+
+    /// A metric of a system by user; `None` if it was not measured per user.
+    pub fn metric(&self, system: &str, metric: &str) -> Option<BTreeMap<u32, f64>> {
+        let values = self.columns.get(&format!("{system}/{metric}"))?;
+        Some(self.users.iter().copied().zip(values.iter().copied()).collect())
+    }
+}
+
 /// Writes one row per user and one column per system and metric.
 pub(super) fn write(path: &Path, users: &TestUsers<'_>, systems: &[System]) -> anyhow::Result<()> {
     let ids: Vec<u32> = users.users.iter().map(|user| user.index() as u32).collect();
-    let mut columns = vec![Column::new("user".into(), ids)];
+    let mut columns = vec![Column::new(USER.into(), ids)];
     for system in systems {
         for (metric, values) in &system.per_user {
             columns.push(Column::new(format!("{}/{metric}", system.name).into(), values.clone()));
