@@ -64,16 +64,26 @@ fn run(row: &str, seed: u64, (ndcg, index): (&f64, usize)) -> RunResult {
 }
 
 fn tokenizer() -> TokenizerQuality {
-    let level = |usage, entropy| LevelQuality { size: 256, usage, entropy, residual: Some(0.4) };
+    let level = |usage, entropy| LevelQuality {
+        size: 256,
+        usage,
+        entropy,
+        perplexity: Some(f64::exp(entropy)),
+        residual: Some(0.4),
+    };
     TokenizerQuality {
         quantizer: "residual-kmeans".into(),
+        vectors: Some("fused".into()),
         collisions: "digit".into(),
         levels: vec![level(1.0, 5.21), level(0.992, 5.02), level(0.95, 4.87)],
         collision_rate: 0.064,
         largest_collision: 6,
         distinct_ids: 11_388,
         embedding_hit_rate: 0.391,
+        cooccurrence_hit_rate: Some(0.21),
+        cooccurrence_hit_rate_of_vectors: Some(0.33),
         gini: 0.043,
+        gini_of_all_ids: Some(0.998),
     }
 }
 
