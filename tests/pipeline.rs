@@ -205,6 +205,21 @@ fn a_killed_and_an_interrupted_pretraining_continue_to_the_same_weights() {
 }
 
 #[test]
+fn a_budget_of_time_ends_training_after_a_validation() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let config = quickstart();
+    let more = ["--set", "pretrain.max_minutes=1e-6", "--until", "pretrain"];
+    let (code, _, log) = outcome(&arguments(&config, run.to_str().unwrap(), &more));
+    assert_eq!(code, 0, "{log}");
+    let rows = fs::read_to_string(run.join("stages/03-pretrain/metrics.jsonl")).unwrap();
+    let rows: Vec<MetricRow> = rows.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let validations: Vec<u64> =
+        rows.iter().filter(|row| row.key == "validation/ndcg@10").map(|row| row.step).collect();
+    assert_eq!(validations, [1]);
+}
+
+#[test]
 fn an_unknown_last_stage_is_refused_with_the_names() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");

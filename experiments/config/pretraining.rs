@@ -165,6 +165,9 @@ pub struct Pretrain {
     pub epochs: usize,
     /// Stop after this many steps whatever the epochs say; 0 = no limit.
     pub max_steps: u64,
+    /// Stop after this many minutes of training and validation, the learning rate decayed by then; 0 = no limit. The one
+    /// setting under which the same seed gives other weights on another machine.
+    pub max_minutes: f64,
     /// Peak learning rate.
     pub learning_rate: f64,
     /// Steps of linear warm-up; cosine decay to zero follows.
@@ -228,6 +231,7 @@ impl Default for Pretrain {
             batch_size: 256,
             epochs: 10,
             max_steps: 0,
+            max_minutes: 0.0,
             learning_rate: 3e-3,
             warmup_steps: 200,
             weight_decay: 0.05,

@@ -141,6 +141,12 @@ impl StageContext {
         self.measured().marks.clone()
     }
 
+    /// Wall-clock seconds taken so far, earlier attempts up to the checkpoint included. Only for budgets of time, whose
+    /// results depend on the machine; everything else a stage computes is a function of its inputs.
+    pub fn seconds(&self) -> f64 {
+        self.spent().seconds
+    }
+
     /// Time taken so far, earlier attempts up to the checkpoint included.
     pub(super) fn spent(&self) -> Spent {
         self.measured().spent.and(&self.watch)

@@ -65,14 +65,15 @@ pub fn pretrain(
     }
     let progress = ctx.progress("steps", plan.total);
     progress.inc(training.state.step);
-    while training.state.step < plan.total && !training.state.exhausted(section.patience) {
+    while !plan.is_over(training.state.step, ctx) && !training.state.exhausted(section.patience) {
         let epoch = training.state.step / plan.steps_per_epoch;
         let log = examples::log_of(section, &dataset.log, trainer.epoch_key(epoch));
         for batch in trainer.epoch(epoch).iter().skip((training.state.step % plan.steps_per_epoch) as usize) {
             training = trainer.step(training, (&log, batch), &plan)?;
             progress.inc(1);
             let step = training.state.step;
-            let validate = plan.validates_after(step);
+            let over = plan.is_over(step, ctx);
+            let validate = over || step.is_multiple_of(plan.validate_every);
             if validate {
                 trainer.validate(&mut training, &size)?;
             }
@@ -83,7 +84,7 @@ pub fn pretrain(
                 resume::save(ctx.scratch(), &training, ctx.metrics())?;
                 return Err(stop);
             }
-            if step == plan.total {
+            if over {
                 break;
             }
         }
@@ -119,13 +120,20 @@ pub(super) struct Training {
 struct Plan {
     steps_per_epoch: u64,
     total: u64,
+    /// The time there is.
+    seconds: Option<f64>,
     validate_every: u64,
     schedule: Schedule,
 }
 
 impl Plan {
-    fn validates_after(&self, step: u64) -> bool {
-        step.is_multiple_of(self.validate_every) || step == self.total
+    /// Steps done, or, where time runs out sooner, as many as the time spent would be of all.
+    fn position(&self, step: u64, ctx: &StageContext) -> u64 {
+        self.seconds.map_or(step, |limit| step.max((ctx.seconds() / limit * self.total as f64) as u64))
+    }
+    /// Never before the first step: a policy is published in any case.
+    fn is_over(&self, step: u64, ctx: &StageContext) -> bool {
+        step > 0 && self.position(step, ctx) >= self.total
     }
 }
 
@@ -145,6 +153,7 @@ impl Trainer<'_> {
         Plan {
             steps_per_epoch,
             total,
+            seconds: (self.section.max_minutes > 0.0).then_some(self.section.max_minutes * 60.0),
             validate_every: steps_per_epoch * self.section.evaluate_every as u64,
             schedule: Schedule {
                 peak: self.section.learning_rate,
@@ -178,7 +187,7 @@ impl Trainer<'_> {
         let dropout = Dropout::On { rate: self.dropout, key: self.ctx.key().named("dropout").at(state.step) };
         let (recommender, smoothing) = (self.recommender(&weights), self.section.label_smoothing);
         let loss = loss::loss(&recommender, (log, batch), dropout, smoothing);
-        let rate = plan.schedule.at(state.step);
+        let rate = plan.schedule.at(plan.position(state.step, self.ctx));
         let (weights, report) = optimizer
             .step(weights, &loss, rate)
             .with_context(|| format!("step {}: users {}", state.step, users(batch)))?;
