@@ -105,7 +105,7 @@ fn check(item: usize, id: &SemanticId, level_sizes: &[usize]) -> Result<(), Cata
         return Err(CatalogError::Levels { item, found: codes.len(), expected: level_sizes.len() });
     }
     for (level, (&code, &size)) in codes.iter().zip(level_sizes).enumerate() {
-        if usize::from(code) >= size {
+        if code as usize >= size {
             return Err(CatalogError::Code { item, level, code, size });
         }
     }

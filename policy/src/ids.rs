@@ -12,8 +12,8 @@ pub struct ItemId(u32);
 #[serde(transparent)]
 pub struct UserId(u32);
 
-/// One level of a semantic ID: a row of that level's codebook.
-pub type Code = u16;
+/// One level of a semantic ID: a row of that level's codebook. As wide as an item's number, because a code may be an item's own.
+pub type Code = u32;
 
 /// The tuple of codes that stands for an item, coarsest level first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

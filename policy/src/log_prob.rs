@@ -106,13 +106,13 @@ impl Scorer<'_> {
         let states = states.slice([0..r, level..level + 1, 0..d]).reshape([r, d]);
         let mut choices = Choices { starts: vec![0], columns: Vec::new() };
         for id in candidates {
-            legal.for_each_legal(&id.codes()[..level], &mut |code| choices.columns.push(u32::from(code)));
+            legal.for_each_legal(&id.codes()[..level], &mut |code| choices.columns.push(code));
             choices.starts.push(choices.columns.len() as u32);
         }
         let offset = self.vocab.offset(level);
         let targets = Targets {
             columns: offset..offset + self.vocab.level_size(level),
-            targets: candidates.iter().map(|id| u32::from(id.codes()[level])).collect(),
+            targets: candidates.iter().map(|id| id.codes()[level]).collect(),
             legal: Some(choices),
         };
         self.model.target_log_probs(states, targets).reshape([r, 1])

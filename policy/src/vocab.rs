@@ -41,7 +41,7 @@ impl Vocab {
     }
     /// The token of a code.
     pub fn token(&self, level: usize, code: Code) -> u32 {
-        (self.offset(level) + usize::from(code)) as u32
+        (self.offset(level) + code as usize) as u32
     }
     /// The tokens of a semantic ID, coarsest level first.
     pub fn tokens<'a>(&'a self, id: &'a SemanticId) -> impl Iterator<Item = u32> + 'a {

@@ -44,7 +44,7 @@ impl Level<'_> {
         let offset = self.scorer.vocab.offset(self.depth) as u32;
         let mut choices = Choices { starts: vec![0], columns: Vec::new() };
         for &node in nodes {
-            choices.columns.extend(self.trie.codes(node).iter().map(|&code| offset + u32::from(code)));
+            choices.columns.extend(self.trie.codes(node).iter().map(|&code| offset + code));
             choices.starts.push(choices.columns.len() as u32);
         }
         choices

@@ -138,7 +138,7 @@ impl Step<'_> {
         let temperature = self.draws.temperature;
         if let (Support::Trie(_), Path::Legal(node)) = (self.scorer.support, path) {
             let codes = self.trie.codes(node);
-            let legal: Vec<f32> = codes.iter().map(|&code| logits[usize::from(code)]).collect();
+            let legal: Vec<f32> = codes.iter().map(|&code| logits[code as usize]).collect();
             let at = draw(&legal, temperature, unit);
             return (self.scorer.vocab.token(self.level, codes[at]), log_prob(&legal, at));
         }

@@ -147,7 +147,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_trie_accepts_exactly_the_catalog(
-            codes in prop::collection::vec(prop::collection::vec(0u16..4, 3), 1..60),
+            codes in prop::collection::vec(prop::collection::vec(0u32..4, 3), 1..60),
         ) {
             let ids = codes.iter().map(|c| SemanticId::new(c.clone())).collect();
             let catalog = Catalog::new(ids, vec![4; 3]).unwrap();

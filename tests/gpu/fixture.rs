@@ -14,11 +14,11 @@ pub(super) const GROUP: usize = 4;
 
 /// Three levels, of which the last has few legal codes among many; every third item shares its neighbour's semantic ID.
 pub(super) fn codebook() -> Codebook {
-    let id = |item: u16| {
+    let id = |item: u32| {
         let id = item - item / 3;
         SemanticId::new([id % 4, id / 4 % 4, id % 3 * 21])
     };
-    let ids = (0..ITEMS as u16).map(id).collect();
+    let ids = (0..ITEMS as u32).map(id).collect();
     Codebook::new(Catalog::new(ids, vec![16, 16, 64]).unwrap())
 }
 

@@ -76,7 +76,7 @@ pub(super) fn write(
     let catalog = &bench.codebook.catalog;
     for level in 0..catalog.levels() {
         columns.push(integers(&format!("code_{level}"), &|(.., candidate)| {
-            usize::from(catalog.semantic_id(candidate.item).codes()[level])
+            catalog.semantic_id(candidate.item).codes()[level] as usize
         }));
     }
     columns.push(Column::new("log_prob".into(), rows.iter().map(|(.., c)| c.log_prob()).collect::<Vec<_>>()));

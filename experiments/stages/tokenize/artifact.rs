@@ -6,7 +6,7 @@ use anyhow::{Context as _, ensure};
 use polars::prelude::{Column, DataFrame, ParquetReader, ParquetWriter, SerReader as _};
 use policy::catalog::Catalog;
 use policy::embeddings::Embeddings;
-use policy::ids::{Code, SemanticId};
+use policy::ids::SemanticId;
 use policy::quantize::{NewItems, Normalize, Quantized};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
@@ -41,7 +41,7 @@ pub(super) fn write_semantic_ids(path: &Path, catalog: &Catalog, raw_ids: &[&str
         Column::new("raw_id".into(), raw_ids),
     ];
     columns.extend((0..catalog.levels()).map(|level| {
-        let codes: Vec<u32> = ids.iter().map(|id| u32::from(id.codes()[level])).collect();
+        let codes: Vec<u32> = ids.iter().map(|id| id.codes()[level]).collect();
         Column::new(code_column(level).into(), codes)
     }));
     let mut bytes = Vec::new();
@@ -108,10 +108,7 @@ fn read_semantic_ids(path: &Path, level_sizes: Vec<usize>) -> anyhow::Result<Cat
     let mut codes = vec![Vec::with_capacity(level_sizes.len()); items.len()];
     for level in 0..level_sizes.len() {
         let name = code_column(level);
-        for (item, (codes, code)) in codes.iter_mut().zip(integers(&table, &name)?).enumerate() {
-            let code = Code::try_from(code);
-            codes.push(code.with_context(|| format!("item {item}, column `{name}`: not a code"))?);
-        }
+        codes.iter_mut().zip(integers(&table, &name)?).for_each(|(codes, code)| codes.push(code));
     }
     Ok(Catalog::new(codes.into_iter().map(SemanticId::new).collect(), level_sizes)?)
 }

@@ -62,7 +62,7 @@ const MAX_VALUE: f32 = 1e15;
 pub(super) fn check(embeddings: &Embeddings, config: &QuantizeConfig) -> Result<(), QuantizeError> {
     let ranges = [
         ("levels", config.levels, usize::MAX),
-        ("codes", config.codes, usize::from(Code::MAX) + 1),
+        ("codes", config.codes, Code::MAX as usize),
         ("iterations", config.iterations, usize::MAX),
     ];
     for (key, value, most) in ranges {

@@ -57,7 +57,7 @@ impl Quantized {
         let mut values = vec![0.0; self.codes.len() * width];
         for (row, codes) in values.chunks_exact_mut(width).zip(&self.codes) {
             for (codebook, &code) in self.codebooks.iter().zip(codes) {
-                for (value, part) in row.iter_mut().zip(codebook.row(usize::from(code))) {
+                for (value, part) in row.iter_mut().zip(codebook.row(code as usize)) {
                     *value += part;
                 }
             }

@@ -38,7 +38,7 @@ impl Quantized {
             NewItems::ArgminWithSpareCapacity => vec![(self.codes.len() + new).div_ceil(codes); codes],
         };
         for codes in &self.codes {
-            let room = &mut room[usize::from(codes[level])];
+            let room = &mut room[codes[level] as usize];
             *room = room.saturating_sub(1);
         }
         room

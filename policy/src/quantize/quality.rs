@@ -27,7 +27,7 @@ pub struct CodeUse {
 pub fn code_use(codes: impl IntoIterator<Item = Code>, size: usize) -> CodeUse {
     let mut counts = vec![0u64; size];
     for code in codes {
-        counts[usize::from(code)] += 1;
+        counts[code as usize] += 1;
     }
     let used: Vec<f64> = counts.into_iter().filter(|&count| count > 0).map(|count| count as f64).collect();
     let total: f64 = used.iter().sum();

@@ -22,7 +22,7 @@ struct Fixture {
 /// 60 random items (some share an ID) over 3 levels of 6 codes, three users with histories of unequal length.
 fn fixture() -> Fixture {
     let key = Key::new(11);
-    let code = |item: u64, level: u64| (key.at(item).at(level).bits() % 6) as u16;
+    let code = |item: u64, level: u64| (key.at(item).at(level).bits() % 6) as u32;
     let ids = (0..60).map(|i| SemanticId::new([code(i, 0), code(i, 1), code(i, 2)])).collect();
     let catalog = Catalog::new(ids, vec![6; 3]).unwrap();
     let vocab = Vocab::of(&catalog);
