@@ -165,6 +165,20 @@ fn a_world_needs_as_many_items_as_a_level_has_codes() {
 }
 
 #[test]
+fn trees_need_two_levels() {
+    for quantizer in ["collaborative", "semantic", "hybrid"] {
+        let sets = [&format!("tokenize.quantizer={quantizer}") as &str, "tokenize.levels=1"];
+        assert_eq!(problems(MINIMAL, &sets)[0].key, "tokenize.levels");
+    }
+}
+
+#[test]
+fn quantisers_that_only_number_items_may_have_more_codes_than_items() {
+    let sets = ["tokenize.quantizer=random", "data.source.items=200", "tokenize.codes=256"];
+    assert!(load_with(MINIMAL, &sets).is_ok());
+}
+
+#[test]
 fn two_arms_may_not_share_a_name() {
     let arm = "{name='a', objective={kind='ipa'}}";
     let found = problems(MINIMAL, &[&format!("align.arms=[{arm}, {arm}]")]);

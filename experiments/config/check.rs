@@ -153,7 +153,7 @@ fn columns(columns: &Columns, check: &mut Check) {
 }
 
 fn tokenize(tokenize: &Tokenize, check: &mut Check) {
-    check.within("tokenize.levels", tokenize.levels, 1..=8);
+    check.within("tokenize.levels", tokenize.levels, tokenize.quantizer.least_levels()..=8);
     check.within("tokenize.codes", tokenize.codes, 2..=65_536);
     check.within("tokenize.iterations", tokenize.iterations, 1..=1000);
 }
@@ -163,6 +163,7 @@ fn codes_of_a_world(config: &Config, check: &mut Check) {
     let codes = config.tokenize.codes;
     if let Source::World { items, .. } = config.data.source
         && codes > items
+        && config.tokenize.quantizer.fits_codes()
     {
         let message = format!("`tokenize.codes` = {codes} is more than the {items} items of the world");
         check.between_keys("tokenize.codes", message, "data.source.items");

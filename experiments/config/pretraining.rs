@@ -2,15 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-/// `[tokenize]`: ALGORITHMS 1.1 and its open points.
+/// `[tokenize]`: how items get their semantic IDs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tokenize {
     /// Which quantiser.
     pub quantizer: policy::quantize::Quantizer,
-    /// Levels of residual quantisation.
+    /// Codes of an ID, before any collision digit. `item-id` has one; the trees stop earlier when all items are told apart.
     pub levels: usize,
-    /// Codes per level.
+    /// Codes per level. `item-id` has as many as there are items.
     pub codes: usize,
     /// Most sweeps per level.
     pub iterations: usize,

@@ -1,4 +1,4 @@
-//! Items to semantic IDs: residual k-means over item vectors, then the catalog and what it is worth.
+//! Items to semantic IDs: a quantiser over item vectors and training histories, then the catalog and what it is worth.
 //!
 //! Writes `semantic_ids.parquet` (`item`, `raw_id`, `code_0`, `code_1`, ...), `codebooks.safetensors` and `quality.json`.
 
@@ -13,8 +13,10 @@ use crate::run::{commit, to_json};
 use anyhow::Context as _;
 use policy::catalog::Catalog;
 use policy::embeddings::Embeddings;
-use policy::quantize::quality::{HitRateSample, code_use, collision_rate, embedding_hit_rate, gini};
-use policy::quantize::{Quantization, Quantized, normalized};
+use policy::quantize::quality::{
+    HitRateSample, code_use, collision_rate, embedding_hit_rate, gini, reconstruction_error,
+};
+use policy::quantize::{Items, Quantization, Quantized, normalized};
 use policy::random::Key;
 use reports::schema::{LevelQuality, TokenizerQuality};
 
@@ -26,24 +28,24 @@ const HIT_RATE: HitRateSample = HitRateSample { items: 1000, neighbors: 10 };
 /// # Errors
 /// If the item vectors cannot be quantised as configured, the run is interrupted, or a file cannot be written.
 pub fn tokenize(config: &Tokenize, dataset: &Dataset, ctx: &StageContext) -> anyhow::Result<()> {
-    let quantized = quantize(config, &dataset.embeddings, ctx)?;
+    let vectors = normalized(&dataset.embeddings, config.normalize);
+    let quantized = quantize(config, dataset, ctx)?;
     let catalog = quantized.catalog(config.collisions).context("tokenize: no catalog from these codes")?;
     let raw_ids: Vec<&str> = dataset.items.iter().map(|item| item.raw_id.as_str()).collect();
     artifact::write_semantic_ids(&ctx.path(artifact::SEMANTIC_IDS), &catalog, &raw_ids)?;
     artifact::write_codebooks(&ctx.path(artifact::CODEBOOKS), &quantized, &catalog, config)?;
-    let vectors = normalized(&dataset.embeddings, config.normalize);
     let quality = quality(config, &vectors, (&quantized, &catalog), ctx.key().named("hit-rate"));
     commit::write_file(&ctx.path("quality.json"), &to_json(&quality)?)
 }
 
-fn quantize(config: &Tokenize, embeddings: &Embeddings, ctx: &StageContext) -> anyhow::Result<Quantized> {
-    let progress = ctx.progress("levels", config.levels as u64);
-    let mut quantization =
-        Quantization::begin(embeddings, &config.quantization(), ctx.key().named("quantize"))
-            .context("tokenize: the items cannot be quantised as [tokenize] says")?;
+fn quantize(config: &Tokenize, dataset: &Dataset, ctx: &StageContext) -> anyhow::Result<Quantized> {
+    let items = Items { vectors: &dataset.embeddings, log: Some(&dataset.log) };
+    let mut quantization = Quantization::begin(items, &config.quantization(), ctx.key().named("quantize"))
+        .context("tokenize: the items cannot be quantised as [tokenize] says")?;
+    let progress = ctx.progress("steps", quantization.remaining() as u64);
     while quantization.remaining() > 0 {
         ctx.check_stop()?;
-        quantization.fit_level();
+        quantization.step().context("tokenize: the items cannot be quantised")?;
         progress.inc(1);
     }
     Ok(quantization.finish())
@@ -55,7 +57,7 @@ fn quality(
     (quantized, catalog): (&Quantized, &Catalog),
     key: Key,
 ) -> TokenizerQuality {
-    let groups = quantized.group_sizes();
+    let (groups, reconstructed) = (quantized.group_sizes(), quantized.reconstruct());
     TokenizerQuality {
         quantizer: name(&config.quantizer),
         collisions: name(&config.collisions),
@@ -63,7 +65,8 @@ fn quality(
         collision_rate: collision_rate(&groups),
         largest_collision: groups.iter().copied().max().unwrap_or(0),
         distinct_ids: groups.len() as u64,
-        embedding_hit_rate: embedding_hit_rate(vectors, &quantized.reconstruct(), HIT_RATE, key),
+        reconstruction_error: Some(reconstruction_error(vectors, &reconstructed)),
+        embedding_hit_rate: embedding_hit_rate(vectors, &reconstructed, HIT_RATE, key),
         gini: gini(&groups),
     }
 }

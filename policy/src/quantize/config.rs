@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Which residual quantiser turns vectors into codes.
+/// Which quantiser gives items their codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Quantizer {
@@ -10,6 +10,37 @@ pub enum Quantizer {
     BalancedResidualKmeans,
     /// Lloyd's algorithm at every level, as in the `OneRec` technical report (2506.13695), which dropped balancing.
     ResidualKmeans,
+    /// One level whose codes are the items: atomic IDs, as in `SASRec`; "independent" in P5. `levels` and `codes` are ignored.
+    ItemId,
+    /// Random codes, no two items alike (P5 indexing, 2305.06569; this and the following, [`super::indexing`]).
+    Random,
+    /// Items in order of first appearance over the users' training histories, numbered in base `codes`.
+    Sequential,
+    /// A tree of spectral clusters of the training co-occurrence graph.
+    Collaborative,
+    /// A tree of k-means clusters of the vectors.
+    Semantic,
+    /// The clusters of [`Quantizer::Collaborative`] and then the item's own code.
+    Hybrid,
+}
+
+impl Quantizer {
+    /// Whether it reads the training histories.
+    pub const fn needs_histories(self) -> bool {
+        matches!(self, Self::Sequential | Self::Collaborative | Self::Hybrid)
+    }
+    /// Whether the vectors of all codes are fitted to items, so that there can be no more codes than items.
+    pub const fn fits_codes(self) -> bool {
+        matches!(self, Self::BalancedResidualKmeans | Self::ResidualKmeans)
+    }
+    /// Whether `levels` x `codes` must name every item.
+    pub(super) const fn numbers_items(self) -> bool {
+        matches!(self, Self::Random | Self::Sequential)
+    }
+    /// The fewest levels that make sense: a tree has clusters and places within them.
+    pub const fn least_levels(self) -> usize {
+        if matches!(self, Self::Collaborative | Self::Semantic | Self::Hybrid) { 2 } else { 1 }
+    }
 }
 
 /// Order in which clusters choose their items in one sweep of balanced k-means. The paper's loop runs over
@@ -59,7 +90,7 @@ pub enum NewItems {
     ArgminWithSpareCapacity,
 }
 
-/// A residual quantisation.
+/// A quantisation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QuantizeConfig {
@@ -67,7 +98,8 @@ pub struct QuantizeConfig {
     pub quantizer: Quantizer,
     /// Levels, at least 1.
     pub levels: usize,
-    /// Codes per level: at least 1, at most the number of items, and no more than a [`crate::ids::Code`] can name.
+    /// Codes per level: at least 1, no more than a [`crate::ids::Code`] can name, and at most the number of items where
+    /// [`Quantizer::fits_codes`].
     pub codes: usize,
     /// Most sweeps per level, at least 1.
     pub iterations: usize,
