@@ -165,11 +165,13 @@ fn a_world_needs_as_many_items_as_a_level_has_codes() {
 }
 
 #[test]
-fn trees_need_two_levels() {
+fn trees_need_two_levels_and_sets_may_have_many() {
     for quantizer in ["collaborative", "semantic", "hybrid"] {
         let sets = [&format!("tokenize.quantizer={quantizer}") as &str, "tokenize.levels=1"];
         assert_eq!(problems(MINIMAL, &sets)[0].key, "tokenize.levels");
     }
+    assert!(load_with(MINIMAL, &["tokenize.quantizer=optimized-product", "tokenize.levels=32"]).is_ok());
+    assert_eq!(problems(MINIMAL, &["tokenize.levels=32"])[0].key, "tokenize.levels");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use super::{
 use super::{Source, Targets, Tokenize};
 use align::objective::Objective;
 use policy::model::EncoderAttention;
+use policy::quantize::Quantizer;
 use std::collections::BTreeSet;
 use std::fmt::{Debug, Display};
 use std::ops::RangeInclusive;
@@ -153,7 +154,9 @@ fn columns(columns: &Columns, check: &mut Check) {
 }
 
 fn tokenize(tokenize: &Tokenize, check: &mut Check) {
-    check.within("tokenize.levels", tokenize.levels, tokenize.quantizer.least_levels()..=8);
+    // A set of codes has many small ones; in a sequence each costs a step of the decoder.
+    let most = if tokenize.quantizer == Quantizer::OptimizedProduct { 64 } else { 8 };
+    check.within("tokenize.levels", tokenize.levels, tokenize.quantizer.least_levels()..=most);
     check.within("tokenize.codes", tokenize.codes, 2..=65_536);
     check.within("tokenize.iterations", tokenize.iterations, 1..=1000);
 }

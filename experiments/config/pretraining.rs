@@ -12,7 +12,7 @@ pub struct Tokenize {
     pub levels: usize,
     /// Codes per level. `item-id` has as many as there are items.
     pub codes: usize,
-    /// Most sweeps per level.
+    /// Most sweeps per level; rounds of `optimized-product`.
     pub iterations: usize,
     /// Order in which clusters choose their items in balanced k-means.
     pub sweep_order: policy::quantize::SweepOrder,

@@ -10,6 +10,9 @@ pub enum Quantizer {
     BalancedResidualKmeans,
     /// Lloyd's algorithm at every level, as in the `OneRec` technical report (2506.13695), which dropped balancing.
     ResidualKmeans,
+    /// Optimised product quantisation (Ge et al. 2013; [`super::product`]): `levels` subspaces of a learnt rotation, whose
+    /// codes have no order (RPG, `SETRec`).
+    OptimizedProduct,
     /// One level whose codes are the items: atomic IDs, as in `SASRec`; "independent" in P5. `levels` and `codes` are ignored.
     ItemId,
     /// Random codes, no two items alike (P5 indexing, 2305.06569; this and the following, [`super::indexing`]).
@@ -31,7 +34,12 @@ impl Quantizer {
     }
     /// Whether the vectors of all codes are fitted to items, so that there can be no more codes than items.
     pub const fn fits_codes(self) -> bool {
-        matches!(self, Self::BalancedResidualKmeans | Self::ResidualKmeans)
+        matches!(
+            self,
+            Self::BalancedResidualKmeans
+                | Self::ResidualKmeans
+                | Self::OptimizedProduct
+        )
     }
     /// Whether `levels` x `codes` must name every item.
     pub(super) const fn numbers_items(self) -> bool {
@@ -101,7 +109,7 @@ pub struct QuantizeConfig {
     /// Codes per level: at least 1, no more than a [`crate::ids::Code`] can name, and at most the number of items where
     /// [`Quantizer::fits_codes`].
     pub codes: usize,
-    /// Most sweeps per level, at least 1.
+    /// Most sweeps per level, and rounds of product quantisation, at least 1.
     pub iterations: usize,
     /// Who chooses first in balanced k-means.
     pub sweep_order: SweepOrder,

@@ -41,6 +41,16 @@ pub enum QuantizeError {
         /// Items.
         items: usize,
     },
+    /// A product quantiser has more subspaces than the vectors have columns.
+    #[error(
+        "levels = {levels} is more than the {width} columns of the vectors; use at most {width} subspaces"
+    )]
+    MoreLevelsThanColumns {
+        /// Subspaces.
+        levels: usize,
+        /// Columns.
+        width: usize,
+    },
     /// The quantiser reads training histories, and there are none.
     #[error("this quantizer reads training histories, but was given none")]
     NoHistories,
@@ -102,7 +112,7 @@ pub(super) fn check(items: Items, config: &QuantizeConfig) -> Result<(), Quantiz
 
 /// Levels and codes against items and columns.
 fn sizes(vectors: &Embeddings, config: &QuantizeConfig) -> Result<(), QuantizeError> {
-    let items = vectors.rows();
+    let (items, width) = (vectors.rows(), vectors.width());
     let QuantizeConfig { quantizer, levels, codes, .. } = *config;
     if items == 0 || (quantizer.fits_codes() && codes > items) {
         return Err(QuantizeError::MoreCodesThanItems { codes, items });
@@ -111,6 +121,9 @@ fn sizes(vectors: &Embeddings, config: &QuantizeConfig) -> Result<(), QuantizeEr
     let ids = u32::try_from(levels).ok().and_then(|levels| codes.checked_pow(levels)).unwrap_or(usize::MAX);
     if quantizer.numbers_items() && ids < items {
         return Err(QuantizeError::TooFewIds { levels, codes, ids, items });
+    }
+    if quantizer == Quantizer::OptimizedProduct && levels > width {
+        return Err(QuantizeError::MoreLevelsThanColumns { levels, width });
     }
     Ok(())
 }

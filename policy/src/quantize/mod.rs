@@ -8,6 +8,7 @@
 //! | quantiser | codes come from | file |
 //! |---|---|---|
 //! | `balanced-residual-kmeans`, `residual-kmeans` | clusters of residuals | [`balanced`], [`lloyd`] |
+//! | `optimized-product` | clusters of rotated sub-vectors | [`product`] |
 //! | `item-id`, `random`, `sequential`, `collaborative`, `semantic`, `hybrid` | the item's number, histories, trees | [`indexing`] |
 //!
 //! [`collision`] says how items with equal codes are told apart, [`quality`] what the result
@@ -20,12 +21,14 @@ mod config;
 mod directions;
 mod distance;
 mod error;
+mod factorization;
 pub mod indexing;
 mod levels;
 pub mod lloyd;
 mod means;
 mod nearest;
 pub mod new_items;
+pub mod product;
 pub mod quality;
 mod residual;
 mod rows;
@@ -39,6 +42,7 @@ use crate::history::Log;
 use crate::ids::Code;
 use crate::random::Key;
 use indexing::Indexing;
+use product::Product;
 use residual::ResidualKmeans;
 
 /// One level's clusters.
@@ -127,6 +131,7 @@ impl<'a> Quantization<'a> {
             Quantizer::BalancedResidualKmeans | Quantizer::ResidualKmeans => {
                 Box::new(ResidualKmeans::new(vectors, config, key))
             }
+            Quantizer::OptimizedProduct => Box::new(Product::new(vectors, config, key)),
             Quantizer::ItemId
             | Quantizer::Random
             | Quantizer::Sequential
