@@ -80,6 +80,13 @@ const OUT_OF_RANGE: &[&str] = &[
     "tokenize.codes=1",
     "tokenize.codes=65537",
     "tokenize.iterations=0",
+    "tokenize.rq_vae.hidden=[64, 0]",
+    "tokenize.rq_vae.latent=0",
+    "tokenize.rq_vae.commitment=-1.0",
+    "tokenize.rq_vae.epochs=0",
+    "tokenize.rq_vae.batch_size=0",
+    "tokenize.rq_vae.learning_rate=0.0",
+    "tokenize.rq_vae.weight_decay=-0.1",
     "model.d_model=4",
     "model.num_heads=0",
     "model.d_kv=1",
@@ -162,6 +169,14 @@ fn a_world_needs_as_many_items_as_a_level_has_codes() {
         found[0].message.contains("`tokenize.codes` = 256") && found[0].message.contains("200"),
         "{found:?}"
     );
+}
+
+#[test]
+fn sinkhorn_needs_codes_that_are_fitted_to_vectors() {
+    let sets = ["tokenize.quantizer=sequential", "tokenize.collisions=sinkhorn"];
+    let found = problems(MINIMAL, &sets);
+    assert_eq!(found.iter().map(|problem| problem.key.as_str()).collect::<Vec<_>>(), ["tokenize.collisions"]);
+    assert!(load_with(MINIMAL, &["tokenize.quantizer=rq-vae", sets[1]]).is_ok());
 }
 
 #[test]

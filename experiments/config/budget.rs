@@ -24,6 +24,7 @@ impl Config {
             // Others need as many IDs as there are items.
             at_most(&mut self.tokenize.codes, 32);
         }
+        at_most(&mut self.tokenize.rq_vae.epochs, 2);
         at_most(&mut self.tokenize.iterations, 5);
     }
 

@@ -9,7 +9,7 @@ use super::{
 use super::{Source, Targets, Tokenize};
 use align::objective::Objective;
 use policy::model::EncoderAttention;
-use policy::quantize::Quantizer;
+use policy::quantize::{Collisions, LearnedConfig, Quantizer};
 use std::collections::BTreeSet;
 use std::fmt::{Debug, Display};
 use std::ops::RangeInclusive;
@@ -159,6 +159,24 @@ fn tokenize(tokenize: &Tokenize, check: &mut Check) {
     check.within("tokenize.levels", tokenize.levels, tokenize.quantizer.least_levels()..=most);
     check.within("tokenize.codes", tokenize.codes, 2..=65_536);
     check.within("tokenize.iterations", tokenize.iterations, 1..=1000);
+    if tokenize.collisions == Collisions::Sinkhorn && !tokenize.quantizer.fits_codes() {
+        let message = "`tokenize.collisions` = \"sinkhorn\" moves items to other near codes: it needs a quantizer whose codes \
+                       are fitted to vectors (a residual one, rq-vae or optimized-product)";
+        check.between_keys("tokenize.collisions", message.into(), "tokenize.quantizer");
+    }
+    learned(&tokenize.rq_vae, check);
+}
+
+fn learned(rq_vae: &LearnedConfig, check: &mut Check) {
+    let hidden = &rq_vae.hidden;
+    let widths = hidden.len() <= 8 && hidden.iter().all(|width| (1..=8192).contains(width));
+    check.that("tokenize.rq_vae.hidden", widths, format!("{hidden:?}"), "at most 8 widths of 1 to 8192");
+    check.within("tokenize.rq_vae.latent", rq_vae.latent, 1..=4096);
+    check.within("tokenize.rq_vae.commitment", rq_vae.commitment, 0.0..=10.0);
+    check.within("tokenize.rq_vae.epochs", rq_vae.epochs, 1..=100_000);
+    check.positive("tokenize.rq_vae.batch_size", rq_vae.batch_size);
+    check.learning_rate("tokenize.rq_vae.learning_rate", rq_vae.learning_rate);
+    check.within("tokenize.rq_vae.weight_decay", rq_vae.weight_decay, 0.0..=10.0);
 }
 
 /// Only of a world is the number of items known before the data is read.

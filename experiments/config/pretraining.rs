@@ -22,11 +22,13 @@ pub struct Tokenize {
     pub collisions: policy::quantize::Collisions,
     /// How items that come after the codebooks were fitted get their codes.
     pub new_items: policy::quantize::NewItems,
+    /// Training of `rq-vae` and `residual-vq`.
+    pub rq_vae: policy::quantize::LearnedConfig,
 }
 
 impl Tokenize {
     /// What the quantiser is asked to do.
-    pub const fn quantization(&self) -> policy::quantize::QuantizeConfig {
+    pub fn quantization(&self) -> policy::quantize::QuantizeConfig {
         policy::quantize::QuantizeConfig {
             quantizer: self.quantizer,
             levels: self.levels,
@@ -34,6 +36,7 @@ impl Tokenize {
             iterations: self.iterations,
             sweep_order: self.sweep_order,
             normalize: self.normalize,
+            rq_vae: self.rq_vae.clone(),
         }
     }
 }
@@ -49,6 +52,7 @@ impl Default for Tokenize {
             normalize: policy::quantize::Normalize::None,
             collisions: policy::quantize::Collisions::Digit,
             new_items: policy::quantize::NewItems::Argmin,
+            rq_vae: policy::quantize::LearnedConfig::default(),
         }
     }
 }

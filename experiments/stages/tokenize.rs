@@ -29,7 +29,7 @@ const HIT_RATE: HitRateSample = HitRateSample { items: 1000, neighbors: 10 };
 /// If the item vectors cannot be quantised as configured, the run is interrupted, or a file cannot be written.
 pub fn tokenize(config: &Tokenize, dataset: &Dataset, ctx: &StageContext) -> anyhow::Result<()> {
     let vectors = normalized(&dataset.embeddings, config.normalize);
-    let quantized = quantize(config, dataset, ctx)?;
+    let quantized = quantize(config, dataset, ctx)?.separated(&vectors, config.collisions);
     let catalog = quantized.catalog(config.collisions).context("tokenize: no catalog from these codes")?;
     let raw_ids: Vec<&str> = dataset.items.iter().map(|item| item.raw_id.as_str()).collect();
     artifact::write_semantic_ids(&ctx.path(artifact::SEMANTIC_IDS), &catalog, &raw_ids)?;
@@ -146,6 +146,7 @@ mod tests {
             codes: vec![vec![1, 0], vec![0, 1]],
             codebooks: vec![codebook.clone(), codebook],
             residuals: vec![0.5, 0.1],
+            autoencoder: None,
         };
         let path = dir.path().join(artifact::CODEBOOKS);
         artifact::write_codebooks(&path, &quantized, &catalog, &Tokenize::default()).unwrap();

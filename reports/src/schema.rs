@@ -100,7 +100,7 @@ pub struct DataCard {
 pub struct TokenizerQuality {
     /// Quantiser name.
     pub quantizer: String,
-    /// `digit` or `shared`.
+    /// `digit`, `shared` or `sinkhorn`.
     pub collisions: String,
     /// Per level, coarsest first (the collision digit last when there is one).
     pub levels: Vec<LevelQuality>,

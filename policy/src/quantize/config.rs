@@ -1,5 +1,6 @@
 //! What a quantiser is asked to do. Every point that the papers leave open is a named option here.
 
+use super::learned::LearnedConfig;
 use serde::{Deserialize, Serialize};
 
 /// Which quantiser gives items their codes.
@@ -10,6 +11,10 @@ pub enum Quantizer {
     BalancedResidualKmeans,
     /// Lloyd's algorithm at every level, as in the `OneRec` technical report (2506.13695), which dropped balancing.
     ResidualKmeans,
+    /// Residual codebooks trained by gradients, without encoder or decoder (R-VQ; [`super::learned`]).
+    ResidualVq,
+    /// An autoencoder and residual codebooks of its encodings (RQ-VAE, TIGER 2305.05065; [`super::learned`]).
+    RqVae,
     /// Optimised product quantisation (Ge et al. 2013; [`super::product`]): `levels` subspaces of a learnt rotation, whose
     /// codes have no order (RPG, `SETRec`).
     OptimizedProduct,
@@ -38,6 +43,8 @@ impl Quantizer {
             self,
             Self::BalancedResidualKmeans
                 | Self::ResidualKmeans
+                | Self::ResidualVq
+                | Self::RqVae
                 | Self::OptimizedProduct
         )
     }
@@ -85,6 +92,9 @@ pub enum Collisions {
     Digit,
     /// They share the ID; whoever decodes it chooses among them.
     Shared,
+    /// The last code of each is chosen again so that they spread over the codes ([`super::sinkhorn`]); a digit tells apart
+    /// what still collides. Only where the vectors of all codes are fitted ([`Quantizer::fits_codes`]).
+    Sinkhorn,
 }
 
 /// How an item that was not there when the codebooks were fitted gets its codes. Alg. 1 assigns the fitted
@@ -115,4 +125,6 @@ pub struct QuantizeConfig {
     pub sweep_order: SweepOrder,
     /// What happens to the vectors before the first level.
     pub normalize: Normalize,
+    /// Training of [`Quantizer::ResidualVq`] and [`Quantizer::RqVae`].
+    pub rq_vae: LearnedConfig,
 }

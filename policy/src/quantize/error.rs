@@ -4,6 +4,7 @@ use super::{Items, QuantizeConfig, Quantizer};
 use crate::catalog::CatalogError;
 use crate::embeddings::Embeddings;
 use crate::ids::Code;
+use crate::optimizer::NonFinite;
 use thiserror::Error;
 
 /// Why there are no semantic IDs.
@@ -62,6 +63,25 @@ pub enum QuantizeError {
         /// Rows of the vectors.
         vectors: usize,
     },
+    /// A setting of training is out of range.
+    #[error("rq_vae.{key} = {value} is out of range, must be {allowed}")]
+    Training {
+        /// Name of the setting.
+        key: &'static str,
+        /// Its value.
+        value: f64,
+        /// What is allowed.
+        allowed: &'static str,
+    },
+    /// Training met a number that is not finite.
+    #[error("training of the codebooks in epoch {epoch} failed; try a smaller rq_vae.learning_rate")]
+    NonFinite {
+        /// The epoch, from 1.
+        epoch: usize,
+        /// What was not finite.
+        #[source]
+        source: NonFinite,
+    },
     /// A value is NaN, infinite, or so large that its square leaves f32.
     #[error(
         "the vector of item {item} has the value {value} in column {column}; values must be finite and below 1e15"
@@ -107,6 +127,9 @@ pub(super) fn check(items: Items, config: &QuantizeConfig) -> Result<(), Quantiz
     }
     sizes(items.vectors, config)?;
     histories(items, config.quantizer)?;
+    if matches!(config.quantizer, Quantizer::ResidualVq | Quantizer::RqVae) {
+        config.rq_vae.check()?;
+    }
     values(items.vectors)
 }
 

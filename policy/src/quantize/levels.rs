@@ -22,6 +22,7 @@ impl Levels {
             codes: vec![Vec::new(); vectors.rows()],
             codebooks: Vec::new(),
             residuals: Vec::new(),
+            autoencoder: None,
         };
         Self { input: mean_square(&vectors), residual: vectors, quantized }
     }

@@ -8,10 +8,11 @@
 //! | quantiser | codes come from | file |
 //! |---|---|---|
 //! | `balanced-residual-kmeans`, `residual-kmeans` | clusters of residuals | [`balanced`], [`lloyd`] |
+//! | `residual-vq`, `rq-vae` | codebooks trained by gradients | [`learned`] |
 //! | `optimized-product` | clusters of rotated sub-vectors | [`product`] |
 //! | `item-id`, `random`, `sequential`, `collaborative`, `semantic`, `hybrid` | the item's number, histories, trees | [`indexing`] |
 //!
-//! [`collision`] says how items with equal codes are told apart, [`quality`] what the result
+//! [`collision`] says how items with equal codes are told apart ([`sinkhorn`]: moved apart), [`quality`] what the result
 //! is worth, [`new_items`] how later items get codes.
 
 pub mod balanced;
@@ -23,6 +24,7 @@ mod distance;
 mod error;
 mod factorization;
 pub mod indexing;
+pub mod learned;
 mod levels;
 pub mod lloyd;
 mod means;
@@ -33,15 +35,18 @@ pub mod quality;
 mod residual;
 mod rows;
 mod seeding;
+pub mod sinkhorn;
 
 pub use config::{Collisions, NewItems, Normalize, QuantizeConfig, Quantizer, SweepOrder};
 pub use error::QuantizeError;
+pub use learned::{Gradient, LearnedConfig};
 
 use crate::embeddings::Embeddings;
 use crate::history::Log;
 use crate::ids::Code;
 use crate::random::Key;
 use indexing::Indexing;
+use learned::{Autoencoder, Training};
 use product::Product;
 use residual::ResidualKmeans;
 
@@ -77,12 +82,15 @@ pub struct Quantized {
     pub codes: Vec<Vec<Code>>,
     /// One row per code, for each level.
     pub codebooks: Vec<Embeddings>,
-    /// Mean squared norm of what is left after each level, relative to that of the (normalised) vectors.
+    /// Mean squared norm of what is left after each level, relative to that of the vectors that were quantised: the
+    /// normalised ones, or their encodings.
     pub residuals: Vec<f64>,
+    /// Where the codebooks are of encodings: what leads there and back.
+    pub autoencoder: Option<Autoencoder>,
 }
 
 impl Quantized {
-    /// What each item's codes say of its vector: the sum of the codes' vectors.
+    /// What each item's codes say of its vector: the sum of the codes' vectors, decoded where they are of encodings.
     pub fn reconstruct(&self) -> Embeddings {
         let width = self.codebooks[0].width();
         let mut values = vec![0.0; self.codes.len() * width];
@@ -93,7 +101,12 @@ impl Quantized {
                 }
             }
         }
-        Embeddings::new(width, values)
+        let sums = Embeddings::new(width, values);
+        self.autoencoder.as_ref().map_or_else(|| sums.clone(), |autoencoder| autoencoder.decode(&sums))
+    }
+    /// The vectors that the codes' vectors add up to: the items' own, or their encodings.
+    fn encoded(&self, vectors: &Embeddings) -> Embeddings {
+        self.autoencoder.as_ref().map_or_else(|| vectors.clone(), |autoencoder| autoencoder.encode(vectors))
     }
 }
 
@@ -108,7 +121,7 @@ trait Fit {
 }
 
 /// A quantisation in progress, step by step, so that a caller can show progress and stop between steps. A step is a level
-/// of residual k-means, or everything.
+/// of residual k-means, an epoch of training, or everything.
 pub struct Quantization<'a> {
     fit: Box<dyn Fit + 'a>,
 }
@@ -132,6 +145,7 @@ impl<'a> Quantization<'a> {
                 Box::new(ResidualKmeans::new(vectors, config, key))
             }
             Quantizer::OptimizedProduct => Box::new(Product::new(vectors, config, key)),
+            Quantizer::ResidualVq | Quantizer::RqVae => Box::new(Training::new(vectors, config, key)),
             Quantizer::ItemId
             | Quantizer::Random
             | Quantizer::Sequential
@@ -148,7 +162,7 @@ impl<'a> Quantization<'a> {
     /// Does the next step.
     ///
     /// # Errors
-    /// If the step fails.
+    /// If training meets a number that is not finite.
     ///
     /// # Panics
     /// If no step remains.

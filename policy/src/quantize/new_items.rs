@@ -13,7 +13,7 @@ impl Quantized {
     /// # Panics
     /// If the vectors have another width than the fitted ones.
     pub fn codes_of_new(&self, vectors: &Embeddings, rule: NewItems) -> Vec<Vec<Code>> {
-        let mut residual = vectors.clone();
+        let mut residual = self.encoded(vectors);
         let width = residual.width();
         assert_eq!(width, self.codebooks[0].width(), "width of the new vectors");
         let mut codes = vec![Vec::new(); vectors.rows()];
@@ -63,6 +63,7 @@ mod tests {
             codes: vec![vec![0], vec![0], vec![1], vec![1]],
             codebooks: vec![Embeddings::new(1, vec![0.0, 10.0])],
             residuals: vec![0.1],
+            autoencoder: None,
         }
     }
 

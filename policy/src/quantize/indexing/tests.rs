@@ -1,6 +1,6 @@
 //! Properties of whole indexings.
 
-use super::super::{Collisions, Items, Normalize, SweepOrder, quantize};
+use super::super::{Collisions, Items, LearnedConfig, Normalize, SweepOrder, quantize};
 use super::*;
 use crate::history::History;
 use crate::ids::ItemId;
@@ -32,6 +32,7 @@ fn config(quantizer: Quantizer, levels: usize, codes: usize) -> QuantizeConfig {
         iterations: 20,
         sweep_order: SweepOrder::Index,
         normalize: Normalize::None,
+        rq_vae: LearnedConfig::default(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Properties of product quantisation.
 
-use super::super::{NewItems, Normalize, Quantizer, SweepOrder, quantize};
+use super::super::{LearnedConfig, NewItems, Normalize, Quantizer, SweepOrder, quantize};
 use super::*;
 use crate::ids::Code;
 
@@ -25,6 +25,7 @@ fn config(levels: usize) -> QuantizeConfig {
         iterations: 20,
         sweep_order: SweepOrder::Index,
         normalize: Normalize::None,
+        rq_vae: LearnedConfig::default(),
     }
 }
 
