@@ -92,6 +92,13 @@ const OUT_OF_RANGE: &[&str] = &[
     "tokenize.contrastive.epochs=0",
     "tokenize.contrastive.batch_size=1",
     "tokenize.contrastive.learning_rate=0.0",
+    "tokenize.rq_vae.hidden=[64, 0]",
+    "tokenize.rq_vae.latent=0",
+    "tokenize.rq_vae.commitment=-1.0",
+    "tokenize.rq_vae.epochs=0",
+    "tokenize.rq_vae.batch_size=0",
+    "tokenize.rq_vae.learning_rate=0.0",
+    "tokenize.rq_vae.weight_decay=-0.1",
     "model.d_model=4",
     "model.num_heads=0",
     "model.d_kv=1",
@@ -176,6 +183,30 @@ fn a_world_needs_as_many_items_as_a_level_has_codes() {
         found[0].message.contains("`tokenize.codes` = 256") && found[0].message.contains("200"),
         "{found:?}"
     );
+}
+
+#[test]
+fn sinkhorn_needs_codes_that_are_fitted_to_vectors() {
+    let sets = ["tokenize.quantizer=sequential", "tokenize.collisions=sinkhorn"];
+    let found = problems(MINIMAL, &sets);
+    assert_eq!(found.iter().map(|problem| problem.key.as_str()).collect::<Vec<_>>(), ["tokenize.collisions"]);
+    assert!(load_with(MINIMAL, &["tokenize.quantizer=rq-vae", sets[1]]).is_ok());
+}
+
+#[test]
+fn trees_need_two_levels_and_sets_may_have_many() {
+    for quantizer in ["collaborative", "semantic", "hybrid"] {
+        let sets = [&format!("tokenize.quantizer={quantizer}") as &str, "tokenize.levels=1"];
+        assert_eq!(problems(MINIMAL, &sets)[0].key, "tokenize.levels");
+    }
+    assert!(load_with(MINIMAL, &["tokenize.quantizer=optimized-product", "tokenize.levels=32"]).is_ok());
+    assert_eq!(problems(MINIMAL, &["tokenize.levels=32"])[0].key, "tokenize.levels");
+}
+
+#[test]
+fn quantisers_that_only_number_items_may_have_more_codes_than_items() {
+    let sets = ["tokenize.quantizer=random", "data.source.items=200", "tokenize.codes=256"];
+    assert!(load_with(MINIMAL, &sets).is_ok());
 }
 
 #[test]

@@ -20,7 +20,11 @@ impl Config {
             at_most(items, 200);
         }
         self.data.max_users = Some(self.data.max_users.map_or(300, |users| users.min(300)));
-        at_most(&mut self.tokenize.codes, 32);
+        if self.tokenize.quantizer.fits_codes() {
+            // Others need as many IDs as there are items.
+            at_most(&mut self.tokenize.codes, 32);
+        }
+        at_most(&mut self.tokenize.rq_vae.epochs, 2);
         at_most(&mut self.tokenize.iterations, 5);
         at_most(&mut self.tokenize.contrastive.epochs, 2);
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// `[tokenize]`: ALGORITHMS 1.1 and its open points.
+/// `[tokenize]`: how items get their semantic IDs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tokenize {
@@ -10,11 +10,11 @@ pub struct Tokenize {
     pub vectors: Vectors,
     /// Which quantiser.
     pub quantizer: policy::quantize::Quantizer,
-    /// Levels of residual quantisation.
+    /// Codes of an ID, before any collision digit. `item-id` has one; the trees stop earlier when all items are told apart.
     pub levels: usize,
-    /// Codes per level.
+    /// Codes per level. `item-id` has as many as there are items.
     pub codes: usize,
-    /// Most sweeps per level.
+    /// Most sweeps per level; rounds of `optimized-product`.
     pub iterations: usize,
     /// Order in which clusters choose their items in balanced k-means.
     pub sweep_order: policy::quantize::SweepOrder,
@@ -28,6 +28,8 @@ pub struct Tokenize {
     pub collaborative: policy::collaborative::CollaborativeConfig,
     /// How the fusion is learned, for `vectors = "aligned"`.
     pub contrastive: policy::collaborative::contrastive::ContrastiveConfig,
+    /// Training of `rq-vae` and `residual-vq`.
+    pub rq_vae: policy::quantize::LearnedConfig,
 }
 
 /// Which vectors are quantised.
@@ -46,7 +48,7 @@ pub enum Vectors {
 
 impl Tokenize {
     /// What the quantiser is asked to do.
-    pub const fn quantization(&self) -> policy::quantize::QuantizeConfig {
+    pub fn quantization(&self) -> policy::quantize::QuantizeConfig {
         policy::quantize::QuantizeConfig {
             quantizer: self.quantizer,
             levels: self.levels,
@@ -54,6 +56,7 @@ impl Tokenize {
             iterations: self.iterations,
             sweep_order: self.sweep_order,
             normalize: self.normalize,
+            rq_vae: self.rq_vae.clone(),
         }
     }
 }
@@ -72,6 +75,7 @@ impl Default for Tokenize {
             new_items: policy::quantize::NewItems::Argmin,
             collaborative: policy::collaborative::CollaborativeConfig::default(),
             contrastive: policy::collaborative::contrastive::ContrastiveConfig::default(),
+            rq_vae: policy::quantize::LearnedConfig::default(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Items to semantic IDs: residual k-means over item vectors, then the catalog and what it is worth.
+//! Items to semantic IDs: a quantiser over item vectors and training histories, then the catalog and what it is worth.
 //!
 //! Writes `semantic_ids.parquet` (`item`, `raw_id`, `code_0`, `code_1`, ...), `codebooks.safetensors` and `quality.json`.
 
@@ -17,9 +17,9 @@ use policy::collaborative::counts::CoOccurrence;
 use policy::collaborative::hit_rate::cooccurrence_hit_rate;
 use policy::embeddings::Embeddings;
 use policy::quantize::quality::{
-    HitRateSample, code_use, collision_rate, embedding_hit_rate, gini, gini_over,
+    HitRateSample, code_use, collision_rate, embedding_hit_rate, gini, gini_over, reconstruction_error,
 };
-use policy::quantize::{Quantization, Quantized, normalized};
+use policy::quantize::{Items, Quantization, Quantized, normalized};
 use policy::random::Key;
 use reports::schema::{LevelQuality, TokenizerQuality};
 
@@ -32,26 +32,27 @@ const HIT_RATE: HitRateSample = HitRateSample { items: 1000, neighbors: 10 };
 /// If the item vectors cannot be quantised as configured, the run is interrupted, or a file cannot be written.
 pub fn tokenize(config: &Tokenize, dataset: &Dataset, ctx: &StageContext) -> anyhow::Result<()> {
     let vectors = vectors::choose(config, dataset, ctx)?;
-    let quantized = quantize(config, &vectors, ctx)?;
+    let items = Items { vectors: &vectors, log: Some(&dataset.log) };
+    let quantized = quantize(config, items, ctx)?;
+    let vectors = normalized(&vectors, config.normalize);
+    let quantized = quantized.separated(&vectors, config.collisions);
     let catalog = quantized.catalog(config.collisions).context("tokenize: no catalog from these codes")?;
     let raw_ids: Vec<&str> = dataset.items.iter().map(|item| item.raw_id.as_str()).collect();
     artifact::write_semantic_ids(&ctx.path(artifact::SEMANTIC_IDS), &catalog, &raw_ids)?;
     artifact::write_codebooks(&ctx.path(artifact::CODEBOOKS), &quantized, &catalog, config)?;
-    let vectors = normalized(&vectors, config.normalize);
     let counts = CoOccurrence::of(&dataset.log, &config.collaborative);
     let quality = quality(config, (&vectors, &counts), (&quantized, &catalog), ctx.key().named("hit-rate"));
     metrics(&quality, ctx)?;
     commit::write_file(&ctx.path("quality.json"), &to_json(&quality)?)
 }
 
-fn quantize(config: &Tokenize, embeddings: &Embeddings, ctx: &StageContext) -> anyhow::Result<Quantized> {
-    let progress = ctx.progress("levels", config.levels as u64);
-    let mut quantization =
-        Quantization::begin(embeddings, &config.quantization(), ctx.key().named("quantize"))
-            .context("tokenize: the items cannot be quantised as [tokenize] says")?;
+fn quantize(config: &Tokenize, items: Items<'_>, ctx: &StageContext) -> anyhow::Result<Quantized> {
+    let mut quantization = Quantization::begin(items, &config.quantization(), ctx.key().named("quantize"))
+        .context("tokenize: the items cannot be quantised as [tokenize] says")?;
+    let progress = ctx.progress("steps", quantization.remaining() as u64);
     while quantization.remaining() > 0 {
         ctx.check_stop()?;
-        quantization.fit_level();
+        quantization.step().context("tokenize: the items cannot be quantised")?;
         progress.inc(1);
     }
     Ok(quantization.finish())
@@ -74,6 +75,7 @@ fn quality(
         collision_rate: collision_rate(&groups),
         largest_collision: groups.iter().copied().max().unwrap_or(0),
         distinct_ids: groups.len() as u64,
+        reconstruction_error: Some(reconstruction_error(vectors, &reconstructed)),
         embedding_hit_rate: embedding_hit_rate(vectors, &reconstructed, HIT_RATE, key),
         cooccurrence_hit_rate: hit_rate(&reconstructed),
         cooccurrence_hit_rate_of_vectors: hit_rate(vectors),
@@ -204,6 +206,7 @@ mod tests {
             codes: vec![vec![1, 0], vec![0, 1]],
             codebooks: vec![codebook.clone(), codebook],
             residuals: vec![0.5, 0.1],
+            autoencoder: None,
         };
         let path = dir.path().join(artifact::CODEBOOKS);
         artifact::write_codebooks(&path, &quantized, &catalog, &Tokenize::default()).unwrap();

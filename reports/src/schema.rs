@@ -132,7 +132,7 @@ pub struct TokenizerQuality {
     /// Which vectors were quantised (`tokenize.vectors`); absent in files of earlier versions, like the other options here.
     #[serde(default)]
     pub vectors: Option<String>,
-    /// `digit` or `shared`.
+    /// `digit`, `shared` or `sinkhorn`.
     pub collisions: String,
     /// Per level, coarsest first (the collision digit last when there is one).
     pub levels: Vec<LevelQuality>,
@@ -142,6 +142,9 @@ pub struct TokenizerQuality {
     pub largest_collision: u64,
     /// Distinct quantised IDs.
     pub distinct_ids: u64,
+    /// Squared error of the reconstructed vectors, relative to the vectors around their mean; absent in older files.
+    #[serde(default)]
+    pub reconstruction_error: Option<f64>,
     /// Embedding hit rate at 10: share of an item's 10 nearest neighbours by embedding that stay among the
     /// 10 nearest by reconstructed embedding (sampled items).
     pub embedding_hit_rate: f64,

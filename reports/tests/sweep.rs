@@ -79,6 +79,7 @@ fn tokenizer() -> TokenizerQuality {
         collision_rate: 0.064,
         largest_collision: 6,
         distinct_ids: 11_388,
+        reconstruction_error: Some(0.42),
         embedding_hit_rate: 0.391,
         cooccurrence_hit_rate: Some(0.21),
         cooccurrence_hit_rate_of_vectors: Some(0.33),

@@ -19,7 +19,7 @@ use policy::ids::ItemId;
 use policy::log_prob::LogProbSpace;
 use policy::model::{Dropout, Policy};
 use policy::optimizer::OptimizerConfig;
-use policy::quantize::quantize;
+use policy::quantize::{Items, normalized, quantize};
 use policy::random::Key;
 use sampler::recommend::{Codebook, Recommender};
 use std::path::Path;
@@ -72,9 +72,11 @@ impl Epoch {
     fn of(config: Config) -> anyhow::Result<Self> {
         let key = Key::new(config.run.seed).named("epoch");
         let (dataset, _) = data::build(&config.data)?;
-        let quantized =
-            quantize(&dataset.embeddings, &config.tokenize.quantization(), key.named("quantize"))?;
-        let catalog = quantized.catalog(config.tokenize.collisions)?;
+        let items = Items { vectors: &dataset.embeddings, log: Some(&dataset.log) };
+        let quantized = quantize(items, &config.tokenize.quantization(), key.named("quantize"))?;
+        let vectors = normalized(&dataset.embeddings, config.tokenize.normalize);
+        let collisions = config.tokenize.collisions;
+        let catalog = quantized.separated(&vectors, collisions).catalog(collisions)?;
         let codebook = Codebook::new(catalog.ordered_by(&dataset.log.train_counts()));
         let batches = examples::epoch(&config.pretrain, &dataset.log, key);
         anyhow::ensure!(!batches.is_empty(), "the log has no example: every history is too short");

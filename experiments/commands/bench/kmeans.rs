@@ -5,7 +5,7 @@ use super::flops;
 use super::harness::{Case, Outcome, Timing};
 use policy::embeddings::Embeddings;
 use policy::quantize::{
-    Normalize, QuantizeConfig, QuantizeError, Quantized, Quantizer, SweepOrder, quantize,
+    LearnedConfig, Normalize, QuantizeConfig, QuantizeError, Quantized, Quantizer, SweepOrder, quantize,
 };
 use rand::distr::Distribution as _;
 use rand_distr::StandardNormal;
@@ -47,6 +47,7 @@ pub(super) fn fit(vectors: &Embeddings) -> Result<Quantized, QuantizeError> {
         iterations: ITERATIONS,
         sweep_order: SweepOrder::Index,
         normalize: Normalize::None,
+        rq_vae: LearnedConfig::default(),
     };
     quantize(vectors, &config, canonical::key().named("quantize"))
 }

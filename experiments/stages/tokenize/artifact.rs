@@ -16,7 +16,8 @@ use std::path::Path;
 
 /// One row per item.
 pub(super) const SEMANTIC_IDS: &str = "semantic_ids.parquet";
-/// `level_0`, `level_1`, ...: one row per code; a collision digit has no vectors.
+/// `level_0`, `level_1`, ...: one row per code; a collision digit has no vectors. Where they are of encodings, also
+/// `encoder.0.weight`, `encoder.0.bias`, ... and the `decoder`.
 pub(super) const CODEBOOKS: &str = "codebooks.safetensors";
 /// Key of the file's metadata that holds a [`CodebookInfo`] as JSON. One key only: several would be written in random order.
 const INFO: &str = "recalign";
@@ -64,16 +65,35 @@ pub(super) fn write_codebooks(
         new_items: config.new_items,
     };
     let metadata = HashMap::from([(INFO.to_owned(), serde_json::to_string(&info)?)]);
-    let levels: Vec<Vec<u8>> = quantized.codebooks.iter().map(little_endian).collect();
-    let tensors = quantized.codebooks.iter().zip(&levels).enumerate().map(|(level, (codebook, bytes))| {
-        let shape = vec![codebook.rows(), codebook.width()];
-        TensorView::new(Dtype::F32, shape, bytes).map(|view| (format!("level_{level}"), view))
+    let tensors = tensors(quantized);
+    let views = tensors.iter().map(|(name, shape, bytes)| {
+        TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name.as_str(), view))
     });
-    let bytes = tensors
+    let bytes = views
         .collect::<Result<Vec<_>, _>>()
         .and_then(|tensors| safetensors::serialize(tensors, Some(metadata)))
         .with_context(|| format!("cannot encode {}", path.display()))?;
     write_file(path, &bytes)
+}
+
+/// Names, shapes and bytes.
+fn tensors(quantized: &Quantized) -> Vec<(String, Vec<usize>, Vec<u8>)> {
+    let matrix = |name: String, table: &Embeddings| {
+        (name, vec![table.rows(), table.width()], little_endian(table.values()))
+    };
+    let levels = quantized.codebooks.iter().enumerate();
+    let mut tensors: Vec<_> =
+        levels.map(|(level, codebook)| matrix(format!("level_{level}"), codebook)).collect();
+    if let Some(autoencoder) = &quantized.autoencoder {
+        for (half, layers) in [("encoder", &autoencoder.encoder), ("decoder", &autoencoder.decoder)] {
+            for (at, layer) in layers.iter().enumerate() {
+                tensors.push(matrix(format!("{half}.{at}.weight"), &layer.weight));
+                let bias = (format!("{half}.{at}.bias"), vec![layer.bias.len()], little_endian(&layer.bias));
+                tensors.push(bias);
+            }
+        }
+    }
+    tensors
 }
 
 /// The catalog that the stage wrote to `dir`. Items that share an ID are in item order; see [`Catalog::ordered_by`].
@@ -123,6 +143,6 @@ fn code_column(level: usize) -> String {
     format!("code_{level}")
 }
 
-fn little_endian(codebook: &Embeddings) -> Vec<u8> {
-    codebook.values().iter().flat_map(|value| value.to_le_bytes()).collect()
+fn little_endian(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }

@@ -66,6 +66,7 @@ mod tests {
             codes: codes.iter().map(|codes| codes.to_vec()).collect(),
             codebooks: vec![codebook.clone(), codebook],
             residuals: vec![0.5, 0.1],
+            autoencoder: None,
         }
     }
     fn ids(catalog: &Catalog) -> Vec<Vec<Code>> {

@@ -42,13 +42,14 @@ fn sample(points: &Embeddings) -> Option<Embeddings> {
     (largest > 0.0).then(|| Embeddings::new(points.width(), values))
 }
 
-fn transposed(table: &Embeddings) -> Embeddings {
+/// Columns as rows.
+pub(super) fn transposed(table: &Embeddings) -> Embeddings {
     let column = |column: usize| table.values().iter().skip(column).step_by(table.width());
     Embeddings::new(table.rows(), (0..table.width()).flat_map(column).copied().collect())
 }
 
 /// The rows made orthonormal one after the other (Gram-Schmidt), without those that depend on earlier ones.
-fn orthonormal(rows: &Embeddings) -> Embeddings {
+pub(super) fn orthonormal(rows: &Embeddings) -> Embeddings {
     struct GramSchmidt<'a>(&'a Embeddings);
     impl WithSimd for GramSchmidt<'_> {
         type Output = Vec<f32>;

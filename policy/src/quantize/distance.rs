@@ -36,6 +36,23 @@ pub(super) fn products_by_center(points: &Embeddings, centers: &Embeddings) -> V
     result
 }
 
+/// The nearest centre of every point, the first of equally near ones: by all products, for points that are only looked at once.
+pub(super) fn nearest(points: &Embeddings, centers: &Embeddings) -> Vec<u32> {
+    let halves: Vec<f32> =
+        squared_norms(centers.values(), centers.width()).into_iter().map(|norm| norm / 2.0).collect();
+    let products = products(points, centers);
+    let best = |products: &[f32]| {
+        let mut best = (f32::NEG_INFINITY, 0);
+        for ((product, half), center) in products.iter().zip(&halves).zip(0..) {
+            if product - half > best.0 {
+                best = (product - half, center);
+            }
+        }
+        best.1
+    };
+    products.par_chunks_exact(centers.rows()).map(best).collect()
+}
+
 /// Squared distance between every point and the centre of its cluster.
 pub(super) fn distances(points: &Embeddings, centers: &Embeddings, assignment: &[usize]) -> Vec<f32> {
     let clusters = assignment.par_iter().enumerate();

@@ -14,11 +14,22 @@ use crate::random::Key;
 
 /// Clusters `points`; settings are checked by the caller.
 pub(super) fn cluster(points: &Embeddings, config: &QuantizeConfig, key: Key) -> Clusters {
-    let mut bounds = Bounds::new(points);
-    let (mut centers, mut assignment) = plus_plus(&bounds, config.codes, key);
-    let mut sums = Sums::new(points, config.codes);
+    let bounds = Bounds::new(points);
+    let (centers, assignment) = plus_plus(&bounds, config.codes, key);
+    descend(bounds, Clusters { assignment, centers }, config.iterations)
+}
+
+/// At most `iterations` more sweeps from these centres.
+pub(super) fn refine(points: &Embeddings, start: Clusters, iterations: usize) -> Clusters {
+    descend(Bounds::new(points), start, iterations)
+}
+
+/// Lloyd's algorithm; the assignment of the start is only a guess of the nearest centres.
+fn descend(mut bounds: Bounds, start: Clusters, iterations: usize) -> Clusters {
+    let (points, Clusters { mut assignment, mut centers }) = (bounds.points, start);
+    let mut sums = Sums::new(points, centers.rows());
     let mut previous = Vec::new();
-    for _ in 0..config.iterations {
+    for _ in 0..iterations {
         find_nearest(&mut bounds, &centers, &mut assignment);
         let filled = without_empty(points, &centers, &assignment);
         if filled == previous {

@@ -1,9 +1,19 @@
-//! From item vectors to semantic IDs: residual k-means, balanced (`OneRec`, 2502.18965, Alg. 1) or plain.
+//! From items to semantic IDs.
 //!
-//! Level by level, the vectors are clustered, each item takes its cluster's number as a code, and its cluster's
-//! centre is subtracted before the next level. So an item is approximately the sum of its codes' vectors.
-//! [`balanced`] and [`lloyd`] say how one level is clustered, [`collision`] how items with equal codes are
-//! told apart, [`quality`] what the result is worth, [`new_items`] how later items get codes.
+//! Most quantisers are residual: level by level, the vectors are clustered, each item takes its cluster's number as a
+//! code, and its cluster's centre is subtracted before the next level. So an item is approximately the sum of its codes'
+//! vectors. The others keep that form: whoever gives the codes, a code has a vector, and an item's vectors add up to what
+//! its ID says of it ([`Quantized::reconstruct`]).
+//!
+//! | quantiser | codes come from | file |
+//! |---|---|---|
+//! | `balanced-residual-kmeans`, `residual-kmeans` | clusters of residuals | [`balanced`], [`lloyd`] |
+//! | `residual-vq`, `rq-vae` | codebooks trained by gradients | [`learned`] |
+//! | `optimized-product` | clusters of rotated sub-vectors | [`product`] |
+//! | `item-id`, `random`, `sequential`, `collaborative`, `semantic`, `hybrid` | the item's number, histories, trees | [`indexing`] |
+//!
+//! [`collision`] says how items with equal codes are told apart ([`sinkhorn`]: moved apart), [`quality`] what the result
+//! is worth, [`new_items`] how later items get codes.
 
 pub mod balanced;
 mod bounds;
@@ -12,23 +22,33 @@ mod config;
 mod directions;
 mod distance;
 mod error;
+mod factorization;
+pub mod indexing;
+pub mod learned;
+mod levels;
 pub mod lloyd;
 mod means;
 mod nearest;
 pub mod new_items;
+pub mod product;
 pub mod quality;
+mod residual;
 mod rows;
 mod seeding;
+pub mod sinkhorn;
 
 pub use config::{Collisions, NewItems, Normalize, QuantizeConfig, Quantizer, SweepOrder};
 pub use error::QuantizeError;
+pub use learned::{Gradient, LearnedConfig};
 
 use crate::embeddings::Embeddings;
+use crate::history::Log;
 use crate::ids::Code;
 use crate::random::Key;
-use distance::{mean_square, shifted};
-use means::column_means;
-use rayon::prelude::*;
+use indexing::Indexing;
+use learned::{Autoencoder, Training};
+use product::Product;
+use residual::ResidualKmeans;
 
 /// One level's clusters.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +59,22 @@ pub struct Clusters {
     pub centers: Embeddings,
 }
 
+/// What a quantiser may look at.
+#[derive(Clone, Copy)]
+pub struct Items<'a> {
+    /// One row per item.
+    pub vectors: &'a Embeddings,
+    /// Who interacted with which items. Only the training part is read ([`Log::train_items`]), and only by quantisers that
+    /// need it ([`Quantizer::needs_histories`]).
+    pub log: Option<&'a Log>,
+}
+
+impl<'a> From<&'a Embeddings> for Items<'a> {
+    fn from(vectors: &'a Embeddings) -> Self {
+        Self { vectors, log: None }
+    }
+}
+
 /// A finished quantisation, before collisions are dealt with.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Quantized {
@@ -46,12 +82,15 @@ pub struct Quantized {
     pub codes: Vec<Vec<Code>>,
     /// One row per code, for each level.
     pub codebooks: Vec<Embeddings>,
-    /// Mean squared norm of what is left after each level, relative to that of the input vectors.
+    /// Mean squared norm of what is left after each level, relative to that of the vectors that were quantised: the
+    /// normalised ones, or their encodings.
     pub residuals: Vec<f64>,
+    /// Where the codebooks are of encodings: what leads there and back.
+    pub autoencoder: Option<Autoencoder>,
 }
 
 impl Quantized {
-    /// The sum of each item's code vectors.
+    /// What each item's codes say of its vector: the sum of the codes' vectors, decoded where they are of encodings.
     pub fn reconstruct(&self) -> Embeddings {
         let width = self.codebooks[0].width();
         let mut values = vec![0.0; self.codes.len() * width];
@@ -62,98 +101,102 @@ impl Quantized {
                 }
             }
         }
-        Embeddings::new(width, values)
+        let sums = Embeddings::new(width, values);
+        self.autoencoder.as_ref().map_or_else(|| sums.clone(), |autoencoder| autoencoder.decode(&sums))
+    }
+    /// The vectors that the codes' vectors add up to: the items' own, or their encodings.
+    fn encoded(&self, vectors: &Embeddings) -> Embeddings {
+        self.autoencoder.as_ref().map_or_else(|| vectors.clone(), |autoencoder| autoencoder.encode(vectors))
     }
 }
 
-/// A quantisation in progress, one level at a time, so that a caller can show progress and stop between levels.
-#[derive(Debug)]
-pub struct Quantization {
-    config: QuantizeConfig,
-    key: Key,
-    residual: Embeddings,
-    input: f64,
-    quantized: Quantized,
+/// A quantiser at work.
+trait Fit {
+    /// Steps that are not done yet.
+    fn remaining(&self) -> usize;
+    /// Does the next one.
+    fn step(&mut self) -> Result<(), QuantizeError>;
+    /// The result, when no step remains.
+    fn finish(self: Box<Self>) -> Quantized;
 }
 
-impl Quantization {
-    /// Checks the settings and the vectors and prepares the first level. All randomness comes from `key`.
+/// A quantisation in progress, step by step, so that a caller can show progress and stop between steps. A step is a level
+/// of residual k-means, an epoch of training, or everything.
+pub struct Quantization<'a> {
+    fit: Box<dyn Fit + 'a>,
+}
+
+impl<'a> Quantization<'a> {
+    /// Checks the settings and the items and prepares the first step. All randomness comes from `key`.
     ///
     /// # Errors
-    /// If a setting is out of range, there are more codes than items, or a value is not a usable number.
-    pub fn begin(embeddings: &Embeddings, config: &QuantizeConfig, key: Key) -> Result<Self, QuantizeError> {
-        error::check(embeddings, config)?;
-        let residual = normalized(embeddings, config.normalize);
-        let quantized = Quantized {
-            codes: vec![Vec::new(); embeddings.rows()],
-            codebooks: Vec::new(),
-            residuals: Vec::new(),
+    /// If a setting is out of range, there are more codes than items or more items than IDs, histories are needed and
+    /// absent, or a value is not a usable number.
+    pub fn begin(
+        items: impl Into<Items<'a>>,
+        config: &QuantizeConfig,
+        key: Key,
+    ) -> Result<Self, QuantizeError> {
+        let items = items.into();
+        error::check(items, config)?;
+        let vectors = normalized(items.vectors, config.normalize);
+        let fit: Box<dyn Fit + 'a> = match config.quantizer {
+            Quantizer::BalancedResidualKmeans | Quantizer::ResidualKmeans => {
+                Box::new(ResidualKmeans::new(vectors, config, key))
+            }
+            Quantizer::OptimizedProduct => Box::new(Product::new(vectors, config, key)),
+            Quantizer::ResidualVq | Quantizer::RqVae => Box::new(Training::new(vectors, config, key)),
+            Quantizer::ItemId
+            | Quantizer::Random
+            | Quantizer::Sequential
+            | Quantizer::Collaborative
+            | Quantizer::Semantic
+            | Quantizer::Hybrid => Box::new(Indexing::new(vectors, items.log, config, key)),
         };
-        Ok(Self { config: config.clone(), key, input: mean_square(&residual), residual, quantized })
+        Ok(Self { fit })
     }
-    /// Levels that are not fitted yet.
+    /// Steps that are not done yet.
     pub fn remaining(&self) -> usize {
-        self.config.levels - self.quantized.codebooks.len()
+        self.fit.remaining()
     }
-    /// Fits the next level.
+    /// Does the next step.
+    ///
+    /// # Errors
+    /// If training meets a number that is not finite.
     ///
     /// # Panics
-    /// If no level remains.
-    pub fn fit_level(&mut self) {
-        assert!(self.remaining() > 0, "all levels are fitted");
-        let Clusters { assignment, centers } = self.cluster();
-        self.quantized
-            .codes
-            .iter_mut()
-            .zip(&assignment)
-            .for_each(|(codes, cluster)| codes.push(*cluster as Code));
-        let width = self.residual.width();
-        let residuals = self.residual.values_mut().par_chunks_exact_mut(width).zip(&assignment);
-        residuals.for_each(|(residual, cluster)| subtract(residual, centers.row(*cluster)));
-        let left = mean_square(&self.residual);
-        self.quantized.residuals.push(if self.input > 0.0 { left / self.input } else { 0.0 });
-        self.quantized.codebooks.push(centers);
+    /// If no step remains.
+    pub fn step(&mut self) -> Result<(), QuantizeError> {
+        assert!(self.remaining() > 0, "all steps are done");
+        self.fit.step()
     }
     /// The codes and codebooks.
     ///
     /// # Panics
-    /// If a level remains.
+    /// If a step remains.
     pub fn finish(self) -> Quantized {
-        assert!(self.remaining() == 0, "{} levels are not fitted", self.remaining());
-        self.quantized
-    }
-
-    /// Clusters the residuals around their mean: distances do not change, but in f32 they are computed from inner
-    /// products, which cancel when all vectors share a large offset.
-    fn cluster(&self) -> Clusters {
-        let key = self.key.at(self.quantized.codebooks.len() as u64);
-        let mean = column_means(&self.residual);
-        let points = shifted(&self.residual, &mean, -1.0);
-        let clusters = match self.config.quantizer {
-            Quantizer::BalancedResidualKmeans => balanced::cluster(&points, &self.config, key),
-            Quantizer::ResidualKmeans => lloyd::cluster(&points, &self.config, key),
-        };
-        Clusters { centers: shifted(&clusters.centers, &mean, 1.0), ..clusters }
+        assert!(self.remaining() == 0, "{} steps are not done", self.remaining());
+        self.fit.finish()
     }
 }
 
-/// All levels at once.
+/// All steps at once.
 ///
 /// # Errors
-/// As [`Quantization::begin`].
-pub fn quantize(
-    embeddings: &Embeddings,
+/// As [`Quantization::begin`] and [`Quantization::step`].
+pub fn quantize<'a>(
+    items: impl Into<Items<'a>>,
     config: &QuantizeConfig,
     key: Key,
 ) -> Result<Quantized, QuantizeError> {
-    let mut quantization = Quantization::begin(embeddings, config, key)?;
+    let mut quantization = Quantization::begin(items, config, key)?;
     while quantization.remaining() > 0 {
-        quantization.fit_level();
+        quantization.step()?;
     }
     Ok(quantization.finish())
 }
 
-/// The vectors that the first level sees.
+/// The vectors that the quantiser sees.
 pub fn normalized(embeddings: &Embeddings, normalize: Normalize) -> Embeddings {
     let mut result = embeddings.clone();
     if normalize == Normalize::Unit {

@@ -7,13 +7,15 @@ use crate::ids::Code;
 
 impl Quantized {
     /// Codes of new items, in order, by `rule`. The vectors must be normalised like the fitted ones
-    /// ([`super::normalized`]). A collision digit is not part of them.
+    /// ([`super::normalized`]). A collision digit is not part of them, nor are codes that say nothing of vectors (an item's
+    /// number, a position in a tree): what this returns for such levels are the codes of the nearest old items.
     ///
     /// # Panics
-    /// If the vectors have another width than the codebooks.
+    /// If the vectors have another width than the fitted ones.
     pub fn codes_of_new(&self, vectors: &Embeddings, rule: NewItems) -> Vec<Vec<Code>> {
-        assert_eq!(vectors.width(), self.codebooks[0].width(), "width of the new vectors");
-        let mut residual = vectors.clone();
+        let mut residual = self.encoded(vectors);
+        let width = residual.width();
+        assert_eq!(width, self.codebooks[0].width(), "width of the new vectors");
         let mut codes = vec![Vec::new(); vectors.rows()];
         for (level, codebook) in self.codebooks.iter().enumerate() {
             let mut room = self.room(level, vectors.rows(), rule);
@@ -21,10 +23,7 @@ impl Quantized {
                 let code = nearest_with_room(residual.row(item), codebook, &room);
                 room[code] -= 1;
                 codes.push(code as Code);
-                subtract(
-                    &mut residual.values_mut()[item * vectors.width()..][..vectors.width()],
-                    codebook.row(code),
-                );
+                subtract(&mut residual.values_mut()[item * width..][..width], codebook.row(code));
             }
         }
         codes
@@ -64,6 +63,7 @@ mod tests {
             codes: vec![vec![0], vec![0], vec![1], vec![1]],
             codebooks: vec![Embeddings::new(1, vec![0.0, 10.0])],
             residuals: vec![0.1],
+            autoencoder: None,
         }
     }
 

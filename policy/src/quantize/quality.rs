@@ -69,6 +69,16 @@ pub fn collision_rate(group_sizes: &[u64]) -> f64 {
     colliding as f64 / group_sizes.iter().sum::<u64>().max(1) as f64
 }
 
+/// Sum of squared differences between vectors and what their codes say of them, relative to the vectors around their mean: 1 is no
+/// better than the mean. (Residuals, relative to the vectors as they are, cannot be compared between encodings.)
+pub fn reconstruction_error(vectors: &Embeddings, reconstructed: &Embeddings) -> f64 {
+    let pairs = vectors.values().iter().zip(reconstructed.values());
+    let error: f64 = pairs.map(|(x, y)| f64::from(x - y).powi(2)).sum();
+    let centred = shifted(vectors, &column_means(vectors), -1.0);
+    let total: f64 = centred.values().iter().map(|x| f64::from(*x).powi(2)).sum();
+    if total > 0.0 { error / total } else { 0.0 }
+}
+
 /// Items that the hit rate is measured on, and neighbours of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HitRateSample {
@@ -159,6 +169,14 @@ mod tests {
     fn the_collision_rate_counts_items_not_ids() {
         assert_eq!(collision_rate(&[1, 3, 1, 2]), 5.0 / 7.0);
         assert_eq!(collision_rate(&[]), 0.0);
+    }
+
+    #[test]
+    fn the_mean_alone_reconstructs_nothing() {
+        let vectors = Embeddings::new(2, vec![1.0, 5.0, 3.0, 5.0]);
+        assert_eq!(reconstruction_error(&vectors, &Embeddings::new(2, vec![2.0, 5.0, 2.0, 5.0])), 1.0);
+        assert_eq!(reconstruction_error(&vectors, &Embeddings::new(2, vec![1.0, 5.0, 2.0, 5.0])), 0.5);
+        assert_eq!(reconstruction_error(&vectors, &vectors), 0.0);
     }
 
     fn line(values: &[f32]) -> Embeddings {

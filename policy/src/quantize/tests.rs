@@ -22,6 +22,7 @@ fn config(quantizer: Quantizer, levels: usize, codes: usize) -> QuantizeConfig {
         iterations: 20,
         sweep_order: SweepOrder::Shuffled,
         normalize: Normalize::None,
+        rq_vae: LearnedConfig::default(),
     }
 }
 const BOTH: [Quantizer; 2] = [Quantizer::BalancedResidualKmeans, Quantizer::ResidualKmeans];
