@@ -221,10 +221,36 @@ fn model(model: &Model, check: &mut Check) {
     check.within("model.d_kv", model.d_kv, 4..=1024);
     check.within("model.d_ff", model.d_ff, 8..=65_536);
     check.within("model.encoder_layers", model.encoder_layers, 1..=64);
-    let least = usize::from(model.architecture == Architecture::T5);
+    let least = usize::from(model.architecture != Architecture::ItemContext);
     check.within("model.decoder_layers", model.decoder_layers, least..=64);
+    check.within("model.rope_theta", model.rope_theta, 1.0..=1e9);
+    check.within("model.s_kv", model.s_kv, 1..=2);
+    check.within("model.l_kv", model.l_kv, 1..=64);
+    check.within("model.experts", model.experts, 1..=1024);
+    check.within("model.experts_per_token", model.experts_per_token, 1..=model.experts.max(1));
+    check.within("model.shared_experts", model.shared_experts, 0..=64);
+    check.within("model.balance_rate", model.balance_rate, 0.0..=1.0);
+    grouped_heads(model, check);
+    if model.architecture == Architecture::LazyDecoder && model.l_kv > model.decoder_layers {
+        let message = format!(
+            "`model.l_kv` = {} is more than the {} blocks of `model.decoder_layers` that would read them",
+            model.l_kv, model.decoder_layers
+        );
+        check.between_keys("model.l_kv", message, "model.decoder_layers");
+    }
     let dropout = model.dropout;
     check.that("model.dropout", (0.0..1.0).contains(&dropout), dropout, "at least 0 and below 1");
+}
+
+fn grouped_heads(model: &Model, check: &mut Check) {
+    let (heads, shared) = (model.num_heads, model.key_value_heads());
+    if shared == 0 || !heads.is_multiple_of(shared) {
+        let message =
+            format!("`model.num_key_value_heads` = {shared} must divide `model.num_heads` = {heads}");
+        check.between_keys("model.num_key_value_heads", message, "model.num_heads");
+    }
+    let odd = model.architecture == Architecture::Qwen3 && !model.d_kv.is_multiple_of(2);
+    check.that("model.d_kv", !odd, model.d_kv, "even: rotary positions turn pairs of values");
 }
 
 fn pretrain(pretrain: &Pretrain, check: &mut Check) {

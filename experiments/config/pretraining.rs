@@ -89,6 +89,13 @@ pub enum Architecture {
     /// One token per item, read by a causal stack; a depth decoder writes the codes of the next item. With
     /// `tokenize.quantizer = "item-id"` and no decoder layer it is SASRec with full softmax.
     ItemContext,
+    /// Decoder-only over code tokens, exported as Hugging Face's Qwen3.
+    Qwen3,
+    /// One token per item, projected to keys and values that all decoder blocks read as they are (OneRec-V2).
+    LazyDecoder,
+    /// `t5` with a mixture of experts in every decoder block (OneRec).
+    #[serde(rename = "onerec-moe")]
+    OneRecMoe,
 }
 
 /// `[model]`: the policy.
@@ -105,20 +112,37 @@ pub struct Model {
     pub d_kv: usize,
     /// Inner width of the feed-forward layers.
     pub d_ff: usize,
-    /// Encoder blocks.
+    /// Heads of keys and values in `qwen3` and `lazy-decoder` (`G_kv`), a divisor of `num_heads`; absent: as many.
+    pub num_key_value_heads: Option<usize>,
+    /// Encoder blocks; `qwen3` and `lazy-decoder` have none.
     pub encoder_layers: usize,
     /// Decoder blocks; only `item-context` can do without.
     pub decoder_layers: usize,
-    /// What an encoder token of `t5` sees; in `item-context` it is always causal.
+    /// What an encoder token of `t5` and `onerec-moe` sees; elsewhere it is always causal.
     pub encoder_attention: policy::model::EncoderAttention,
     /// What the blocks of `item-context` that read a history are.
     pub context_block: policy::model::ContextBlock,
-    /// What of an item the context of `item-context` shows.
+    /// What of an item the context of `item-context` and `lazy-decoder` shows.
     pub item_embedding: policy::model::ItemEmbedding,
     /// How `item-context` writes the codes of the next item.
     pub code_decoder: policy::model::CodeDecoder,
-    /// Whether the logits of `item-context` come from the codes' embeddings or from a table of their own.
+    /// Whether the logits of `item-context`, `qwen3` and `lazy-decoder` come from the codes' embeddings or from a table of
+    /// their own.
     pub head: policy::model::HeadWeights,
+    /// Base of the wavelengths of rotary positions in `qwen3`.
+    pub rope_theta: f64,
+    /// Sets of keys and values of `lazy-decoder`, shared by neighbouring blocks; at most one per block.
+    pub l_kv: usize,
+    /// In `lazy-decoder`, 1: keys are the values, 2: values of their own.
+    pub s_kv: usize,
+    /// Experts of a decoder block of `onerec-moe`, each with inner width `d_ff`.
+    pub experts: usize,
+    /// Experts that a token is sent to.
+    pub experts_per_token: usize,
+    /// Experts that every token is sent to.
+    pub shared_experts: usize,
+    /// How far the bias of an expert moves in a training step, towards equal loads.
+    pub balance_rate: f64,
     /// Dropout probability in training.
     pub dropout: f64,
 }
@@ -126,8 +150,12 @@ pub struct Model {
 impl Model {
     /// Whether no state of a history knows what comes after it.
     pub fn is_causal(&self) -> bool {
-        self.architecture == Architecture::ItemContext
+        !matches!(self.architecture, Architecture::T5 | Architecture::OneRecMoe)
             || self.encoder_attention == policy::model::EncoderAttention::Causal
+    }
+    /// Heads of keys and values.
+    pub fn key_value_heads(&self) -> usize {
+        self.num_key_value_heads.unwrap_or(self.num_heads)
     }
 }
 
@@ -139,6 +167,7 @@ impl Default for Model {
             num_heads: 4,
             d_kv: 32,
             d_ff: 512,
+            num_key_value_heads: None,
             encoder_layers: 2,
             decoder_layers: 2,
             encoder_attention: policy::model::EncoderAttention::Bidirectional,
@@ -146,6 +175,16 @@ impl Default for Model {
             item_embedding: policy::model::ItemEmbedding::Codes,
             code_decoder: policy::model::CodeDecoder::Depth,
             head: policy::model::HeadWeights::Tied,
+            // That of `transformers` where nothing is said; released models read longer texts and take 1e6.
+            rope_theta: 1e4,
+            // The least a history can cost: what the lazy decoder is for. More is for catalogs that need it.
+            l_kv: 1,
+            s_kv: 1,
+            // OneRec: 24 experts, 2 of them for a token, none shared. The rate is that of 2408.15664.
+            experts: 24,
+            experts_per_token: 2,
+            shared_experts: 0,
+            balance_rate: 1e-3,
             dropout: 0.1,
         }
     }

@@ -1,7 +1,10 @@
 //! From configuration and catalog to the sizes of a policy.
 
 use crate::config::{Architecture, Model};
-use policy::model::{ItemContextConfig, PolicyConfig, T5Config};
+use policy::model::{
+    ExpertsConfig, HeadWeights, ItemContextConfig, LazyDecoderConfig, OneRecMoeConfig, PolicyConfig,
+    Qwen3Config, T5Config,
+};
 use sampler::recommend::Codebook;
 
 /// T5's own defaults (Raffel et al. 2020); not options because no recipe of the field changes them.
@@ -14,6 +17,11 @@ pub fn policy_config(model: &Model, codebook: &Codebook) -> PolicyConfig {
     match model.architecture {
         Architecture::T5 => PolicyConfig::T5(t5(model, codebook)),
         Architecture::ItemContext => PolicyConfig::ItemContext(item_context(model, codebook)),
+        Architecture::Qwen3 => PolicyConfig::Qwen3(qwen3(model, codebook)),
+        Architecture::LazyDecoder => PolicyConfig::LazyDecoder(lazy_decoder(model, codebook)),
+        Architecture::OneRecMoe => {
+            PolicyConfig::OneRecMoe(OneRecMoeConfig { t5: t5(model, codebook), experts: experts(model) })
+        }
     }
 }
 
@@ -53,5 +61,51 @@ fn item_context(model: &Model, codebook: &Codebook) -> ItemContextConfig {
         item_embedding: model.item_embedding,
         code_decoder: model.code_decoder,
         head: model.head,
+    }
+}
+
+fn qwen3(model: &Model, codebook: &Codebook) -> Qwen3Config {
+    Qwen3Config {
+        vocab_size: codebook.vocab.size(),
+        hidden_size: model.d_model,
+        intermediate_size: model.d_ff,
+        num_hidden_layers: model.decoder_layers,
+        num_attention_heads: model.num_heads,
+        num_key_value_heads: model.key_value_heads(),
+        head_dim: model.d_kv,
+        rms_norm_eps: EPSILON,
+        rope_theta: model.rope_theta,
+        tie_word_embeddings: model.head == HeadWeights::Tied,
+        dropout_rate: model.dropout,
+    }
+}
+
+fn lazy_decoder(model: &Model, codebook: &Codebook) -> LazyDecoderConfig {
+    LazyDecoderConfig {
+        vocab_size: codebook.vocab.size(),
+        num_items: codebook.catalog.num_items(),
+        d_model: model.d_model,
+        d_head: model.d_kv,
+        d_ff: model.d_ff,
+        num_heads: model.num_heads,
+        g_kv: model.key_value_heads(),
+        l_kv: model.l_kv,
+        s_kv: model.s_kv,
+        num_layers: model.decoder_layers,
+        relative_attention_num_buckets: BUCKETS,
+        relative_attention_max_distance: MAX_DISTANCE,
+        dropout_rate: model.dropout,
+        layer_norm_epsilon: EPSILON,
+        item_embedding: model.item_embedding,
+        head: model.head,
+    }
+}
+
+fn experts(model: &Model) -> ExpertsConfig {
+    ExpertsConfig {
+        num_experts: model.experts,
+        num_experts_per_token: model.experts_per_token,
+        num_shared_experts: model.shared_experts,
+        balance_rate: model.balance_rate,
     }
 }

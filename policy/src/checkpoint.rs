@@ -1,10 +1,11 @@
-//! Policies on disk: `config.json` and `model.safetensors`. T5 is in Hugging Face's layout, so that the weights of a run
-//! are what a serving stack loads, without any conversion; other architectures name their parameters as the module does.
+//! Policies on disk: `config.json` and `model.safetensors`. T5 and Qwen3 are in Hugging Face's layout, so that the weights of
+//! a run are what a serving stack loads, without any conversion; other architectures name their parameters as the module does.
 
-use crate::model::{EncoderAttention, ItemContextConfig, Policy, PolicyConfig, SizeError, T5Config};
+use crate::model::{EncoderAttention, Policy, PolicyConfig, Qwen3Config, SizeError, T5Config};
 use crate::random::Key;
 use crate::weights::{self, WeightsError};
 use burn::prelude::*;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
@@ -96,17 +97,69 @@ impl HuggingFaceConfig {
     }
 }
 
-/// `config.json` of a policy with item-level context.
+/// `config.json` of a policy that only this program knows.
 #[derive(Serialize, Deserialize)]
-struct ItemContextFile {
+struct OwnFile<T> {
     architectures: Vec<String>,
     model_type: String,
     #[serde(flatten)]
-    sizes: ItemContextConfig,
+    sizes: T,
 }
 
 /// `model_type` of a policy with item-level context.
 const ITEM_CONTEXT: &str = "item-context";
+/// `model_type` of a policy with a lazy decoder.
+const LAZY_DECODER: &str = "lazy-decoder";
+/// `model_type` of an encoder-decoder with experts.
+const ONEREC_MOE: &str = "onerec-moe";
+
+/// `config.json` of a kind with its class.
+fn own_json<T: Serialize>((model_type, class): (&str, &str), sizes: &T) -> serde_json::Result<Vec<u8>> {
+    let architectures = vec![class.into()];
+    serde_json::to_vec_pretty(&OwnFile { architectures, model_type: model_type.into(), sizes })
+}
+
+fn own_sizes<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
+    Ok(serde_json::from_slice::<OwnFile<T>>(json)?.sizes)
+}
+
+/// `config.json` of a decoder-only policy as `transformers` reads it. The constants say what the model does not have.
+#[derive(Serialize, Deserialize)]
+struct Qwen3File {
+    architectures: Vec<String>,
+    model_type: String,
+    #[serde(flatten)]
+    sizes: Qwen3Config,
+    hidden_act: String,
+    attention_bias: bool,
+    use_sliding_window: bool,
+    max_position_embeddings: usize,
+    bos_token_id: u32,
+    eos_token_id: u32,
+    torch_dtype: String,
+}
+
+/// `model_type` of a decoder-only policy.
+const QWEN3: &str = "qwen3";
+/// Rotary positions have no end: what `transformers` takes for Qwen3 where nothing is said.
+const MAX_POSITIONS: usize = 32_768;
+
+impl Qwen3File {
+    fn new(sizes: &Qwen3Config) -> Self {
+        Self {
+            architectures: vec!["Qwen3ForCausalLM".into()],
+            model_type: QWEN3.into(),
+            sizes: sizes.clone(),
+            hidden_act: "silu".into(),
+            attention_bias: false,
+            use_sliding_window: false,
+            max_position_embeddings: MAX_POSITIONS,
+            bos_token_id: 0,
+            eos_token_id: 1,
+            torch_dtype: "float32".into(),
+        }
+    }
+}
 
 /// What tells the kinds of `config.json` apart.
 #[derive(Deserialize)]
@@ -117,17 +170,19 @@ struct ModelType {
 fn to_json(config: &PolicyConfig) -> serde_json::Result<Vec<u8>> {
     match config {
         PolicyConfig::T5(config) => serde_json::to_vec_pretty(&HuggingFaceConfig::new(config)),
-        PolicyConfig::ItemContext(sizes) => serde_json::to_vec_pretty(&ItemContextFile {
-            architectures: vec!["ItemContext".into()],
-            model_type: ITEM_CONTEXT.into(),
-            sizes: sizes.clone(),
-        }),
+        PolicyConfig::ItemContext(sizes) => own_json((ITEM_CONTEXT, "ItemContext"), sizes),
+        PolicyConfig::LazyDecoder(sizes) => own_json((LAZY_DECODER, "LazyDecoder"), sizes),
+        PolicyConfig::OneRecMoe(sizes) => own_json((ONEREC_MOE, "OneRecMoe"), sizes),
+        PolicyConfig::Qwen3(sizes) => serde_json::to_vec_pretty(&Qwen3File::new(sizes)),
     }
 }
 
 fn from_json(json: &[u8]) -> serde_json::Result<PolicyConfig> {
     Ok(match serde_json::from_slice::<ModelType>(json)?.model_type.as_str() {
-        ITEM_CONTEXT => PolicyConfig::ItemContext(serde_json::from_slice::<ItemContextFile>(json)?.sizes),
+        ITEM_CONTEXT => PolicyConfig::ItemContext(own_sizes(json)?),
+        LAZY_DECODER => PolicyConfig::LazyDecoder(own_sizes(json)?),
+        ONEREC_MOE => PolicyConfig::OneRecMoe(own_sizes(json)?),
+        QWEN3 => PolicyConfig::Qwen3(serde_json::from_slice::<Qwen3File>(json)?.sizes),
         _ => PolicyConfig::T5(serde_json::from_slice::<HuggingFaceConfig>(json)?.sizes),
     })
 }
@@ -136,7 +191,8 @@ fn from_json(json: &[u8]) -> serde_json::Result<PolicyConfig> {
 fn naming(model: &Policy) -> weights::Naming {
     match model {
         Policy::T5(_) => name,
-        Policy::ItemContext(_) => weights::dotted,
+        Policy::ItemContext(_) | Policy::LazyDecoder(_) | Policy::OneRecMoe(_) => weights::dotted,
+        Policy::Qwen3(_) => qwen3_name,
     }
 }
 
@@ -203,6 +259,12 @@ fn name(path: &[String]) -> String {
     }
 }
 
+/// Hugging Face's name of the parameter of a [`Policy::Qwen3`]: all but the head are the base model's.
+fn qwen3_name(path: &[String]) -> String {
+    let name = weights::dotted(path);
+    if name.starts_with("lm_head") { name } else { format!("model.{name}") }
+}
+
 /// Sub-block names in T5's order: self-attention, cross-attention (decoder only), feed-forward.
 fn layer(stack: &str, part: &str) -> String {
     let feed_forward = if stack == "decoder" { 2 } else { 1 };
@@ -223,13 +285,26 @@ mod tests {
     use crate::testing;
 
     #[test]
-    fn a_policy_survives_the_round_trip_bit_for_bit() {
-        let dir = tempfile::tempdir().unwrap();
-        let model = testing::model(&Device::flex());
-        write(&model, &testing::config(), dir.path()).unwrap();
-        let (loaded, config) = read(dir.path(), &Device::flex()).unwrap();
-        assert_eq!(config, testing::config());
-        assert_eq!(fingerprint(&loaded), fingerprint(&model));
+    fn every_policy_survives_the_round_trip_bit_for_bit() {
+        for config in testing::configs() {
+            let dir = tempfile::tempdir().unwrap();
+            let model = Policy::new(&config, Key::new(3), &Device::flex()).unwrap();
+            write(&model, &config, dir.path()).unwrap();
+            let (loaded, read) = read(dir.path(), &Device::flex()).unwrap();
+            assert_eq!(read, config);
+            assert_eq!(fingerprint(&loaded), fingerprint(&model));
+        }
+    }
+
+    /// What `transformers` was checked with is what is written.
+    #[test]
+    fn the_configuration_of_qwen3_is_the_golden_one() {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/qwen3");
+        let golden = std::fs::read(dir.join(CONFIG)).unwrap();
+        let written = to_json(&from_json(&golden).unwrap()).unwrap();
+        let [golden, written] =
+            [golden, written].map(|json| serde_json::from_slice::<serde_json::Value>(&json).unwrap());
+        assert_eq!(written, golden);
     }
 
     #[test]

@@ -83,7 +83,8 @@ impl Optimizer {
         Self { config: config.clone(), updates: 0, moments: Vec::new() }
     }
 
-    /// Backpropagates `loss`, clips, updates `module`. A parameter that the loss does not depend on has gradient zero.
+    /// Backpropagates `loss`, clips, updates `module`. A parameter that the loss does not depend on has gradient zero;
+    /// what takes no gradient stays as it is.
     ///
     /// # Errors
     /// If the loss or the gradient norm is not finite; the moments are then as before.
@@ -173,6 +174,9 @@ struct Take {
 
 impl ModuleVisitor for Take {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if !param.is_require_grad() {
+            return;
+        }
         let grad = self.grads.remove::<D>(param.id);
         self.flat.push(Flat::of(grad.unwrap_or_else(|| param.val().inner().zeros_like())));
     }
@@ -187,6 +191,9 @@ struct Update<'a> {
 
 impl ModuleMapper for Update<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if !param.is_require_grad() {
+            return param;
+        }
         let grad = self.grads.next().expect("parameters are visited in one order");
         let index = self.visited;
         self.visited += 1;

@@ -4,8 +4,8 @@
 use crate::catalog::Catalog;
 use crate::ids::SemanticId;
 use crate::model::{
-    CodeDecoder, ContextBlock, EncoderAttention, HeadWeights, ItemContextConfig, ItemEmbedding, Policy,
-    PolicyConfig, T5Config,
+    CodeDecoder, ContextBlock, EncoderAttention, ExpertsConfig, HeadWeights, ItemContextConfig,
+    ItemEmbedding, LazyDecoderConfig, OneRecMoeConfig, Policy, PolicyConfig, Qwen3Config, T5Config,
 };
 use crate::random::Key;
 use burn::prelude::Device;
@@ -57,19 +57,82 @@ pub(crate) fn item_context_config() -> ItemContextConfig {
     }
 }
 
+pub(crate) fn qwen3_config() -> Qwen3Config {
+    Qwen3Config {
+        vocab_size: 16,
+        hidden_size: 16,
+        intermediate_size: 24,
+        num_hidden_layers: 3,
+        num_attention_heads: 4,
+        num_key_value_heads: 2,
+        head_dim: 4,
+        rms_norm_eps: 1e-6,
+        rope_theta: 100.0,
+        tie_word_embeddings: true,
+        dropout_rate: 0.1,
+    }
+}
+
+pub(crate) fn lazy_decoder_config() -> LazyDecoderConfig {
+    LazyDecoderConfig {
+        vocab_size: 16,
+        num_items: 5,
+        d_model: 16,
+        d_head: 4,
+        d_ff: 24,
+        num_heads: 4,
+        g_kv: 2,
+        l_kv: 2,
+        s_kv: 2,
+        num_layers: 3,
+        relative_attention_num_buckets: 8,
+        relative_attention_max_distance: 16,
+        dropout_rate: 0.1,
+        layer_norm_epsilon: 1e-6,
+        item_embedding: ItemEmbedding::CodesAndItem,
+        head: HeadWeights::Own,
+    }
+}
+
+pub(crate) fn onerec_moe_config(encoder_attention: EncoderAttention) -> OneRecMoeConfig {
+    let experts = ExpertsConfig {
+        num_experts: 5,
+        num_experts_per_token: 2,
+        num_shared_experts: 1,
+        balance_rate: 0.001,
+    };
+    OneRecMoeConfig { t5: T5Config { encoder_attention, ..t5_config() }, experts }
+}
+
 /// Policies whose states know nothing of what comes after them.
 pub(crate) fn causal_policies(device: &Device) -> Vec<Policy> {
+    causal_configs().iter().map(|config| Policy::new(config, Key::new(5), device).unwrap()).collect()
+}
+
+/// One configuration of every architecture.
+pub(crate) fn configs() -> Vec<PolicyConfig> {
+    let experts = onerec_moe_config(EncoderAttention::Bidirectional);
+    [config(), PolicyConfig::OneRecMoe(experts)].into_iter().chain(causal_configs()).collect()
+}
+
+pub(crate) fn causal_configs() -> Vec<PolicyConfig> {
     let t5 = T5Config { encoder_attention: EncoderAttention::Causal, ..t5_config() };
     let hstu = ItemContextConfig { context_block: ContextBlock::Hstu, ..item_context_config() };
     let parallel = ItemContextConfig { code_decoder: CodeDecoder::Parallel, ..item_context_config() };
     let item_context = [item_context_config(), hstu, parallel].map(PolicyConfig::ItemContext);
-    let configs = std::iter::once(PolicyConfig::T5(t5)).chain(item_context);
-    configs.map(|config| Policy::new(&config, Key::new(5), device).unwrap()).collect()
+    let own_head = Qwen3Config { tie_word_embeddings: false, num_key_value_heads: 4, ..qwen3_config() };
+    let qwen3 = [qwen3_config(), own_head].map(PolicyConfig::Qwen3);
+    let one_set =
+        LazyDecoderConfig { l_kv: 1, s_kv: 1, item_embedding: ItemEmbedding::Codes, ..lazy_decoder_config() };
+    let lazy = [lazy_decoder_config(), one_set].map(PolicyConfig::LazyDecoder);
+    let experts = onerec_moe_config(EncoderAttention::Causal);
+    let with_encoder = [PolicyConfig::T5(t5), PolicyConfig::OneRecMoe(experts)];
+    with_encoder.into_iter().chain(item_context).chain(qwen3).chain(lazy).collect()
 }
 
 /// One policy of every architecture.
 pub(crate) fn policies(device: &Device) -> Vec<Policy> {
-    std::iter::once(model(device)).chain(causal_policies(device)).collect()
+    configs().iter().map(|config| Policy::new(config, Key::new(5), device).unwrap()).collect()
 }
 
 /// Five items over levels of 4, 3 and 4 codes.

@@ -46,6 +46,10 @@ impl Ancestry {
             *position = rows.iter().map(|&row| position[row as usize]).collect();
         }
     }
+    /// The row of a position that each current row continues.
+    pub fn rows(&self, position: usize) -> &[u32] {
+        &self.positions[position]
+    }
     /// Number of positions.
     pub fn len(&self) -> usize {
         self.positions.len()

@@ -30,6 +30,7 @@ pub use heads::{Heads, Visible};
 pub use mask::Mask;
 pub use packing::Packing;
 pub use readers::Readers;
+pub(crate) use target_log_prob::HIDDEN;
 pub use update::{AdamW, Flat, Moments};
 
 use burn::backend::Dispatch;

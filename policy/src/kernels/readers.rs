@@ -60,7 +60,7 @@ impl Readers {
         self.of_user.row(user).map(move |reader| start..start + self.seen[reader])
     }
     /// What every reader sees.
-    pub(super) fn all(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+    pub fn all(&self) -> impl Iterator<Item = Range<usize>> + '_ {
         (0..self.memory.rows()).flat_map(|user| self.seen(user))
     }
     /// Whether a user has one reader, who sees everything.

@@ -78,7 +78,7 @@ impl TargetLogProb {
 }
 
 /// A logit low enough to vanish in any softmax, high enough that sums with it stay finite.
-pub(super) const HIDDEN: f32 = -1e9;
+pub(crate) const HIDDEN: f32 = -1e9;
 
 fn hide_all_but(legal: &[u32], logits: &mut [f32]) {
     let mut next = 0;

@@ -1,5 +1,6 @@
 //! Size of the encoder-decoder.
 
+use super::experts::ExpertsConfig;
 use super::stack::StackShape;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -62,6 +63,27 @@ pub enum SizeError {
     /// Dropout would remove everything, or is not a probability.
     #[error("dropout_rate = {0} is out of range, must be in [0, 1)")]
     Dropout(f64),
+    /// Heads cannot share keys and values evenly.
+    #[error("{heads} query heads do not divide among {groups} heads of keys and values")]
+    Groups {
+        /// Query heads.
+        heads: usize,
+        /// Heads of keys and values.
+        groups: usize,
+    },
+    /// More of something than there can be.
+    #[error("{name} = {value} must be at most {most}")]
+    TooMany {
+        /// What.
+        name: &'static str,
+        /// How many.
+        value: usize,
+        /// The most there can be.
+        most: usize,
+    },
+    /// Rotary positions turn pairs of values.
+    #[error("head_dim = {0} must be even")]
+    OddHead(usize),
 }
 
 impl T5Config {
@@ -96,6 +118,35 @@ impl T5Config {
     /// Width of all heads together.
     pub fn inner(&self) -> usize {
         self.num_heads * self.d_kv
+    }
+}
+
+/// The T5 layout with a mixture of experts in every decoder block (OneRec, 2502.18965). Inside an expert the width is
+/// `d_ff`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OneRecMoeConfig {
+    /// All but the experts.
+    #[serde(flatten)]
+    pub t5: T5Config,
+    /// The experts.
+    #[serde(flatten)]
+    pub experts: ExpertsConfig,
+}
+
+impl OneRecMoeConfig {
+    /// Checks what the encoder-decoder itself does not.
+    ///
+    /// # Errors
+    /// The first value out of range.
+    pub(super) fn check(&self) -> Result<(), SizeError> {
+        let ExpertsConfig { num_experts, num_experts_per_token, .. } = self.experts;
+        let counts = [("num_experts", num_experts), ("num_experts_per_token", num_experts_per_token)];
+        check_counts(&counts, self.t5.dropout_rate)?;
+        if num_experts_per_token > num_experts {
+            let (value, most) = (num_experts_per_token, num_experts);
+            return Err(SizeError::TooMany { name: "num_experts_per_token", value, most });
+        }
+        Ok(())
     }
 }
 

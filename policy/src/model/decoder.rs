@@ -1,9 +1,10 @@
 //! T5's decoder: causal self-attention over the codes so far, cross-attention to the encoder.
 
 use super::config::T5Config;
+use super::experts::{DecoderFeedForward, Experts, ExpertsConfig};
 use super::layers::{Attention, Dropout, FeedForward, Norm, RelativeBias};
 use super::position::Direction;
-use super::stack::{AFTER_CROSS, AFTER_SELF, FINAL, Past, feed_forward_masks};
+use super::stack::{AFTER_CROSS, AFTER_SELF, FINAL, Past};
 use crate::kernels::{Packing, Readers, Visible};
 use crate::random::Key;
 use burn::prelude::*;
@@ -14,7 +15,7 @@ pub(super) struct DecoderBlock {
     pub(super) self_attention_norm: Norm,
     pub(super) cross_attention: Attention,
     pub(super) cross_attention_norm: Norm,
-    pub(super) feed_forward: FeedForward,
+    pub(super) feed_forward: DecoderFeedForward,
     pub(super) feed_forward_norm: Norm,
 }
 
@@ -34,8 +35,14 @@ pub(super) struct Memory {
 }
 
 impl Decoder {
-    pub(super) fn new(config: &T5Config, key: Key, device: &Device) -> Self {
+    /// A decoder whose blocks have these experts, or one feed-forward layer each.
+    pub(super) fn new(config: &T5Config, experts: Option<&ExpertsConfig>, key: Key, device: &Device) -> Self {
         let shape = config.stack();
+        let sizes = ([shape.d_model, shape.d_ff], shape.gain);
+        let feed_forward = |key| match experts {
+            None => DecoderFeedForward::Dense(FeedForward::new(sizes.0, sizes.1, key, device)),
+            Some(experts) => DecoderFeedForward::Experts(Experts::new(experts, sizes, key, device)),
+        };
         let block = |i: usize| {
             let key = key.named("block").at(i as u64);
             DecoderBlock {
@@ -43,12 +50,7 @@ impl Decoder {
                 self_attention_norm: shape.norm(device),
                 cross_attention: Attention::new(shape.attention(Visible::All), key.named("cross"), device),
                 cross_attention_norm: shape.norm(device),
-                feed_forward: FeedForward::new(
-                    [shape.d_model, shape.d_ff],
-                    shape.gain,
-                    key.named("ff"),
-                    device,
-                ),
+                feed_forward: feed_forward(key.named("ff")),
                 feed_forward_norm: shape.norm(device),
             }
         };
@@ -82,7 +84,7 @@ impl Decoder {
             x = block.self_attention.within(x, &block.self_attention_norm, within, dropout.mask(AFTER_SELF));
             let to = (&memory.readers, keys_values.clone());
             x = block.cross_attention.to(x, &block.cross_attention_norm, to, dropout.mask(AFTER_CROSS));
-            x = block.feed_forward.apply(x, &block.feed_forward_norm, feed_forward_masks(dropout));
+            x = block.feed_forward.apply(x, &block.feed_forward_norm, dropout);
         }
         dropout.apply(self.final_layer_norm.apply(x), FINAL)
     }
@@ -96,7 +98,7 @@ impl Decoder {
             x = block.self_attention.newest(x, &block.self_attention_norm, read, bias.clone());
             let to = (&memory.readers, keys_values.clone());
             x = block.cross_attention.to(x, &block.cross_attention_norm, to, None);
-            x = block.feed_forward.apply(x, &block.feed_forward_norm, [None; 2]);
+            x = block.feed_forward.apply(x, &block.feed_forward_norm, Dropout::Off);
         }
         self.final_layer_norm.apply(x)
     }

@@ -7,6 +7,7 @@
 //! Composed of burn's operations on rows padded to the longest: a baseline, not a hot path.
 
 use super::layers::{Dropout, Matrix, Norm, RelativeBias};
+use super::padded::Padded;
 use super::position::Direction;
 use super::stack::{AFTER_SELF, StackShape};
 use crate::kernels::{self, Packing};
@@ -38,12 +39,12 @@ impl HstuBlock {
         }
     }
 
-    fn forward(&self, x: Tensor<2>, rows: &Padded, bias: &Tensor<3>, dropout: Dropout) -> Tensor<2> {
+    fn forward(&self, x: Tensor<2>, rows: &Rows, bias: &Tensor<3>, dropout: Dropout) -> Tensor<2> {
         let projected = silu(kernels::linear(self.norm.apply(x.clone()), self.uvqk.weight.val()));
         let [n, width] = projected.dims();
         let inner = width / PARTS;
         let part = |i: usize| projected.clone().slice([0..n, i * inner..(i + 1) * inner]);
-        let [value, query, key] = [1, 2, 3].map(|i| rows.heads(part(i), bias.dims()[0]));
+        let [value, query, key] = [1, 2, 3].map(|i| rows.padded.heads(part(i), bias.dims()[0]));
         let scores = query.matmul(key.transpose()) + bias.clone().unsqueeze();
         let attended = rows.packed((silu(scores) * rows.visible.clone()).matmul(value));
         let update = kernels::linear(self.attended_norm.apply(attended) * part(0), self.o.weight.val());
@@ -71,7 +72,7 @@ impl HstuStack {
 
     /// `x`: embedded tokens `[n, d]`, packed; result `[n, d]`, after the last norm.
     pub(super) fn forward(&self, x: Tensor<2>, packing: &Packing, dropout: Dropout) -> Tensor<2> {
-        let rows = Padded::new(packing, &x.device());
+        let rows = Rows::new(packing, &x.device());
         let longest = packing.longest();
         let bias = self.relative_attention_bias.bias(0..longest, longest, Direction::Backward);
         let mut x = x;
@@ -82,44 +83,26 @@ impl HstuStack {
     }
 }
 
-/// How packed rows become rows of one length and packed again.
-struct Padded {
-    rows: usize,
-    longest: usize,
-    /// Where each padded position is among the packed ones. Padding repeats the first: it follows every position that
-    /// counts, so none of them sees it.
-    padded: Vec<u32>,
-    /// Where each packed position is among the padded ones.
-    packed: Vec<u32>,
+/// Histories as rows of one length, and what their positions see.
+struct Rows {
+    padded: Padded,
     /// `1 / keys` where a query sees a key, else 0, `[1, 1, t, t]`.
     visible: Tensor<4>,
 }
 
-impl Padded {
+impl Rows {
     fn new(packing: &Packing, device: &Device) -> Self {
-        let (rows, longest) = (packing.rows(), packing.longest());
-        let (mut padded, mut packed) = (vec![0; rows * longest], Vec::with_capacity(packing.tokens()));
-        for row in 0..rows {
-            for (position, token) in packing.row(row).enumerate() {
-                padded[row * longest + position] = token as u32;
-                packed.push((row * longest + position) as u32);
-            }
-        }
+        let padded = Padded::new(&packing.ranges());
+        let longest = padded.longest();
         let share = |query: usize, key: usize| if key <= query { 1.0 / (query + 1) as f32 } else { 0.0 };
         let visible: Vec<f32> =
             (0..longest).flat_map(|query| (0..longest).map(move |key| share(query, key))).collect();
         let visible = Tensor::from_data(TensorData::new(visible, [1, 1, longest, longest]), device);
-        Self { rows, longest, padded, packed, visible }
-    }
-    /// `[n, h dk]` to `[b, h, t, dk]`.
-    fn heads(&self, x: Tensor<2>, heads: usize) -> Tensor<4> {
-        let dk = x.dims()[1] / heads;
-        kernels::gather(x, &self.padded).reshape([self.rows, self.longest, heads, dk]).swap_dims(1, 2)
+        Self { padded, visible }
     }
     /// `[b, h, t, dk]` to `[n, h dk]`.
     fn packed(&self, x: Tensor<4>) -> Tensor<2> {
-        let [_, heads, _, dk] = x.dims();
-        let x = x.swap_dims(1, 2).reshape([self.rows * self.longest, heads * dk]);
-        kernels::gather(x, &self.packed)
+        let [rows, heads, longest, dk] = x.dims();
+        self.padded.packed(x.swap_dims(1, 2).reshape([rows * longest, heads * dk]))
     }
 }

@@ -1,28 +1,44 @@
 //! Policies: what reads a history and writes the next item's codes.
 //!
-//! [`Policy`] is any of them; [`T5`], [`ItemContext`] say what each computes, [`CausalLm`] is the language model that
-//! decoder-only policies are made of.
+//! [`Policy`] is any of them; [`T5`], [`ItemContext`], [`Qwen3`], [`LazyDecoder`] say what each computes. [`CausalLm`] is
+//! a language model that is no policy.
 
 mod causal;
 mod config;
 mod decoder;
 mod encoded;
+mod experts;
+mod grouped;
 mod hstu;
 mod item_context;
 mod layers;
+mod lazy_block;
+mod lazy_config;
+mod lazy_decoder;
+mod padded;
 mod policy;
 mod position;
+mod qwen3;
+mod qwen3_config;
+mod qwen3_layer;
+mod rotary;
+mod routes;
 mod stack;
 mod t5;
 
 pub use causal::{CausalLm, CausalLmConfig};
-pub use config::{EncoderAttention, SizeError, T5Config};
+pub use config::{EncoderAttention, OneRecMoeConfig, SizeError, T5Config};
 pub use encoded::Encoded;
+pub use experts::ExpertsConfig;
 pub use item_context::{
     CodeDecoder, ContextBlock, HeadWeights, ItemContext, ItemContextConfig, ItemEmbedding,
 };
 pub use layers::Dropout;
+pub use lazy_config::LazyDecoderConfig;
+pub use lazy_decoder::LazyDecoder;
 pub use policy::{DecoderCache, Policy, PolicyConfig};
+pub use qwen3::Qwen3;
+pub use qwen3_config::Qwen3Config;
 pub use t5::T5;
 
 #[cfg(test)]

@@ -1,11 +1,15 @@
 //! What every policy can do, whatever its architecture, and the choice among architectures.
 
 use super::config::SizeError;
-use super::config::T5Config;
+use super::config::{OneRecMoeConfig, T5Config};
 use super::decoder::Memory;
 use super::encoded::Encoded;
 use super::item_context::{ItemContext, ItemContextConfig};
 use super::layers::Dropout;
+use super::lazy_config::LazyDecoderConfig;
+use super::lazy_decoder::LazyDecoder;
+use super::qwen3::{Continued, Qwen3};
+use super::qwen3_config::Qwen3Config;
 use super::stack::Past;
 use super::t5::T5;
 use crate::batch::EncoderBatch;
@@ -47,6 +51,8 @@ pub(super) enum Context {
     Memory(Memory),
     /// One state per reader, `[readers, d]`.
     State(Tensor<2>),
+    /// Keys and values of the sequence that rows continue.
+    Continued(Continued),
 }
 
 impl DecoderCache {
@@ -64,6 +70,12 @@ pub enum PolicyConfig {
     T5(T5Config),
     /// Item-level context, read by a depth decoder.
     ItemContext(ItemContextConfig),
+    /// Decoder-only, in the layout of Qwen3.
+    Qwen3(Qwen3Config),
+    /// A projected context, read without further projections.
+    LazyDecoder(LazyDecoderConfig),
+    /// Encoder-decoder over code tokens with experts in the decoder.
+    OneRecMoe(OneRecMoeConfig),
 }
 
 /// A policy: writes the next item's codes, given a history.
@@ -73,6 +85,12 @@ pub enum Policy {
     T5(T5),
     /// See [`ItemContext`].
     ItemContext(ItemContext),
+    /// See [`Qwen3`].
+    Qwen3(Qwen3),
+    /// See [`LazyDecoder`].
+    LazyDecoder(LazyDecoder),
+    /// See [`T5::mixture`].
+    OneRecMoe(T5),
 }
 
 impl Policy {
@@ -84,13 +102,18 @@ impl Policy {
         Ok(match config {
             PolicyConfig::T5(config) => Self::T5(T5::new(config, key, device)?),
             PolicyConfig::ItemContext(config) => Self::ItemContext(ItemContext::new(config, key, device)?),
+            PolicyConfig::Qwen3(config) => Self::Qwen3(Qwen3::new(config, key, device)?),
+            PolicyConfig::LazyDecoder(config) => Self::LazyDecoder(LazyDecoder::new(config, key, device)?),
+            PolicyConfig::OneRecMoe(config) => Self::OneRecMoe(T5::mixture(config, key, device)?),
         })
     }
 
     fn architecture(&self) -> &dyn Architecture {
         match self {
-            Self::T5(policy) => policy,
+            Self::T5(policy) | Self::OneRecMoe(policy) => policy,
             Self::ItemContext(policy) => policy,
+            Self::Qwen3(policy) => policy,
+            Self::LazyDecoder(policy) => policy,
         }
     }
 

@@ -1,4 +1,7 @@
-//! T5's relative position buckets (Raffel et al. 2020; `_relative_position_bucket` in `transformers`).
+//! T5's relative position buckets (Raffel et al. 2020; `_relative_position_bucket` in `transformers`), and sinusoids.
+
+use burn::prelude::*;
+use burn::tensor::TensorData;
 
 /// Whether a stack attends in both directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +29,19 @@ pub(super) fn bucket(relative: i64, direction: Direction, buckets: usize, max_di
     let scale = (distance as f32 / exact as f32).ln() / (max_distance as f32 / exact as f32).ln();
     let large = exact + (scale * (buckets - exact) as f32) as usize;
     base + large.min(buckets - 1)
+}
+
+/// Sines of positions left of their cosines (Vaswani et al. 2017), `[n, width]`; a last odd column is zero.
+pub(super) fn sinusoids(positions: &[usize], width: usize, device: &Device) -> Tensor<2> {
+    let half = width / 2;
+    let angle = |at: usize, i: usize| at as f64 * 1e4_f64.powf(-2.0 * i as f64 / width as f64);
+    let value = |at: usize, column: usize| match column {
+        _ if column < half => angle(at, column).sin(),
+        _ if column < 2 * half => angle(at, column - half).cos(),
+        _ => 0.0,
+    };
+    let values = positions.iter().flat_map(|&at| (0..width).map(move |column| value(at, column) as f32));
+    Tensor::from_data(TensorData::new(values.collect::<Vec<f32>>(), [positions.len(), width]), device)
 }
 
 #[cfg(test)]

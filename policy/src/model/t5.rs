@@ -4,9 +4,10 @@
 //! embeddings: no biases, RMS norms before each sub-block, attention without `1 / sqrt(d)`, one table of relative
 //! position biases per stack, logits `(h * d^-0.5) E^T`. Departure: no dropout on attention weights.
 
-use super::config::{EncoderAttention, SizeError, T5Config};
+use super::config::{EncoderAttention, OneRecMoeConfig, SizeError, T5Config};
 use super::decoder::{Decoder, Memory};
 use super::encoded::Encoded;
+use super::experts::ExpertsConfig;
 use super::layers::{Dropout, Matrix};
 use super::policy::{Architecture, Context, DecoderCache, Head};
 use super::position::Direction;
@@ -38,6 +39,24 @@ impl T5 {
     /// # Errors
     /// If the configuration is out of range.
     pub fn new(config: &T5Config, key: Key, device: &Device) -> Result<Self, SizeError> {
+        Self::with_experts(config, None, key, device)
+    }
+
+    /// OneRec's policy: the same with experts in the decoder's blocks.
+    ///
+    /// # Errors
+    /// If the configuration is out of range.
+    pub fn mixture(config: &OneRecMoeConfig, key: Key, device: &Device) -> Result<Self, SizeError> {
+        config.check()?;
+        Self::with_experts(&config.t5, Some(&config.experts), key, device)
+    }
+
+    fn with_experts(
+        config: &T5Config,
+        experts: Option<&ExpertsConfig>,
+        key: Key,
+        device: &Device,
+    ) -> Result<Self, SizeError> {
         config.check()?;
         let shape = [config.vocab_size, config.d_model];
         let direction = match config.encoder_attention {
@@ -48,7 +67,7 @@ impl T5 {
         Ok(Self {
             shared: Matrix::new(shape, EMBEDDING_STD, key.named("shared"), device),
             encoder: SelfStack::new(&config.stack(), (config.num_layers, direction), encoder, device),
-            decoder: Decoder::new(config, decoder, device),
+            decoder: Decoder::new(config, experts, decoder, device),
         })
     }
 

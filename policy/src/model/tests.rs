@@ -74,9 +74,9 @@ fn cached_decoding_equals_teacher_forcing() {
 fn later_codes_do_not_change_earlier_states() {
     for model in testing::policies(&Device::flex()) {
         let encoded = model.encode(&batch(&[&[3, 1]]), Dropout::Off);
-        let states =
-            |last| model.decode(&encoded, &[0, 4, last], 1, Dropout::Off).slice([0..2, 0..16]).into_data();
-        states(9).assert_eq(&states(11), true);
+        let states = |last| model.decode(&encoded, &[0, 4, last], 1, Dropout::Off).slice([0..2, 0..16]);
+        // Not bit for bit: an expert that is sent another number of tokens may sum in another order.
+        assert_close(states(9), states(11), 5e-7);
     }
 }
 
@@ -172,10 +172,20 @@ fn logits_equal_those_of_transformers() {
     golden.check(&EncoderBatch::of(rows));
 }
 
-/// `tests/golden/make_item_context.py`, in plain PyTorch.
+/// `tests/golden/make_qwen3.py`, by Hugging Face's implementation of the whole sequence; `make_onerec_moe.py`, in plain
+/// PyTorch.
+#[test]
+fn logits_over_code_tokens_equal_those_of_python() {
+    for name in ["qwen3", "qwen3_untied", "onerec_moe"] {
+        let golden = Golden::read(name);
+        golden.check(&EncoderBatch::of(golden.table("histories").into_iter()));
+    }
+}
+
+/// `tests/golden/make_item_context.py` and `make_lazy_decoder.py`, in plain PyTorch.
 #[test]
 fn logits_of_item_level_context_equal_those_of_pytorch() {
-    for name in ["item_context", "item_context_hstu"] {
+    for name in ["item_context", "item_context_hstu", "lazy_decoder", "lazy_decoder_shared"] {
         let golden = Golden::read(name);
         let items = golden.table("histories");
         let histories: Vec<Vec<usize>> =
