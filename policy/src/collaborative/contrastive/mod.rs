@@ -164,11 +164,12 @@ impl<'a> Fusion<'a> {
     /// # Shapes
     /// `[items, width]`.
     pub fn vectors(&self) -> Embeddings {
+        let (model, device) = (self.model.valid(), self.device.clone().without_autodiff());
         let items: Vec<usize> = (0..self.text.rows()).collect();
         let values = items.chunks(BLOCK).flat_map(|block| {
-            let sum = self.model.text.apply(self.rows(self.text, block))
-                + self.model.collaborative.apply(self.rows(&self.collaborative, block));
-            sum.inner().into_data().iter::<f32>().collect::<Vec<_>>()
+            let sum = model.text.apply(rows(self.text, block, &device))
+                + model.collaborative.apply(rows(&self.collaborative, block, &device));
+            sum.into_data().iter::<f32>().collect::<Vec<_>>()
         });
         normalized(&Embeddings::new(self.config.width, values.collect()), Normalize::Unit)
     }
@@ -182,7 +183,8 @@ impl<'a> Fusion<'a> {
         }
         let from = batch * self.config.batch_size;
         let items = &self.items[from..(from + self.config.batch_size).min(self.items.len())];
-        let (text, collaborative) = (self.rows(self.text, items), self.rows(&self.collaborative, items));
+        let text = rows(self.text, items, &self.device);
+        let collaborative = rows(&self.collaborative, items, &self.device);
         let a = self.model.text.apply(text.clone());
         let b = self.model.collaborative.apply(collaborative.clone());
         let temperature = self.config.temperature;
@@ -190,11 +192,12 @@ impl<'a> Fusion<'a> {
             distillation(a.clone(), text, temperature) + distillation(b.clone(), collaborative, temperature);
         info_nce(a, b, temperature) + kept.mul_scalar(self.config.distillation)
     }
+}
 
-    fn rows(&self, table: &Embeddings, items: &[usize]) -> Tensor<2> {
-        let values: Vec<f32> = items.iter().flat_map(|item| table.row(*item)).copied().collect();
-        Tensor::from_data(TensorData::new(values, [items.len(), table.width()]), &self.device)
-    }
+/// These rows of a table.
+fn rows(table: &Embeddings, items: &[usize], device: &Device) -> Tensor<2> {
+    let values: Vec<f32> = items.iter().flat_map(|item| table.row(*item)).copied().collect();
+    Tensor::from_data(TensorData::new(values, [items.len(), table.width()]), device)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ fn golden(loss: &str) -> Vec<Value> {
     serde_json::from_value(file[loss].take()).unwrap()
 }
 
-fn rows(value: &Value) -> Vec<Vec<f64>> {
+fn listed(value: &Value) -> Vec<Vec<f64>> {
     serde_json::from_value(value.clone()).unwrap()
 }
 
@@ -38,12 +38,12 @@ fn assert_close(case: &Value, found: &[f64], expected: &[f64], tolerance: f64) {
 #[test]
 fn info_nce_and_its_gradient_equal_pytorch() {
     for case in golden("info_nce") {
-        let (x, y) = (leaf(&rows(&case["x"])), leaf(&rows(&case["y"])));
+        let (x, y) = (leaf(&listed(&case["x"])), leaf(&listed(&case["y"])));
         let loss = info_nce(x.clone(), y.clone(), case["temperature"].as_f64().unwrap());
         let gradients = loss.backward();
         assert_close(&case, &values(loss), &[case["loss"].as_f64().unwrap()], 1e-9);
         for (leaf, key) in [(x, "grad_x"), (y, "grad_y")] {
-            assert_close(&case, &values(leaf.grad(&gradients).unwrap()), &rows(&case[key]).concat(), 1e-9);
+            assert_close(&case, &values(leaf.grad(&gradients).unwrap()), &listed(&case[key]).concat(), 1e-9);
         }
     }
 }
@@ -51,11 +51,11 @@ fn info_nce_and_its_gradient_equal_pytorch() {
 #[test]
 fn distillation_and_its_gradient_equal_pytorch() {
     for case in golden("distillation") {
-        let (student, teacher) = (leaf(&rows(&case["student"])), leaf(&rows(&case["teacher"])));
+        let (student, teacher) = (leaf(&listed(&case["student"])), leaf(&listed(&case["teacher"])));
         let loss = distillation(student.clone(), teacher.clone(), case["temperature"].as_f64().unwrap());
         let gradients = loss.backward();
         assert_close(&case, &values(loss), &[case["loss"].as_f64().unwrap()], 1e-9);
-        let expected = rows(&case["grad_student"]).concat();
+        let expected = listed(&case["grad_student"]).concat();
         assert_close(&case, &values(student.grad(&gradients).unwrap()), &expected, 1e-9);
         assert!(teacher.grad(&gradients).is_none(), "the teacher learns nothing");
     }
@@ -64,7 +64,7 @@ fn distillation_and_its_gradient_equal_pytorch() {
 #[test]
 fn gradients_equal_finite_differences() {
     let case = &golden("info_nce")[0];
-    let (x, y) = (rows(&case["x"]), rows(&case["y"]).concat());
+    let (x, y) = (listed(&case["x"]), listed(&case["y"]).concat());
     let device = Device::flex();
     let loss = |at: &[f64]| {
         let (x, y) = (matrix(at, 5, &device), matrix(&y, 5, &device));
