@@ -96,12 +96,13 @@ fn cell(value: &AnyValue<'_>) -> String {
         AnyValue::Float32(number) => format!("{number:.4}"),
         AnyValue::Float64(number) => format!("{number:.4}"),
         AnyValue::Null => "-".into(),
-        other => shortened(&other.str_value()),
+        other => shortened(&other.str_value(), MOST_CHARACTERS),
     }
 }
 
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(MOST_CHARACTERS) {
+/// The first `most` characters.
+fn shortened(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}...", &text[..end]),
         None => text.to_owned(),
     }

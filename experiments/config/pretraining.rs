@@ -38,7 +38,8 @@ pub struct Tokenize {
 pub enum Vectors {
     /// The data set's own, see `[data.embeddings]`.
     Text,
-    /// What is consumed near what in training histories.
+    /// What is consumed near what in training histories. Rare items have short vectors, which crowd into few codes unless
+    /// `normalize = "unit"`.
     Collaborative,
     /// The principal components of the data set's own beside the collaborative ones, each part of unit length.
     Fused,

@@ -7,6 +7,9 @@ use reports::schema::TokenizerQuality;
 use serde::Serialize;
 use std::fmt::Write as _;
 
+/// The most that is shown of an item's text.
+const MOST_CHARACTERS: usize = 100;
+
 /// Everything about the IDs of a run.
 #[derive(Serialize)]
 pub(super) struct Summary<'a> {
@@ -106,7 +109,11 @@ impl Group {
     pub(super) fn text(&self) -> String {
         let mut text = format!("{}: {} items\n", written(&self.prefix), self.count);
         for item in &self.items {
-            let words = if item.text.is_empty() { "(no text)".into() } else { shortened(&item.text) };
+            let words = if item.text.is_empty() {
+                "(no text)".into()
+            } else {
+                shortened(&item.text, MOST_CHARACTERS)
+            };
             text.extend(["    ", &written(&item.codes), "  ", &item.raw_id, "  ", &words, "\n"]);
         }
         text
