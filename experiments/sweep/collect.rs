@@ -10,7 +10,7 @@ use reports::load::{self, Run, Stage};
 use reports::schema::{Evaluation, SystemResult};
 use reports::sweep::pool::{self, Bootstrap, ByUser};
 use reports::sweep::{Line, Pooled, RunResult, SCHEMA, StageCost, State, Sweep, Validation};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A finished run with its results by user.
 struct Finished<'a> {
@@ -162,6 +162,19 @@ fn users_hash<'a>(system: &System<'a>) -> Option<&'a str> {
     Some(&ingest.manifest.outputs.get("users.parquet")?.sha256)
 }
 
+/// Scores of trained judges compare only if the same judges gave them.
+fn is_comparable(key: &str, base: &System<'_>, system: &System<'_>) -> bool {
+    let trained = key.starts_with("judge/") && key != "judge/oracle";
+    !trained || judges(base) == judges(system)
+}
+
+/// Fingerprints of the reward stages.
+fn judges<'a>(system: &'a System<'_>) -> BTreeSet<&'a str> {
+    let stages = system.runs.iter().flat_map(|run| &run.run.stages);
+    let rewards = stages.filter(|stage| stage.manifest.stage == "reward");
+    rewards.map(|stage| stage.manifest.fingerprint.as_str()).collect()
+}
+
 fn line(system: &System<'_>, against: Option<&System<'_>>) -> Line {
     let mut metrics = BTreeMap::new();
     let mut differences = BTreeMap::new();
@@ -170,7 +183,8 @@ fn line(system: &System<'_>, against: Option<&System<'_>>) -> Line {
         let values = by_user(system, &key);
         let pooled = pool::pooled(&values, bootstrap).or_else(|| pool::flat(flat_values(system, &key)));
         metrics.extend(pooled.map(|pooled: Pooled| (key.clone(), pooled)));
-        let base = against.map(|base| by_user(base, &key)).unwrap_or_default();
+        let base = against.filter(|base| is_comparable(&key, base, system));
+        let base = base.map(|base| by_user(base, &key)).unwrap_or_default();
         differences.extend(pool::difference(&values, &base, bootstrap).map(|found| (key, found)));
     }
     Line {
@@ -203,7 +217,7 @@ fn results<'a>(system: &'a System<'_>) -> impl Iterator<Item = &'a SystemResult>
 
 fn keys(system: &System<'_>) -> Vec<String> {
     let keys = results(system).flat_map(|result| result.metrics.keys().cloned());
-    keys.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+    keys.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn by_user(system: &System<'_>, key: &str) -> Vec<ByUser> {

@@ -9,6 +9,8 @@ use crate::verdict::Change;
 
 /// Cut-offs of the first table; others have their own.
 const MOST: u64 = 10;
+/// Longest name of a row in the heading of a column.
+const LONGEST: usize = 12;
 
 /// The comparison: one line per row, baselines and published numbers below; then what the rows cost.
 pub(super) fn comparison(sweep: &Sweep) -> Vec<Block> {
@@ -16,7 +18,7 @@ pub(super) fn comparison(sweep: &Sweep) -> Vec<Block> {
     let compared = sweep.main_metric().filter(|_| sweep.baseline.is_some());
     let mut columns = vec![Column::text("row"), Column::number("seeds")];
     columns.extend(keys.iter().map(|key| Column::number(*key)));
-    columns.extend(compared.map(|key| Column::number(format!("{key} − {}", base(sweep)))));
+    columns.extend(compared.map(|key| Column::number(difference_label(sweep, key))));
     let mut rows = Vec::new();
     for row in sweep.rows() {
         let mut lines: Vec<_> = sweep.trained().filter(|line| line.row == row).map(Some).collect();
@@ -39,6 +41,14 @@ fn first_keys(sweep: &Sweep) -> Vec<&str> {
     let keys = sweep.ranking_keys();
     let first: Vec<&str> = keys.iter().copied().filter(|key| cutoff(key) <= Some(MOST)).collect();
     if first.is_empty() { keys } else { first }
+}
+
+/// A long name would make the column wider than its numbers; the page's head tells it, too.
+fn difference_label(sweep: &Sweep, key: &str) -> String {
+    match base(sweep) {
+        name if name.len() <= LONGEST => format!("{key} − {name}"),
+        _ => format!("{key}, difference"),
+    }
 }
 
 fn base(sweep: &Sweep) -> &str {

@@ -64,8 +64,8 @@ fn failures(sweep: &Sweep) -> Option<Block> {
 fn limits(sweep: &Sweep) -> Block {
     let mut sentences = vec![
         "Intervals cover the choice of test users, not the spread between training runs: the range of the seeds shows that, \
-         where there are several. Rows were chosen by nobody but the reader of the test split: the more rows, the more the \
-         best of them owes to chance.",
+         where there are several. Who compares many rows on the test split finds a best one by chance alone: choose by the \
+         validation items.",
     ];
     let smoke = sweep.runs.iter().any(|run| run.budget == "smoke");
     if smoke {
