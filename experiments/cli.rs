@@ -129,7 +129,7 @@ pub struct SweepArgs {
     /// Change a key of every row's experiment file, for example run.budget=smoke; repeatable
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
-    /// Directory of the run directories and of the comparison [default: runs/<name>]
+    /// Directory of the run directories and of the comparison [default: runs/NAME]
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
     /// What to do with stages that an earlier session finished

@@ -1,6 +1,6 @@
 //! A sweep: rows of experiments with several seeds each, run one after the other, compared on one page.
 //!
-//! [`file`] is what is written by hand, [`plan`] the runs it stands for, [`execute`] runs them as ordinary run directories,
+//! [`mod@file`] is what is written by hand, [`plan`] the runs it stands for, [`execute`] runs them as ordinary run directories,
 //! [`collect`] gathers what they measured. Everything about a single run is [`crate::pipeline`]'s business.
 
 pub mod collect;
