@@ -311,26 +311,6 @@ pub const ENTRIES: &[Entry] = &[
     ),
     entry("cost/peak_memory", "MiB", Down, "Most memory the process held during any stage of a run."),
     entry("parameters", "weights", Watch, "Weights of the pretrained policy, shared ones counted once."),
-    entry("sids/collision_rate", "share", Down, "Share of items whose quantised ID is another item's too."),
-    entry("sids/usage", "share", Watch, "Share of the codes of a level that some item uses."),
-    entry(
-        "sids/entropy",
-        "nats",
-        Watch,
-        "Entropy of the use of a level's codes; at most the logarithm of their number.",
-    ),
-    entry(
-        "sids/gini",
-        "share",
-        Watch,
-        "Gini coefficient of items per used quantised ID; 0 if all hold as many.",
-    ),
-    entry(
-        "sids/hit_rate",
-        "share",
-        Up,
-        "Share of an item's ten nearest neighbours by embedding that stay among its ten nearest by quantised ID.",
-    ),
 ];
 
 /// The entry that documents `key`: an exact pattern first, then a family.

@@ -14,8 +14,14 @@ pub(super) const KEYS: [&str; 5] =
     ["validation/ndcg@10", "training/minutes", "cost/cpu_hours", "cost/peak_memory", "parameters"];
 
 /// Keys behind [`semantic_ids`].
-pub(super) const TOKENIZER_KEYS: [&str; 5] =
-    ["sids/collision_rate", "sids/usage", "sids/entropy", "sids/gini", "sids/hit_rate"];
+pub(super) const TOKENIZER_KEYS: [&str; 6] = [
+    "sids/collision_rate",
+    "sids/usage/<level>",
+    "sids/entropy/<level>",
+    "sids/gini",
+    "sids/embedding_hit_rate",
+    "sids/cooccurrence_hit_rate",
+];
 
 /// What the rows cost.
 pub(super) fn table(sweep: &Sweep) -> Block {
@@ -63,13 +69,22 @@ fn small(value: f64) -> String {
 
 /// What the semantic IDs are worth, per row.
 pub(super) fn semantic_ids(sweep: &Sweep) -> Option<Section> {
-    let columns = ["quantiser", "collisions by"].map(Column::text).into_iter();
-    let numbers = ["IDs", "items that share one", "codes used", "entropy (nats)", "Gini", "neighbours kept"];
+    let columns = ["vectors", "quantiser", "collisions by"].map(Column::text).into_iter();
+    let numbers = [
+        "IDs",
+        "items that share one",
+        "codes used",
+        "entropy (nats)",
+        "Gini",
+        "neighbours kept",
+        "co-occurring kept",
+    ];
     let columns = std::iter::once(Column::text("row")).chain(columns).chain(numbers.map(Column::number));
     let rows: Vec<Vec<Cell>> =
         sweep.rows().into_iter().filter_map(|row| semantic_id_row(sweep, row)).collect();
     let intro = "Means over seeds. Codes used and their entropy are per level, coarsest first; neighbours kept is the share \
-                 of an item's ten nearest by embedding that stay nearest by ID.";
+                 of an item's ten nearest by embedding that stay nearest by ID, co-occurring kept that of the ten items it \
+                 occurs with most in training.";
     (!rows.is_empty()).then(|| Section {
         id: "semantic-ids",
         title: "Semantic IDs",
@@ -91,6 +106,9 @@ fn semantic_id_row(sweep: &Sweep, row: &str) -> Option<Vec<Cell>> {
     let average = |value: fn(&TokenizerQuality) -> f64| {
         mean(&found.iter().map(|quality| value(quality)).collect::<Vec<_>>())
     };
+    let co_occurrence: Vec<f64> = found.iter().filter_map(|quality| quality.cooccurrence_hit_rate).collect();
+    let co_occurrence =
+        if co_occurrence.is_empty() { "-".into() } else { number::percent(mean(&co_occurrence)) };
     let levels = found.iter().map(|quality| quality.levels.len()).min().unwrap_or(0);
     let by_level = |text: &dyn Fn(usize) -> String| (0..levels).map(text).collect::<Vec<_>>().join(" / ");
     let level = |index: usize, value: fn(&crate::schema::LevelQuality) -> f64| {
@@ -101,14 +119,19 @@ fn semantic_id_row(sweep: &Sweep, row: &str) -> Option<Vec<Cell>> {
     };
     Some(vec![
         vec![Span::text(row)],
+        vec![Span::text(first.vectors.as_deref().unwrap_or("-"))],
         vec![Span::text(&first.quantizer)],
         vec![Span::text(&first.collisions)],
         cell(number::count(average(|quality| quality.distinct_ids as f64).round() as u64), "sids/distinct"),
         cell(number::percent(average(|quality| quality.collision_rate)), "sids/collision_rate"),
-        cell(by_level(&|index| number::percent(level(index, |level| level.usage))), "sids/usage"),
-        cell(by_level(&|index| number::fixed(level(index, |level| level.entropy), 2)), "sids/entropy"),
+        cell(by_level(&|index| number::percent(level(index, |level| level.usage))), "sids/usage/<level>"),
+        cell(
+            by_level(&|index| number::fixed(level(index, |level| level.entropy), 2)),
+            "sids/entropy/<level>",
+        ),
         cell(number::fixed(average(|quality| quality.gini), 3), "sids/gini"),
-        cell(number::percent(average(|quality| quality.embedding_hit_rate)), "sids/hit_rate"),
+        cell(number::percent(average(|quality| quality.embedding_hit_rate)), "sids/embedding_hit_rate"),
+        cell(co_occurrence, "sids/cooccurrence_hit_rate"),
     ])
 }
 
