@@ -52,7 +52,7 @@ pub enum HeadWeights {
     Own,
 }
 
-/// Sizes of an [`ItemContext`].
+/// Sizes of an [`ItemContext`](super::ItemContext).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ItemContextConfig {
     /// Code tokens.
