@@ -6,6 +6,7 @@
 mod cost;
 mod figures;
 pub mod pool;
+mod prediction;
 mod quality;
 mod sections;
 

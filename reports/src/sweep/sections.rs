@@ -1,6 +1,6 @@
 //! The page of a sweep: what was found first, what it rests on after.
 
-use super::{State, Sweep, cost, quality};
+use super::{State, Sweep, cost, prediction, quality};
 use crate::chart::Figure;
 use crate::document::{Block, Document, Fact, Section, Span, Style, Tone};
 use crate::error::ReportError;
@@ -13,6 +13,7 @@ pub(super) fn document(sweep: &Sweep, figures: &[Figure]) -> Result<Document, Re
     sections.extend(quality::others(sweep));
     sections.extend(training(&shown)?);
     sections.extend(cost::semantic_ids(sweep));
+    sections.extend(prediction::section(sweep));
     sections.extend(quality::published(sweep));
     sections.push(cost::runs(sweep));
     sections.push(provenance::glossary_of(&keys(sweep)));
@@ -88,6 +89,7 @@ fn keys(sweep: &Sweep) -> Vec<&str> {
     keys.extend(cost::KEYS);
     if sweep.runs.iter().any(|run| run.tokenizer.is_some()) {
         keys.extend(cost::TOKENIZER_KEYS);
+        keys.push("sids/gini_of_all_ids");
     }
     keys.sort_unstable();
     keys.dedup();
