@@ -156,6 +156,18 @@ pub fn dropout(x: Tensor<2>, mask: Option<Mask>) -> Tensor<2> {
     }
 }
 
+/// The sigmoid linear unit, `x * sigmoid(x)` (Hendrycks & Gimpel 2016), element by element.
+pub fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    if !on_cpu(&x.device()) {
+        return burn::tensor::activation::silu(x);
+    }
+    let shape = x.dims();
+    let width = shape[D - 1];
+    let x: Tensor<2> = x.reshape([shape.iter().product::<usize>() / width, width]);
+    let y: Tensor<2> = Tensor::from_dispatch(Dispatch::fused_1(x.into_dispatch(), simple::Silu));
+    y.reshape(shape)
+}
+
 /// `x + dropout(attention(rms_norm(x)) W_o)` within each row.
 ///
 /// # Shapes

@@ -1,4 +1,4 @@
-//! The operators that are one thing only: linear maps, normalisation, dropout, rows of a table.
+//! The operators that are one thing only: linear maps, normalisation, dropout, activations, rows of a table.
 
 use super::buffer::Buffer;
 use super::mask::Mask;
@@ -85,8 +85,6 @@ pub(super) struct Dropout {
 
 impl Dropout {
     fn apply(&self, x: &[f32]) -> Vec<f32> {
-        /// Values per task.
-        const PART: usize = 1 << 14;
         let mut out = zeros(x.len());
         out.par_chunks_mut(PART)
             .zip(x.par_chunks(PART))
@@ -103,6 +101,27 @@ impl Operator<1> for Dropout {
     }
     fn backward(&self, _: [Input<'_>; 1], _: &[Buffer], grad: Vec<f32>) -> [Vec<f32>; 1] {
         [self.apply(&grad)]
+    }
+}
+
+/// Values per task of what works element by element.
+const PART: usize = 1 << 14;
+
+/// `x * sigmoid(x)` of `x [n, d]`.
+#[derive(Clone, Debug)]
+pub(super) struct Silu;
+
+impl Operator<1> for Silu {
+    fn forward(&self, [x]: [Input<'_>; 1], _: Keep) -> Output {
+        let mut values = zeros(x.values.len());
+        let parts = values.par_chunks_mut(PART).zip(x.values.par_chunks(PART));
+        parts.for_each(|(out, x)| vector::silu(x, out));
+        Output { shape: Shape::from([values.len() / x.width, x.width]), values, saved: Vec::new() }
+    }
+    fn backward(&self, [x]: [Input<'_>; 1], _: &[Buffer], mut grad: Vec<f32>) -> [Vec<f32>; 1] {
+        let parts = grad.par_chunks_mut(PART).zip(x.values.par_chunks(PART));
+        parts.for_each(|(grad, x)| vector::silu_backward(x, grad));
+        [grad]
     }
 }
 

@@ -163,6 +163,7 @@ fn linear_rms_norm_gather_and_dropout_equal_their_compositions() {
     let rows: Vec<u32> = (0..500).map(|i| i * i % 37).collect();
     let table = |x: &[Tensor<1>]| x[0].clone().reshape([40, 5]);
     assert_equal(&[200], |x| gather(table(x), &rows), |x| composed::gather(table(x), &rows));
+    assert_equal(&[200], |x| silu(table(x) * 9.0), |x| burn::tensor::activation::silu(table(x) * 9.0));
     let wide = |x: &[Tensor<1>]| x[0].clone().reshape([5000, 8]);
     assert_equal(
         &[40_000],

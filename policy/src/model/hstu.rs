@@ -13,7 +13,6 @@ use super::stack::{AFTER_SELF, StackShape};
 use crate::kernels::{self, Packing};
 use crate::random::Key;
 use burn::prelude::*;
-use burn::tensor::activation::silu;
 
 /// Gate, values, queries, keys.
 const PARTS: usize = 4;
@@ -40,13 +39,13 @@ impl HstuBlock {
     }
 
     fn forward(&self, x: Tensor<2>, rows: &Rows, bias: &Tensor<3>, dropout: Dropout) -> Tensor<2> {
-        let projected = silu(kernels::linear(self.norm.apply(x.clone()), self.uvqk.weight.val()));
+        let projected = kernels::silu(kernels::linear(self.norm.apply(x.clone()), self.uvqk.weight.val()));
         let [n, width] = projected.dims();
         let inner = width / PARTS;
         let part = |i: usize| projected.clone().slice([0..n, i * inner..(i + 1) * inner]);
         let [value, query, key] = [1, 2, 3].map(|i| rows.padded.heads(part(i), bias.dims()[0]));
         let scores = query.matmul(key.transpose()) + bias.clone().unsqueeze();
-        let attended = rows.packed((silu(scores) * rows.visible.clone()).matmul(value));
+        let attended = rows.packed((kernels::silu(scores) * rows.visible.clone()).matmul(value));
         let update = kernels::linear(self.attended_norm.apply(attended) * part(0), self.o.weight.val());
         x + kernels::dropout(update, dropout.mask(AFTER_SELF))
     }

@@ -9,7 +9,6 @@ use super::stack::feed_forward_masks;
 use crate::kernels;
 use crate::random::Key;
 use burn::prelude::*;
-use burn::tensor::activation::silu;
 
 /// Standard deviation of every initial matrix (`initializer_range` in `transformers`).
 pub(super) const STD: f64 = 0.02;
@@ -111,7 +110,7 @@ impl Qwen3Layer {
         let [inside, after] = feed_forward_masks(dropout);
         let normalized = self.post_attention_layernorm.apply(x.clone());
         let project = |matrix: &Matrix| kernels::linear(normalized.clone(), matrix.weight.val());
-        let hidden = silu(project(&self.mlp.gate_proj)) * project(&self.mlp.up_proj);
+        let hidden = kernels::silu(project(&self.mlp.gate_proj)) * project(&self.mlp.up_proj);
         let hidden = kernels::dropout(hidden, inside);
         x + kernels::dropout(kernels::linear(hidden, self.mlp.down_proj.weight.val()), after)
     }

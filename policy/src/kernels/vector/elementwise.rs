@@ -1,6 +1,15 @@
-//! Element by element: sums, masks, the rectifier.
+//! Element by element: sums, masks, the rectifier, the sigmoid linear unit.
 
+use super::exp;
 use crate::kernels::mask::Mask;
+
+/// `1 / (1 + e^-x)`, without overflow on either side.
+#[inline(always)]
+fn sigmoid(x: f32) -> f32 {
+    let e = exp(-x.abs());
+    let numerator = if x >= 0.0 { 1.0 } else { e };
+    numerator / (1.0 + e)
+}
 
 vectorized! {
     /// `out += x`.
@@ -65,6 +74,27 @@ vectorized! {
         let hidden = &hidden[..grad.len()];
         for i in 0..grad.len() {
             grad[i] = if hidden[i] > 0.0 { grad[i] * scale } else { 0.0 };
+        }
+    }
+}
+
+vectorized! {
+    /// `x * sigmoid(x)`.
+    fn silu<'a>(x: &'a [f32], out: &'a mut [f32]) {
+        let x = &x[..out.len()];
+        for i in 0..out.len() {
+            out[i] = x[i] * sigmoid(x[i]);
+        }
+    }
+}
+
+vectorized! {
+    /// Gradient of [`silu`] in place: `g * s * (1 + x * (1 - s))`.
+    fn silu_backward<'a>(x: &'a [f32], grad: &'a mut [f32]) {
+        let x = &x[..grad.len()];
+        for i in 0..grad.len() {
+            let s = sigmoid(x[i]);
+            grad[i] *= s * (1.0 + x[i] * (1.0 - s));
         }
     }
 }

@@ -40,7 +40,7 @@ mod softmax;
 
 pub(super) use adamw::{AdamWState, AdamWStep, adamw};
 pub(super) use decoding::{CachedRow, attend_cached, dots};
-pub(super) use elementwise::{add, add_update, dropped, relu, relu_backward};
+pub(super) use elementwise::{add, add_update, dropped, relu, relu_backward, silu, silu_backward};
 pub(super) use norm::{Normalized, rms_norm, rms_norm_backward, sum_of_squares};
 pub(super) use softmax::{
     ScoreBias, Scores, Smoothed, log_sum_exp, softmax, softmax_backward, target_log_prob,

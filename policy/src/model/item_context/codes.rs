@@ -7,7 +7,6 @@ use super::config::{CodeDecoder, ItemContextConfig};
 use crate::kernels::{self, Packing};
 use crate::random::Key;
 use burn::prelude::*;
-use burn::tensor::activation::silu;
 
 /// One after the other, or all at once.
 #[derive(Module, Debug)]
@@ -89,7 +88,7 @@ impl Codes {
 
 impl Heads {
     fn state(&self, context: Tensor<2>, level: usize) -> Tensor<2> {
-        let view = silu(kernels::linear(context.clone(), self.level[level].weight.val()));
+        let view = kernels::silu(kernels::linear(context.clone(), self.level[level].weight.val()));
         self.norm.apply(context + view)
     }
 }
