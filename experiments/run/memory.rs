@@ -18,9 +18,13 @@ impl PeakMemory {
 
     /// The peak in bytes; `None` where the system does not tell.
     pub fn bytes(self) -> Option<u64> {
-        let status = self.reset.then(|| fs::read_to_string("/proc/self/status").ok())??;
-        parse_status(&status)
+        self.reset.then(of_process)?
     }
+}
+
+/// The most bytes the process has held, since it began or since the system forgot; `None` where it does not tell.
+pub fn of_process() -> Option<u64> {
+    parse_status(&fs::read_to_string("/proc/self/status").ok()?)
 }
 
 /// `VmHWM` is in units of 1024 bytes.
@@ -37,5 +41,7 @@ mod tests {
     fn the_peak_is_read_in_bytes() {
         assert_eq!(parse_status("VmPeak:\t 9 kB\nVmHWM:\t    2048 kB\n"), Some(2_097_152));
         assert_eq!(parse_status("VmPeak:\t 9 kB\n"), None);
+        assert_eq!(parse_status("Name:\tx\nVmHWM:\t    2048 kB\nVmRSS:\t 1024 kB\n"), Some(2 << 20));
+        assert_eq!(parse_status("Name:\tx\n"), None);
     }
 }

@@ -31,7 +31,8 @@ const HIT_RATE: HitRateSample = HitRateSample { items: 1000, neighbors: 10 };
 /// # Errors
 /// If the item vectors cannot be quantised as configured, the run is interrupted, or a file cannot be written.
 pub fn tokenize(config: &Tokenize, dataset: &Dataset, ctx: &StageContext) -> anyhow::Result<()> {
-    let vectors = vectors::choose(config, dataset, ctx)?;
+    let counts = CoOccurrence::of(&dataset.log, &config.collaborative);
+    let vectors = vectors::choose(config, (dataset, &counts), ctx)?;
     let items = Items { vectors: &vectors, log: Some(&dataset.log) };
     let quantized = quantize(config, items, ctx)?;
     let vectors = normalized(&vectors, config.normalize);
@@ -40,7 +41,6 @@ pub fn tokenize(config: &Tokenize, dataset: &Dataset, ctx: &StageContext) -> any
     let raw_ids: Vec<&str> = dataset.items.iter().map(|item| item.raw_id.as_str()).collect();
     artifact::write_semantic_ids(&ctx.path(artifact::SEMANTIC_IDS), &catalog, &raw_ids)?;
     artifact::write_codebooks(&ctx.path(artifact::CODEBOOKS), &quantized, &catalog, config)?;
-    let counts = CoOccurrence::of(&dataset.log, &config.collaborative);
     let quality = quality(config, (&vectors, &counts), (&quantized, &catalog), ctx.key().named("hit-rate"));
     metrics(&quality, ctx)?;
     commit::write_file(&ctx.path("quality.json"), &to_json(&quality)?)

@@ -40,6 +40,10 @@ impl EncoderBatch {
         let batch = Self::of(rows);
         Self { items, tokens_per_item: levels, ..batch }
     }
+    /// The items of each user.
+    pub fn item_packing(&self) -> Packing {
+        Packing::of(self.packing.lengths().map(|tokens| tokens / self.tokens_per_item))
+    }
     /// Rows of bare tokens, one per item.
     pub fn of(rows: impl Iterator<Item = Vec<u32>>) -> Self {
         let (mut tokens, mut lengths) = (Vec::new(), Vec::new());

@@ -4,7 +4,7 @@
 //! weights alone. After `d` codes every user has exactly `min(width, prefixes of length d)` hypotheses: either all
 //! of them, or `width`, each with at least one continuation. Rows therefore need no padding.
 
-use crate::candidate::Candidate;
+use crate::candidate::{Candidate, keep_best};
 use crate::level::{Continuations, Level};
 use crate::trie::{Node, Trie};
 use policy::ids::ItemId;
@@ -91,11 +91,7 @@ impl Step<'_> {
         let better = |a: &(f64, Node, usize, f32), b: &(f64, Node, usize, f32)| {
             b.0.total_cmp(&a.0).then(a.1.cmp(&b.1))
         };
-        if next.len() > search.width {
-            next.select_nth_unstable_by(search.width - 1, better);
-            next.truncate(search.width);
-        }
-        next.sort_unstable_by(better);
+        keep_best(&mut next, search.width, better);
         let extend = |(log_prob, node, parent, token_log_prob): (f64, Node, usize, f32)| {
             let mut token_log_probs = beam[parent].token_log_probs.clone();
             token_log_probs.push(token_log_prob);

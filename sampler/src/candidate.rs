@@ -1,6 +1,16 @@
 //! What a policy would show.
 
 use policy::ids::ItemId;
+use std::cmp::Ordering;
+
+/// The first `most` of `found` in the order of `better`, sorted.
+pub(crate) fn keep_best<T>(found: &mut Vec<T>, most: usize, better: impl Fn(&T, &T) -> Ordering) {
+    if found.len() > most {
+        found.select_nth_unstable_by(most - 1, &better);
+        found.truncate(most);
+    }
+    found.sort_unstable_by(better);
+}
 
 /// An item a policy proposed, with the probability it proposed it with.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,7 +4,7 @@
 //! have no coarse level to begin with.
 
 use crate::beam::Search;
-use crate::candidate::Candidate;
+use crate::candidate::{Candidate, keep_best};
 use policy::catalog::Catalog;
 use policy::ids::{ItemId, SemanticId};
 use policy::kernels::{Choices, Normalization};
@@ -71,11 +71,7 @@ impl Tables {
             .map(|(entry, (id, _))| (score(id), entry))
             .collect();
         let better = |a: &(f64, usize), b: &(f64, usize)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
-        if scored.len() > search.width {
-            scored.select_nth_unstable_by(search.width - 1, better);
-            scored.truncate(search.width);
-        }
-        scored.sort_unstable_by(better);
+        keep_best(&mut scored, search.width, better);
         scored.into_iter().flat_map(|(_, entry)| self.candidates(user, entries[entry], excluded)).collect()
     }
 

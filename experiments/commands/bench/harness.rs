@@ -1,6 +1,7 @@
 //! Timing of one step after the other: wall clock, CPU time, peak memory.
 
 use crate::run::clock::Stopwatch;
+use crate::run::memory;
 use serde_json::{Map, Value};
 
 /// How often a step runs.
@@ -79,7 +80,8 @@ impl Outcome {
     /// Reads the peak memory now: at the end of the timed steps.
     pub(super) fn new<const N: usize>(case: Case, seconds: Seconds, details: [(&str, Value); N]) -> Self {
         let details = details.map(|(key, value)| (key.to_owned(), value)).into_iter().collect();
-        Self { case, seconds, peak_memory: peak_memory(), details }
+        let peak_memory = memory::of_process().map(|bytes| bytes as f64 / f64::from(1 << 20));
+        Self { case, seconds, peak_memory, details }
     }
     /// Milliseconds per unit of the fastest step.
     pub(super) fn milliseconds(&self) -> f64 {
@@ -93,16 +95,6 @@ impl Outcome {
     pub(super) fn computes(&self) -> bool {
         self.case.gflop_per_unit.is_some()
     }
-}
-
-/// Largest resident size of this process so far in MiB, where the system tells it in a file.
-fn peak_memory() -> Option<f64> {
-    parse_status(&std::fs::read_to_string("/proc/self/status").ok()?)
-}
-
-fn parse_status(status: &str) -> Option<f64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok()? / 1024.0)
 }
 
 /// Processes that wanted to run during the last minute, on average.
@@ -139,11 +131,5 @@ mod tests {
         assert_eq!(median(&[4.0, 1.0, 2.0]), 2.0);
         assert_eq!(median(&[4.0, 1.0, 2.0, 8.0]), 3.0);
         assert_eq!(least(&[4.0, 1.0, 2.0]), 1.0);
-    }
-
-    #[test]
-    fn peak_memory_is_read_from_the_high_water_mark() {
-        assert_eq!(parse_status("Name:\tx\nVmHWM:\t    2048 kB\nVmRSS:\t 1024 kB\n"), Some(2.0));
-        assert_eq!(parse_status("Name:\tx\n"), None);
     }
 }

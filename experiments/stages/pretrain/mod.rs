@@ -65,14 +65,16 @@ pub fn pretrain(
     }
     let progress = ctx.progress("steps", plan.total);
     progress.inc(training.state.step);
-    while !plan.is_over(training.state.step, ctx) && !training.state.exhausted(section.patience) {
+    // Decided once per step: the step that time runs out in is validated, and one at least is taken.
+    let mut over = training.state.step >= plan.total;
+    while !over && !training.state.exhausted(section.patience) {
         let epoch = training.state.step / plan.steps_per_epoch;
         let log = examples::log_of(section, &dataset.log, trainer.epoch_key(epoch));
         for batch in trainer.epoch(epoch).iter().skip((training.state.step % plan.steps_per_epoch) as usize) {
             training = trainer.step(training, (&log, batch), &plan)?;
             progress.inc(1);
             let step = training.state.step;
-            let over = plan.is_over(step, ctx);
+            over = plan.position(step, ctx) >= plan.total;
             let validate = over || step.is_multiple_of(plan.validate_every);
             if validate {
                 trainer.validate(&mut training, &size)?;
@@ -130,10 +132,6 @@ impl Plan {
     /// Steps done, or, where time runs out sooner, as many as the time spent would be of all.
     fn position(&self, step: u64, ctx: &StageContext) -> u64 {
         self.seconds.map_or(step, |limit| step.max((ctx.seconds() / limit * self.total as f64) as u64))
-    }
-    /// Never before the first step: a policy is published in any case.
-    fn is_over(&self, step: u64, ctx: &StageContext) -> bool {
-        step > 0 && self.position(step, ctx) >= self.total
     }
 }
 

@@ -6,27 +6,28 @@ use crate::run::context::StageContext;
 use anyhow::Context as _;
 use policy::collaborative::Parts;
 use policy::collaborative::contrastive::{ContrastiveConfig, Fusion, FusionStep};
+use policy::collaborative::counts::CoOccurrence;
 use policy::embeddings::Embeddings;
 use policy::random::Key;
 use std::borrow::Cow;
 
-/// One vector per item, as `[tokenize] vectors` says; only training histories are read for it.
+/// One vector per item, as `[tokenize] vectors` says; of the histories, only what `counts` tells of their training items.
 ///
 /// # Errors
 /// If the training histories show nothing of which items belong together, the fusion does not train, or the run is
 /// interrupted.
 pub(super) fn choose<'a>(
     config: &Tokenize,
-    dataset: &'a Dataset,
+    (dataset, counts): (&'a Dataset, &CoOccurrence),
     ctx: &StageContext,
 ) -> anyhow::Result<Cow<'a, Embeddings>> {
     if config.vectors == Vectors::Text {
         return Ok(Cow::Borrowed(&dataset.embeddings));
     }
-    let (log, text, settings) = (&dataset.log, &dataset.embeddings, &config.collaborative);
+    let (text, settings) = (&dataset.embeddings, &config.collaborative);
     let key = ctx.key().named("vectors");
     let parts =
-        Parts::of(log, text, settings, key).context("tokenize: no collaborative vectors from this log")?;
+        Parts::of(counts, text, settings, key).context("tokenize: no collaborative vectors from this log")?;
     ctx.check_stop()?;
     let unknown = parts.known.iter().filter(|known| !**known).count();
     tracing::info!(

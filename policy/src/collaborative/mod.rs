@@ -23,7 +23,6 @@ mod text;
 pub use config::{CollaborativeConfig, CollaborativeError, Weighting};
 
 use crate::embeddings::Embeddings;
-use crate::history::Log;
 use crate::quantize::{Normalize, normalized};
 use crate::random::Key;
 use counts::CoOccurrence;
@@ -41,7 +40,7 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Both parts of the items of `log`, whose text vectors are `text`. All randomness comes from `key`.
+    /// Both parts of the items that `counts` is about, whose text vectors are `text`. All randomness comes from `key`.
     ///
     /// Widths are smaller than configured where there are not as many items or directions.
     ///
@@ -51,13 +50,12 @@ impl Parts {
     /// # Panics
     /// If `text` has not one row per item.
     pub fn of(
-        log: &Log,
+        counts: &CoOccurrence,
         text: &Embeddings,
         config: &CollaborativeConfig,
         key: Key,
     ) -> Result<Self, CollaborativeError> {
-        assert_eq!(text.rows(), log.num_items, "one text vector per item");
-        let counts = CoOccurrence::of(log, config);
+        assert_eq!(text.rows(), counts.items().len(), "one text vector per item");
         let information = counts.information();
         if information.is_empty() {
             return Err(CollaborativeError::NoPairs { window: config.window });

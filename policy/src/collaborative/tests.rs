@@ -2,6 +2,7 @@ use super::eigen::{Symmetric, eigen, leading};
 use super::sparse::Sparse;
 use super::*;
 use crate::history::History;
+use crate::history::Log;
 use crate::ids::ItemId;
 use faer::Mat;
 
@@ -112,7 +113,7 @@ fn all_directions_together_are_the_matrix() {
 #[test]
 fn items_of_one_taste_are_near_each_other_and_held_out_items_change_nothing() {
     let (log, text) = tastes(200, 40);
-    let parts = Parts::of(&log, &text, &SMALL, Key::new(2)).unwrap();
+    let parts = Parts::of(&CoOccurrence::of(&log, &SMALL), &text, &SMALL, Key::new(2)).unwrap();
     let table = normalized(&parts.collaborative, Normalize::Unit);
     let cosine = |a: usize, b: usize| table.row(a).iter().zip(table.row(b)).map(|(x, y)| x * y).sum::<f32>();
     let mean = |other: fn(usize) -> usize| (0..20).map(|item| cosine(item, other(item))).sum::<f32>() / 20.0;
@@ -124,7 +125,7 @@ fn items_of_one_taste_are_near_each_other_and_held_out_items_change_nothing() {
         let length = history.items.len();
         history.items[length - 2..].fill(ItemId::new(7));
     }
-    assert_eq!(Parts::of(&changed, &text, &SMALL, Key::new(2)).unwrap(), parts);
+    assert_eq!(Parts::of(&CoOccurrence::of(&changed, &SMALL), &text, &SMALL, Key::new(2)).unwrap(), parts);
 }
 
 #[test]
@@ -132,7 +133,7 @@ fn the_bits_do_not_depend_on_the_number_of_threads() {
     let (log, text) = tastes(300, 700);
     let with = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| Parts::of(&log, &text, &SMALL, Key::new(3)).unwrap())
+        pool.install(|| Parts::of(&CoOccurrence::of(&log, &SMALL), &text, &SMALL, Key::new(3)).unwrap())
     };
     assert_eq!(with(1), with(2));
     assert_eq!(with(1), with(3));
@@ -141,7 +142,7 @@ fn the_bits_do_not_depend_on_the_number_of_threads() {
 #[test]
 fn fused_rows_have_a_part_of_length_one_and_one_of_the_weight() {
     let (log, text) = tastes(100, 30);
-    let parts = Parts::of(&log, &text, &SMALL, Key::new(2)).unwrap();
+    let parts = Parts::of(&CoOccurrence::of(&log, &SMALL), &text, &SMALL, Key::new(2)).unwrap();
     let fused = parts.fused(SMALL.weight);
     assert_eq!((parts.text.width(), fused.width(), fused.rows()), (5, 11, 30));
     for row in 0..30 {
@@ -204,7 +205,8 @@ fn ridge_regression_on_constant_features_predicts_the_mean() {
 #[test]
 fn a_log_without_pairs_is_refused() {
     let text = Embeddings::new(1, vec![1.0, 2.0, 3.0, 4.0]);
-    let refusal = Parts::of(&log(&[training(&[1]), training(&[2, 2])], 4), &text, &SMALL, Key::new(1));
+    let counts = CoOccurrence::of(&log(&[training(&[1]), training(&[2, 2])], 4), &SMALL);
+    let refusal = Parts::of(&counts, &text, &SMALL, Key::new(1));
     let message = refusal.unwrap_err().to_string();
     assert!(message.contains("within 10 positions"), "{message}");
 }

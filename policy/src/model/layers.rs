@@ -20,6 +20,16 @@ fn normal<const D: usize>(shape: [usize; D], std: f64, key: Key, device: &Device
     Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), device))
 }
 
+/// Standard deviation of embeddings that enter a stack multiplied by `sqrt(d)`.
+pub(super) const EMBEDDING_STD: f64 = 0.02;
+
+/// Each of the rows of `x` as often as makes `rows` of them: what a reader's rows have in common.
+pub(super) fn repeated(x: Tensor<2>, rows: usize) -> Tensor<2> {
+    let own = x.dims()[0];
+    let indices: Vec<u32> = (0..own as u32).flat_map(|row| std::iter::repeat_n(row, rows / own)).collect();
+    kernels::gather(x, &indices)
+}
+
 /// A matrix: a linear map without bias (`[out, in]`) or a table of rows (`[rows, d]`).
 #[derive(Module, Debug)]
 pub(super) struct Matrix {

@@ -3,11 +3,8 @@
 use super::config::{SizeError, check_counts};
 use super::grouped::GroupedHeads;
 use super::item_context::{HeadWeights, ItemEmbedding};
-use super::stack::StackShape;
+use super::stack::{GENTLE, StackShape};
 use serde::{Deserialize, Serialize};
-
-/// Blocks start by adding little, so that the embeddings are learnt from the first step on.
-const GAIN: f64 = 0.1;
 
 /// Sizes of a [`super::LazyDecoder`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -77,7 +74,7 @@ impl LazyDecoderConfig {
             d_ff: self.d_ff,
             num_heads: self.num_heads,
             epsilon: self.layer_norm_epsilon,
-            gain: GAIN,
+            gain: GENTLE,
             positions: [self.relative_attention_num_buckets, self.relative_attention_max_distance],
         }
     }

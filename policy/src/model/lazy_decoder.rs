@@ -15,7 +15,7 @@ use super::decoder::Memory;
 use super::encoded::Encoded;
 use super::grouped::GroupedHeads;
 use super::item_context::{HeadWeights, ItemEmbedding};
-use super::layers::{Dropout, Matrix, Norm, RelativeBias};
+use super::layers::{Dropout, EMBEDDING_STD, Matrix, Norm, RelativeBias, repeated};
 use super::lazy_block::LazyBlock;
 use super::lazy_config::LazyDecoderConfig;
 use super::policy::{Architecture, Context, DecoderCache, Head};
@@ -25,9 +25,6 @@ use crate::batch::EncoderBatch;
 use crate::kernels::{self, Packing, Readers};
 use crate::random::Key;
 use burn::prelude::*;
-
-/// Standard deviation of the embeddings, which are multiplied by `sqrt(d)`.
-const EMBEDDING_STD: f64 = 0.02;
 
 /// Dropout parts.
 const EMBEDDED: u64 = 0;
@@ -125,16 +122,14 @@ impl LazyDecoder {
     fn inputs(&self, places: &[usize], tokens: &[u32]) -> Tensor<2> {
         let x = self.codes.rows(tokens);
         let added = self.places(places, &x.device());
-        let (readers, per) = (places.len() as u32, tokens.len() / places.len());
-        let rows: Vec<u32> = (0..readers).flat_map(|reader| std::iter::repeat_n(reader, per)).collect();
-        (x + kernels::gather(added, &rows)).mul_scalar(self.scale())
+        (x + repeated(added, tokens.len())).mul_scalar(self.scale())
     }
 }
 
 impl Architecture for LazyDecoder {
     /// The states are the normalised sets, `[items, s_kv l_kv g_kv d_head]`.
     fn encode(&self, batch: &EncoderBatch, dropout: Dropout) -> Encoded {
-        let packing = Packing::of(batch.packing.lengths().map(|tokens| tokens / batch.tokens_per_item));
+        let packing = batch.item_packing();
         let places: Vec<usize> = packing.lengths().flat_map(|items| 0..items).collect();
         let mut x = self.codes.sums(&batch.tokens, batch.tokens_per_item);
         x = x.clone() + self.places(&places, &x.device());

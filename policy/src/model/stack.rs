@@ -18,6 +18,9 @@ pub(super) fn feed_forward_masks(dropout: Dropout) -> [Option<Mask>; 2] {
     [INSIDE_FEED_FORWARD, AFTER_FEED_FORWARD].map(|site| dropout.mask(site))
 }
 
+/// A [`StackShape::gain`] with which blocks start by adding little, so that embeddings are learnt from the first step on.
+pub(super) const GENTLE: f64 = 0.1;
+
 /// Sizes that all blocks of a policy share.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StackShape {

@@ -1,6 +1,6 @@
 //! What writes the codes of the next item, given one context vector per reader.
 
-use super::super::layers::{Dropout, Matrix, Norm};
+use super::super::layers::{Dropout, Matrix, Norm, repeated};
 use super::super::position::Direction;
 use super::super::stack::{Past, SelfStack};
 use super::config::{CodeDecoder, ItemContextConfig};
@@ -91,11 +91,4 @@ impl Heads {
         let view = kernels::silu(kernels::linear(context.clone(), self.level[level].weight.val()));
         self.norm.apply(context + view)
     }
-}
-
-/// Each of the rows of `x` as often as makes `rows` of them.
-fn repeated(x: Tensor<2>, rows: usize) -> Tensor<2> {
-    let own = x.dims()[0];
-    let indices: Vec<u32> = (0..own as u32).flat_map(|row| std::iter::repeat_n(row, rows / own)).collect();
-    kernels::gather(x, &indices)
 }

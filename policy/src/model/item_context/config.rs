@@ -1,11 +1,8 @@
 //! Sizes and choices of a policy with item-level context.
 
 use super::super::config::{SizeError, check_counts};
-use super::super::stack::StackShape;
+use super::super::stack::{GENTLE, StackShape};
 use serde::{Deserialize, Serialize};
-
-/// Blocks start by adding little, so that the embeddings are learnt from the first step on.
-const GAIN: f64 = 0.1;
 
 /// What of an item its token in the history shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,7 +109,7 @@ impl ItemContextConfig {
             d_ff: self.d_ff,
             num_heads: self.num_heads,
             epsilon: self.layer_norm_epsilon,
-            gain: GAIN,
+            gain: GENTLE,
             positions: [self.relative_attention_num_buckets, self.relative_attention_max_distance],
         }
     }

@@ -22,17 +22,14 @@ pub use config::{CodeDecoder, ContextBlock, HeadWeights, ItemContextConfig, Item
 
 use super::config::SizeError;
 use super::encoded::Encoded;
-use super::layers::{Dropout, Matrix};
+use super::layers::{Dropout, EMBEDDING_STD, Matrix};
 use super::policy::{Architecture, Context, DecoderCache, Head};
 use crate::batch::EncoderBatch;
-use crate::kernels::{self, Packing};
+use crate::kernels;
 use crate::random::Key;
 use burn::prelude::*;
 use codes::Codes;
 use context::ContextStack;
-
-/// Standard deviation of the embeddings, which enter the stack multiplied by `sqrt(d)`.
-const EMBEDDING_STD: f64 = 0.02;
 
 /// Dropout parts.
 const EMBEDDED: u64 = 0;
@@ -96,7 +93,7 @@ impl Architecture for ItemContext {
             x = x + items.rows(&batch.items);
         }
         let x = dropout.apply(x.mul_scalar(self.scale()), EMBEDDED);
-        let packing = Packing::of(batch.packing.lengths().map(|tokens| tokens / batch.tokens_per_item));
+        let packing = batch.item_packing();
         Encoded::new(self.context.forward(x, &packing, dropout), packing, 1)
     }
     fn decode(&self, encoded: &Encoded, inputs: &[u32], rows: usize, dropout: Dropout) -> Tensor<2> {
