@@ -22,6 +22,10 @@ doc:
 test *ARGS:
     cargo test --release {{ARGS}}
 
+# kills, failing disks, damaged and hostile files: what the tests do, FACTOR times as often (hours)
+torture FACTOR="10":
+    TORTURE={{FACTOR}} cargo test --release --test integration -- --nocapture faults:: kills:: hostile::
+
 # the built-in world, start to report
 quickstart *ARGS:
     cargo run --release -- run experiments/configs/quickstart.toml {{ARGS}}

@@ -62,6 +62,9 @@ pub enum Command {
     Verify {
         /// Run directory
         run: PathBuf,
+        /// Also compute this stage once more, in a temporary directory, and compare bytes; `report` renders it
+        #[arg(long, value_name = "STAGE")]
+        recompute: Option<String>,
     },
     /// Look inside a run directory
     Inspect(InspectArgs),
@@ -89,6 +92,9 @@ pub struct RunArgs {
     /// What to do with stages that an earlier session finished
     #[arg(long, value_enum, default_value_t)]
     pub resume: Resume,
+    /// Replace stages whose configuration, data or program has changed; their manifests record what. Refused otherwise
+    #[arg(long)]
+    pub allow_drift: bool,
     /// Stop after this stage
     #[arg(long, value_name = "STAGE")]
     pub until: Option<String>,
@@ -135,6 +141,9 @@ pub struct SweepArgs {
     /// What to do with stages that an earlier session finished
     #[arg(long, value_enum, default_value_t)]
     pub resume: Resume,
+    /// Replace stages whose configuration, data or program has changed; their manifests record what. Refused otherwise
+    #[arg(long)]
+    pub allow_drift: bool,
     /// Where tensors live: cpu, cuda:N or webgpu
     #[arg(long, default_value_t, value_name = "DEVICE")]
     pub device: DeviceChoice,

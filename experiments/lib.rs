@@ -9,6 +9,7 @@ pub mod config;
 pub mod console;
 pub mod data;
 pub mod device;
+mod guarded;
 pub mod pipeline;
 pub mod progress;
 pub mod run;

@@ -22,7 +22,8 @@ fn main() -> ExitCode {
             .skip(1)
             .fold(String::new(), |causes, cause| causes + "\n  caused by: " + &cause.to_string());
         // Nowhere is left to report that stderr is closed.
-        drop(writeln!(std::io::stderr(), "error: {error}{causes}"));
+        let message = format!("error: {error}{causes}");
+        drop(writeln!(std::io::stderr(), "{}", commands::output::printable(&message)));
     }
     ExitCode::from(code)
 }

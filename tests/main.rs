@@ -3,10 +3,13 @@
 
 mod cli;
 mod config;
+mod faults;
 #[cfg(feature = "webgpu")]
 mod gpu;
+mod hostile;
 mod ingest;
 mod inspect;
+mod kills;
 mod pipeline;
 mod resume;
 mod support;

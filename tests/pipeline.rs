@@ -164,7 +164,7 @@ fn wait_for_checkpoint(run: &Path, child: &mut Child) -> bool {
     for _ in 0..24_000 {
         let entries = fs::read_dir(&scratch).into_iter().flatten().flatten();
         let mut names = entries.map(|entry| entry.file_name().into_string().unwrap());
-        if names.any(|name| name.starts_with("step-") && !name.ends_with(".partial")) {
+        if names.any(|name| name.starts_with("checkpoint-") && !name.ends_with(".partial")) {
             return true;
         }
         if child.try_wait().unwrap().is_some() {

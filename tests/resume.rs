@@ -6,7 +6,7 @@ use recalign::device::DeviceChoice;
 use recalign::run::commit::rename;
 use recalign::run::stop::{Interrupted, SIGINT};
 use recalign::run::verify::verify;
-use recalign::run::{Input, Resume, Run, StageOutput};
+use recalign::run::{Drift, Input, Resume, Run, StageOutput};
 use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,6 +26,10 @@ impl Fixture {
         self.dir.path().join("run")
     }
     fn open(&self) -> Run {
+        self.strict().with_drift(Drift::Allowed)
+    }
+    /// As without `--allow-drift`.
+    fn strict(&self) -> Run {
         Run::open(&self.path(), &self.config, DeviceChoice::Cpu, Resume::Auto).unwrap()
     }
     fn stage(&self, path: &str) -> PathBuf {
@@ -33,9 +37,11 @@ impl Fixture {
     }
     /// Stages `first` and `second` (which reads `first`); returns which of them did their work.
     fn pipeline(&self, sections: [u32; 2]) -> Vec<String> {
-        let run = self.open();
-        let first = write_stage(&run, "first", (sections[0], &[]));
-        let second = write_stage(&run, "second", (sections[1], &[Input::from(&first)]));
+        Self::stages(&self.open(), sections)
+    }
+    fn stages(run: &Run, sections: [u32; 2]) -> Vec<String> {
+        let first = write_stage(run, "first", (sections[0], &[]));
+        let second = write_stage(run, "second", (sections[1], &[Input::from(&first)]));
         [first, second].into_iter().filter(|stage| !stage.reused).map(|stage| stage.name).collect()
     }
 }
@@ -151,12 +157,110 @@ fn a_leftover_partial_directory_is_never_taken_for_a_stage() {
 }
 
 #[test]
-fn a_kill_between_the_renames_of_a_replacement_only_costs_the_work() {
+fn a_kill_between_the_renames_of_a_replacement_leaves_the_old_stage() {
     let fixture = Fixture::new();
     fixture.pipeline([1, 2]);
     rename(&fixture.stage("02-second"), &fixture.stage("02-second.replaced")).unwrap();
-    assert_eq!(fixture.pipeline([1, 2]), ["second"]);
+    assert_eq!(fixture.pipeline([1, 2]), [""; 0]);
     assert_eq!(problems(&fixture.path()), [""; 0]);
+}
+
+#[test]
+fn a_stage_whose_manifest_is_damaged_runs_again() {
+    let fixture = Fixture::new();
+    for damage in ["", "{}", "not JSON"] {
+        fixture.pipeline([1, 2]);
+        fs::write(fixture.stage("02-second/manifest.json"), damage).unwrap();
+        assert!(problems(&fixture.path())[0].contains("is no stage manifest"));
+        assert_eq!(fixture.pipeline([1, 2]), ["second"]);
+        assert_eq!(problems(&fixture.path()), [""; 0]);
+    }
+}
+
+#[test]
+fn a_changed_number_in_a_manifest_breaks_its_seal() {
+    let fixture = Fixture::new();
+    fixture.pipeline([1, 2]);
+    let path = fixture.stage("02-second/manifest.json");
+    let text = fs::read_to_string(&path).unwrap();
+    let changed = text.replacen("\"seconds\": ", "\"seconds\": 1", 1);
+    assert_ne!(text, changed);
+    fs::write(&path, changed).unwrap();
+    let found = problems(&fixture.path());
+    assert!(found[0].contains("its seal does not fit"), "{found:?}");
+}
+
+/// The files that say what a run directory is a run of.
+fn description(fixture: &Fixture) -> [String; 2] {
+    ["config.toml", "run.json"].map(|file| fs::read_to_string(fixture.path().join(file)).unwrap())
+}
+
+#[test]
+fn a_changed_section_is_refused_unless_drift_is_allowed_and_nothing_is_touched() {
+    let mut fixture = Fixture::new();
+    fixture.pipeline([1, 2]);
+    let before = description(&fixture);
+    fixture.config.pretrain.epochs += 1;
+    let run = fixture.strict();
+    let error = run.stage("first", &7, &[], |_| panic!("the stage must not run")).unwrap_err();
+    let message = format!("{error:#}");
+    assert!(message.contains("a finished stage first of another configuration"), "{message}");
+    assert!(message.contains("1 -> 7") && message.contains("--allow-drift"), "{message}");
+    drop(run);
+    assert_eq!(description(&fixture), before);
+    assert_eq!(fs::read_to_string(fixture.stage("01-first/value.txt")).unwrap(), "1");
+    assert_eq!(problems(&fixture.path()), [""; 0]);
+}
+
+#[test]
+fn allowed_drift_is_recorded_and_shown() {
+    let fixture = Fixture::new();
+    fixture.pipeline([1, 2]);
+    fixture.pipeline([7, 2]);
+    let notes: Vec<String> =
+        verify(&fixture.path()).unwrap().into_iter().flat_map(|verdict| verdict.notes).collect();
+    assert_eq!(notes.len(), 2, "{notes:?}");
+    assert!(notes[0].contains("replaced one that differed: : 1 -> 7"), "{notes:?}");
+    assert!(notes[1].contains("input first/value.txt changed"), "{notes:?}");
+}
+
+#[test]
+fn an_unfinished_stage_of_another_configuration_is_kept_unless_drift_is_allowed() {
+    let fixture = Fixture::new();
+    let attempt = |run: &Run, section: u32| {
+        let work = |context: &recalign::run::StageContext| {
+            fs::write(context.scratch().join("hours"), "")?;
+            anyhow::bail!("interrupted")
+        };
+        format!("{:#}", run.stage("long", &section, &[], work).unwrap_err())
+    };
+    attempt(&fixture.strict(), 1);
+    let refusal = attempt(&fixture.strict(), 2);
+    assert!(refusal.contains("an unfinished stage long of another configuration"), "{refusal}");
+    assert!(fixture.stage("01-long.work/scratch/hours").is_file());
+    assert_eq!(attempt(&fixture.open(), 2), "stage long failed: interrupted");
+}
+
+#[test]
+fn a_kill_between_a_commit_and_the_metrics_of_the_run_is_made_good() {
+    let fixture = Fixture::new();
+    fixture.pipeline([1, 2]);
+    fs::write(fixture.path().join("metrics.jsonl"), "").unwrap();
+    fixture.pipeline([1, 2]);
+    assert_eq!(problems(&fixture.path()), [""; 0]);
+}
+
+#[test]
+fn a_stage_that_ends_as_it_is_asked_to_stop_is_kept() {
+    let fixture = Fixture::new();
+    let run = fixture.open();
+    let work = |_: &recalign::run::StageContext| {
+        run.stop_flag().request(SIGINT);
+        Ok(())
+    };
+    run.stage("last", &0, &[], work).unwrap();
+    assert!(fixture.stage("01-last/manifest.json").is_file());
+    assert!(run.stage("next", &0, &[], |_| Ok(())).is_err());
 }
 
 #[test]
@@ -221,18 +325,28 @@ fn the_metrics_of_the_run_are_those_of_its_stages_in_order() {
 }
 
 #[test]
-fn metrics_of_a_checkpoint_replace_those_so_far() {
+fn metrics_go_on_from_those_of_the_checkpoint() {
     let fixture = Fixture::new();
-    let work = |context: &recalign::run::context::StageContext| {
-        context.metric(1, "loss", 1.0)?;
-        let saved = context.metrics();
-        context.metric(2, "loss", 2.0)?;
-        context.restore_metrics(saved);
-        Ok(())
+    let first = |context: &recalign::run::context::StageContext| {
+        context.metric(1, "loss", 0.1)?;
+        context.save((1, &()), |_| Ok(()))?;
+        context.metric(2, "loss", 9.0)?;
+        anyhow::bail!("interrupted")
     };
-    fixture.open().stage("s", &0, &[], work).unwrap();
-    let lines = fs::read_to_string(fixture.stage("01-s/metrics.jsonl")).unwrap();
-    assert_eq!(lines.lines().count(), 1, "{lines}");
+    fixture.open().stage("s", &0, &[], first).unwrap_err();
+    // What a killed process wrote of a later checkpoint.
+    let log = fixture.stage("01-s.work/scratch/metrics.jsonl");
+    fs::write(&log, fs::read_to_string(&log).unwrap() + "{\"stage\":\"s\",\"st").unwrap();
+    let second = |context: &recalign::run::context::StageContext| {
+        assert_eq!(context.resume()?.map(|checkpoint| checkpoint.step), Some(1));
+        context.metric(2, "loss", 0.2)?;
+        context.save((2, &()), |_| Ok(())).map(drop)
+    };
+    fixture.open().stage("s", &0, &[], second).unwrap();
+    let expected = r#"{"stage":"s","step":1,"key":"loss","value":0.1}
+{"stage":"s","step":2,"key":"loss","value":0.2}
+"#;
+    assert_eq!(fs::read_to_string(fixture.stage("01-s/metrics.jsonl")).unwrap(), expected);
 }
 
 #[test]

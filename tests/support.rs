@@ -1,5 +1,7 @@
 //! What the integration tests share.
 
+use policy::random::Key;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -37,4 +39,70 @@ pub(crate) fn outcome(arguments: &[&str]) -> (i32, String, String) {
     let Output { status, stdout, stderr } = recalign(arguments).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (status.code().unwrap(), text(stdout), text(stderr))
+}
+
+/// How often a test that could go on for ever tries: `ci` times, or as many times more as the variable `TORTURE` says.
+pub(crate) fn rounds(ci: usize) -> usize {
+    let factor = std::env::var("TORTURE").map_or(1, |factor| factor.parse().expect("TORTURE is a number"));
+    ci * factor
+}
+
+/// Copies a directory with everything in it.
+pub(crate) fn copy_tree(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let source = entry.unwrap().path();
+        let target = to.join(source.file_name().unwrap());
+        if source.is_dir() {
+            copy_tree(&source, &target);
+        } else {
+            fs::copy(&source, &target).unwrap();
+        }
+    }
+}
+
+/// Damages a file in a way that the key chooses; says how.
+pub(crate) fn mutate(path: &Path, key: Key) -> String {
+    let bytes = fs::read(path).unwrap();
+    let (mutant, how) = mutant(&bytes, key);
+    fs::write(path, mutant).unwrap();
+    how
+}
+
+/// The bytes with a bit flipped, cut off, with a hole of zeros, doubled in part, or with a byte replaced, added or removed.
+pub(crate) fn mutant(bytes: &[u8], key: Key) -> (Vec<u8>, String) {
+    let place = |name: &str| (key.named(name).bits() % bytes.len().max(1) as u64) as usize;
+    let (at, to) = (place("from").min(place("to")), place("from").max(place("to")));
+    let byte = key.named("byte").bits() as u8;
+    let mut mutant = bytes.to_vec();
+    if bytes.is_empty() {
+        return (vec![byte], "a byte in an empty file".into());
+    }
+    let how = match key.named("kind").bits() % 8 {
+        0..=2 => {
+            mutant[at] ^= 1 << (byte % 8);
+            format!("bit {} of byte {at} flipped", byte % 8)
+        }
+        3 => {
+            mutant.truncate(at);
+            format!("cut off at byte {at}")
+        }
+        4 => {
+            mutant[at..=to].fill(0);
+            format!("zeros from {at} to {to}")
+        }
+        5 => {
+            mutant.extend_from_slice(&bytes[at..=to]);
+            format!("bytes {at} to {to} again at the end")
+        }
+        6 => {
+            mutant.insert(at, byte);
+            format!("a byte {byte} more at {at}")
+        }
+        _ => {
+            mutant.remove(at);
+            format!("byte {at} removed")
+        }
+    };
+    (mutant, how)
 }

@@ -7,7 +7,7 @@ use super::table;
 use crate::cli::{InspectArgs, Inspected};
 use crate::run::layout::{Committed, Layout};
 use anyhow::Context as _;
-use polars::prelude::{AnyValue, DataFrame, ParquetReader, SerReader as _};
+use polars::prelude::{AnyValue, DataFrame};
 use reports::schema::RunRecord;
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -74,7 +74,7 @@ fn parquet(layout: &Layout, file: &str, rows: usize) -> anyhow::Result<String> {
 
 fn read(path: &Path) -> anyhow::Result<DataFrame> {
     let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-    ParquetReader::new(file).finish().with_context(|| format!("{} is not valid Parquet", path.display()))
+    crate::guarded::parquet(file).with_context(|| format!("{} is not valid Parquet", path.display()))
 }
 
 fn head(frame: &DataFrame, rows: usize) -> anyhow::Result<String> {

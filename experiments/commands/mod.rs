@@ -4,7 +4,7 @@ mod bench;
 mod doctor;
 pub mod exit;
 mod inspect;
-mod output;
+pub mod output;
 mod run;
 mod signals;
 mod sweep;
@@ -25,7 +25,7 @@ pub fn execute(command: Command) -> anyhow::Result<()> {
         Command::Run(arguments) => run::run(&arguments),
         Command::Sweep(arguments) => sweep::sweep(&arguments),
         Command::Report { runs } => report(&runs),
-        Command::Verify { run } => verify::verify(&run),
+        Command::Verify { run, recompute } => verify::verify(&run, recompute.as_deref()),
         Command::Inspect(arguments) => inspect::inspect(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments),
         Command::Doctor { device } => doctor::doctor(device),

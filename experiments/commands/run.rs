@@ -35,7 +35,8 @@ pub(super) fn run(arguments: &RunArgs) -> anyhow::Result<()> {
 }
 
 fn execute(arguments: &RunArgs, config: &Config, dir: &Path) -> anyhow::Result<()> {
-    let run = Run::open(dir, config, arguments.device, arguments.resume)?;
+    let drift = arguments.allow_drift.into();
+    let run = Run::open(dir, config, arguments.device, arguments.resume)?.with_drift(drift);
     info!("run directory {}", dir.display());
     let (stop, config, until) = (run.stop_flag(), config.clone(), arguments.until.clone());
     signals::supervise(&stop, move || {

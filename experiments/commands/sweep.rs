@@ -59,10 +59,11 @@ pub(super) fn sweep(arguments: &SweepArgs) -> anyhow::Result<()> {
     commit::create_directory(&plan.dir)?;
     let _lock = Lock::acquire(&Layout::new(&plan.dir))?;
     info!("sweep {}: {} runs in {}", plan.name, plan.runs.len(), plan.dir.display());
-    let (stop, device, worker) = (StopFlag::default(), arguments.device, plan.clone());
+    let (stop, worker) = (StopFlag::default(), plan.clone());
+    let how = (arguments.device, arguments.allow_drift.into());
     let flag = stop.clone();
     let (outcomes, report) = signals::supervise(&stop, move || {
-        let outcomes = in_pool(|| execute(&worker, device, &flag));
+        let outcomes = in_pool(|| execute(&worker, how, &flag));
         let report = publish(&worker, &outcomes)?;
         Ok((outcomes, report))
     })?;

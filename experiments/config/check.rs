@@ -267,6 +267,7 @@ fn pretrain(pretrain: &Pretrain, check: &mut Check) {
     check.positive("pretrain.patience", pretrain.patience);
     let every = pretrain.checkpoint_every;
     check.that("pretrain.checkpoint_every", every >= 1, every, "at least 1");
+    check.that("pretrain.rollbacks", pretrain.rollbacks <= 100, pretrain.rollbacks, "at most 100");
 }
 
 /// One encoding serves all prefixes only if no state knows what comes after it.

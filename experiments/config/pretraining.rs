@@ -230,6 +230,16 @@ pub struct Pretrain {
     pub patience: usize,
     /// Steps between checkpoints that an interrupted stage resumes from.
     pub checkpoint_every: u64,
+    /// How often a loss or gradient that is not finite sends training back to the newest checkpoint, from where it goes on
+    /// with half the learning rate. 0: such a number ends the run.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub rollbacks: u64,
+}
+
+/// Whether the setting is left out of files: fingerprints of runs from before it was added stay what they were.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+fn is_zero(value: &u64) -> bool {
+    *value == 0
 }
 
 /// Which positions of a training history are targets.
@@ -285,6 +295,7 @@ impl Default for Pretrain {
             evaluate_every: 1,
             patience: 3,
             checkpoint_every: 500,
+            rollbacks: 0,
         }
     }
 }

@@ -178,7 +178,7 @@ fn read_parquet(path: &Path) -> Result<DataFrame, DataError> {
         key: "the run directory",
         source,
     })?;
-    ParquetReader::new(file).finish().map_err(|source| unexpected(path, Some(source)))
+    crate::guarded::parquet(file).map_err(|source| unexpected(path, Some(source)))
 }
 
 fn write_parquet(path: &Path, columns: Vec<Column>) -> Result<(), DataError> {

@@ -2,6 +2,7 @@
 
 use super::error::DataError;
 use super::table::read_file;
+use crate::guarded::guarded;
 use half::{bf16, f16};
 use polars::prelude::*;
 use policy::embeddings::Embeddings;
@@ -110,7 +111,7 @@ fn parquet(path: &Path, bytes: &[u8], name: Option<&str>) -> Result<(usize, Vec<
         source: Some(source),
     };
     let mut reader = ParquetReader::new(Cursor::new(bytes));
-    let schema = reader.schema().map_err(broken)?;
+    let schema = guarded(|| reader.schema()).map_err(broken)?;
     let lists = schema
         .iter()
         .filter(|(_, field)| matches!(field.dtype, ArrowDataType::List(_) | ArrowDataType::LargeList(_)));
@@ -123,7 +124,7 @@ fn parquet(path: &Path, bytes: &[u8], name: Option<&str>) -> Result<(usize, Vec<
         ));
     }
     let name = choose(path, name, &names)?;
-    let frame = reader.with_columns(Some(vec![name.into()])).finish().map_err(broken)?;
+    let frame = guarded(|| reader.with_columns(Some(vec![name.into()])).finish()).map_err(broken)?;
     let column =
         frame.column(name).and_then(|column| column.cast(&DataType::List(Box::new(DataType::Float32))));
     let column = column.map_err(broken)?;

@@ -25,6 +25,9 @@ impl Run {
         directory: &str,
         wanted: &Fingerprinted,
     ) -> anyhow::Result<Option<StageOutput>> {
+        if self.only.as_ref() == Some(&wanted.fingerprint.stage) {
+            return Ok(None);
+        }
         let fingerprint = hash::of_bytes(&wanted.fingerprint.to_bytes()?);
         let partial = self.layout.partial(directory);
         for other in &self.others {
@@ -39,7 +42,7 @@ impl Run {
             }
             let dir = self.layout.stage(directory);
             commit::commit_directory(&partial, &dir)?;
-            commit::remove_directory(&self.layout.work(directory))?;
+            commit::discard_directory(&self.layout.work(directory))?;
             self.collect_metrics()?;
             info!("taken over from {}", found.path.display());
             let name = found.manifest.stage;
@@ -63,9 +66,8 @@ fn link_tree(from: &Path, to: &Path) -> anyhow::Result<()> {
         if source.is_dir() {
             commit::create_directory(&target)?;
             link_tree(&source, &target)?;
-        } else if fs::hard_link(&source, &target).is_err() {
-            fs::copy(&source, &target)
-                .with_context(|| format!("cannot copy {} to {}", source.display(), target.display()))?;
+        } else {
+            commit::link_file(&source, &target)?;
         }
     }
     Ok(())

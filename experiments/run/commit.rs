@@ -2,8 +2,8 @@
 //! visible by one rename. A kill at any moment leaves the old state or the new one.
 
 use anyhow::Context as _;
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write as _};
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
 /// Creates a directory and those above it.
@@ -25,6 +25,22 @@ pub fn remove_directory(path: &Path) -> anyhow::Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Takes a directory its name away, then removes it, if it is there: a kill meanwhile leaves no half of it under that name.
+///
+/// # Errors
+/// The system refuses.
+pub fn discard_directory(path: &Path) -> anyhow::Result<()> {
+    let mut discarded = path.as_os_str().to_owned();
+    discarded.push(super::layout::PARTIAL);
+    let discarded = Path::new(&discarded);
+    remove_directory(discarded)?;
+    if !path.exists() {
+        return Ok(());
+    }
+    rename(path, discarded)?;
+    remove_directory(discarded)
 }
 
 /// Makes `path` an empty directory.
@@ -58,10 +74,36 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     rename(&temporary, path)
 }
 
+/// Writes `bytes` at `offset` of a file that grows, cuts off what was behind, and flushes it.
+///
+/// # Errors
+/// The system refuses.
+pub fn append(path: &Path, offset: u64, bytes: &[u8]) -> anyhow::Result<()> {
+    let write = || -> std::io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+        file.set_len(offset)?;
+        file.seek(SeekFrom::Start(offset))?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Gives a file that never changes a second name; across file systems, copies it.
+///
+/// # Errors
+/// The system refuses both.
+pub fn link_file(from: &Path, to: &Path) -> anyhow::Result<()> {
+    if fs::hard_link(from, to).is_err() {
+        fs::copy(from, to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+    }
+    Ok(())
+}
+
 /// Flushes `partial` with everything in it and gives it the name `target`, replacing a directory of that name.
 ///
-/// Replacing takes two renames. A kill between them leaves neither name: the stage counts as not run and runs again,
-/// it is never mistaken for the old or a half-written one.
+/// Replacing takes two renames. A kill between them leaves the old directory under a name that [`restore_directory`]
+/// takes back.
 ///
 /// # Errors
 /// The system refuses.
@@ -77,6 +119,14 @@ pub fn commit_directory(partial: &Path, target: &Path) -> anyhow::Result<()> {
     rename(target, replaced)?;
     rename(partial, target)?;
     remove_directory(replaced)
+}
+
+/// Ends a replacement that was interrupted: `replaced` becomes `target` again, or is removed where there is a new one.
+///
+/// # Errors
+/// The system refuses.
+pub fn restore_directory(replaced: &Path, target: &Path) -> anyhow::Result<()> {
+    if target.exists() { remove_directory(replaced) } else { rename(replaced, target) }
 }
 
 /// Renames and makes the rename durable.

@@ -1,13 +1,16 @@
 //! What a stage sees of the run it belongs to.
 
+use super::checkpoint::{Checkpoint, Checkpoints, Moment};
 use super::clock::{Spent, Stopwatch};
 use super::measured::Measured;
 use super::memory::PeakMemory;
-use super::stop::StopFlag;
+use super::stop::{Interrupted, StopFlag};
 use crate::progress::Progress;
+use anyhow::Context as _;
 use burn::prelude::Device;
 use policy::random::Key;
 use reports::schema::{Mark, MetricRow};
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
@@ -36,17 +39,19 @@ pub struct StageContext {
     watch: Stopwatch,
     memory: PeakMemory,
     measured: Mutex<Measured>,
+    checkpoints: Mutex<Checkpoints>,
 }
 
 impl StageContext {
     pub(super) fn new(
-        stage: &str,
+        (stage, fingerprint): (&str, &str),
         (partial, scratch): (PathBuf, PathBuf),
         (key, device): (Key, Device),
         stop: StopFlag,
     ) -> Self {
         let (watch, memory) = (Stopwatch::start(), PeakMemory::start());
         Self {
+            checkpoints: Mutex::new(Checkpoints::new(&scratch, stage, fingerprint)),
             stage: stage.into(),
             partial,
             scratch,
@@ -89,14 +94,69 @@ impl StageContext {
         self.measured().mark(step, &self.watch);
     }
 
-    /// The metrics so far, for a stage that checkpoints, and the time they took.
-    pub fn metrics(&self) -> Measured {
-        self.measured().saved(&self.watch)
+    /// The newest checkpoint of an interrupted attempt that verifies, if there is one; metrics and clock go on from there.
+    /// To be asked before anything is measured.
+    ///
+    /// # Errors
+    /// The scratch space cannot be read. A damaged checkpoint is no error: it is named in the log and skipped.
+    pub fn resume(&self) -> anyhow::Result<Option<Checkpoint>> {
+        let Some((checkpoint, measured)) = self.checkpoints().newest()? else { return Ok(None) };
+        *self.measured() = measured;
+        Ok(Some(checkpoint))
     }
 
-    /// Replaces the metrics by those of a checkpoint; the clock goes on from there.
-    pub fn restore_metrics(&self, metrics: Measured) {
-        *self.measured() = metrics;
+    /// [`StageContext::resume`] in the middle of an attempt: what was measured since the checkpoint is forgotten, the time it
+    /// took is not.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn roll_back(&self) -> anyhow::Result<Option<Checkpoint>> {
+        let found = self.checkpoints().newest()?;
+        let mut measured = self.measured();
+        let spent = measured.spent;
+        let (checkpoint, restored) = found.map_or((None, Measured::default()), |(c, m)| (Some(c), m));
+        *measured = Measured { spent, ..restored };
+        Ok(checkpoint)
+    }
+
+    /// Saves a checkpoint: the files that `write` makes in the directory it is given, `cursor`, and the metrics so far.
+    /// Returns the directory of the checkpoint, which lives until two newer ones are complete.
+    ///
+    /// # Errors
+    /// Something cannot be written; the earlier checkpoints are still there then.
+    pub fn save(
+        &self,
+        (step, cursor): (u64, &impl Serialize),
+        write: impl FnOnce(&Path) -> anyhow::Result<()>,
+    ) -> anyhow::Result<PathBuf> {
+        let measured = self.measured().saved(&self.watch);
+        let cursor = serde_json::to_value(cursor).context("cannot write the cursor as JSON")?;
+        self.checkpoints()
+            .save(&Moment { step, cursor, measured: &measured }, write)
+            .with_context(|| format!("cannot save a checkpoint at step {step}"))
+    }
+
+    /// Whether a checkpoint now would keep what saving costs below two per cent of the time. When checkpoints are made
+    /// has no influence on what a stage computes.
+    pub fn save_due(&self) -> bool {
+        self.checkpoints().due()
+    }
+
+    /// `outcome` as it is; if it is a request to stop, `save` goes first.
+    ///
+    /// # Errors
+    /// Those of `outcome` and `save`.
+    pub fn saving<T>(
+        outcome: anyhow::Result<T>,
+        save: impl FnOnce() -> anyhow::Result<()>,
+    ) -> anyhow::Result<T> {
+        match outcome {
+            Err(stop) if stop.is::<Interrupted>() => {
+                save()?;
+                Err(stop)
+            }
+            outcome => outcome,
+        }
     }
 
     /// Starts to show progress over `total` units.
@@ -128,12 +188,7 @@ impl StageContext {
 
     /// The metrics as JSON lines.
     pub(super) fn metric_lines(&self) -> anyhow::Result<Vec<u8>> {
-        let mut lines = Vec::new();
-        for row in &self.measured().metrics {
-            serde_json::to_writer(&mut lines, row)?;
-            lines.push(b'\n');
-        }
-        Ok(lines)
+        self.measured().lines()
     }
 
     /// When steps were reached.
@@ -155,6 +210,10 @@ impl StageContext {
     /// Most memory held so far.
     pub(super) fn peak_memory(&self) -> Option<u64> {
         self.memory.bytes()
+    }
+
+    fn checkpoints(&self) -> MutexGuard<'_, Checkpoints> {
+        self.checkpoints.lock().expect("nothing panics while holding the lock")
     }
 
     fn measured(&self) -> MutexGuard<'_, Measured> {

@@ -45,7 +45,7 @@ pub fn of_file(path: &Path) -> anyhow::Result<FileRecord> {
 /// Size and hash of every file below `dir`, except its manifest.
 ///
 /// # Errors
-/// A file cannot be read or its name is not Unicode.
+/// A file cannot be read, is a symbolic link, or has a name that is not Unicode.
 pub fn of_tree(dir: &Path) -> anyhow::Result<Hashes> {
     let mut hashes = Hashes::new();
     add_tree(dir, "", &mut hashes)?;
@@ -55,7 +55,11 @@ pub fn of_tree(dir: &Path) -> anyhow::Result<Hashes> {
 
 fn add_tree(dir: &Path, prefix: &str, hashes: &mut Hashes) -> anyhow::Result<()> {
     for entry in fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))? {
-        let path = entry.with_context(|| format!("cannot list {}", dir.display()))?.path();
+        let entry = entry.with_context(|| format!("cannot list {}", dir.display()))?;
+        let path = entry.path();
+        // Nothing here makes links; one that leads upwards would never end.
+        let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+        anyhow::ensure!(!is_link, "{} is a link to somewhere else", path.display());
         let name = path.file_name().and_then(|name| name.to_str());
         let name = name.with_context(|| format!("the name of {} is not Unicode", path.display()))?;
         if path.is_dir() {

@@ -1,9 +1,11 @@
 //! Where things are in a run directory.
 
+use super::seal::{Broken, unseal};
 use anyhow::Context as _;
 use reports::schema::Manifest;
 use std::fs;
 use std::path::{Path, PathBuf};
+use tracing::warn;
 
 /// File that makes a directory a committed stage.
 pub const MANIFEST: &str = "manifest.json";
@@ -13,7 +15,7 @@ pub const METRICS: &str = "metrics.jsonl";
 pub const FINGERPRINT: &str = "fingerprint.json";
 
 /// Suffix of a stage directory that is being written.
-const PARTIAL: &str = ".partial";
+pub(super) const PARTIAL: &str = ".partial";
 /// Suffix of a stage's scratch directory.
 const WORK: &str = ".work";
 /// Suffix of a directory that is being replaced.
@@ -106,28 +108,68 @@ impl Layout {
     /// A directory or manifest cannot be read.
     pub fn committed(&self) -> anyhow::Result<Vec<Committed>> {
         let mut stages = Vec::new();
-        for directory in directories(&self.stages())? {
+        for (number, directory) in self.numbered()? {
             let path = self.stage(&directory);
-            let Some(number) = number(&directory).filter(|_| path.join(MANIFEST).is_file()) else {
-                continue;
-            };
-            let manifest = read_manifest(&path)?;
-            stages.push(Committed { number, directory, path, manifest });
+            if path.join(MANIFEST).is_file() {
+                let manifest = read_manifest(&path)?;
+                stages.push(Committed { number, directory, path, manifest });
+            }
         }
-        stages.sort_by(|a, b| (a.number, &a.directory).cmp(&(b.number, &b.directory)));
         Ok(stages)
     }
 
-    /// Removes what an interrupted session left half-written; scratch directories stay.
+    /// The directories that have a stage's final name, by number.
     ///
     /// # Errors
-    /// A directory cannot be read or removed.
+    /// The directory cannot be read.
+    pub(super) fn numbered(&self) -> anyhow::Result<Vec<(usize, String)>> {
+        let names = directories(&self.stages())?.into_iter();
+        let mut numbered: Vec<_> = names.filter_map(|name| Some((number(&name)?, name))).collect();
+        numbered.sort();
+        Ok(numbered)
+    }
+
+    /// Directories of the stages whose scratch space is there.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub(super) fn attempts(&self) -> anyhow::Result<Vec<String>> {
+        let names = directories(&self.stages())?;
+        Ok(names.iter().filter_map(|name| name.strip_suffix(WORK)).map(String::from).collect())
+    }
+
+    /// Whether a stage or an attempt at one is here.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub(super) fn is_begun(&self) -> anyhow::Result<bool> {
+        Ok(!directories(&self.stages())?.is_empty())
+    }
+
+    /// Removes what an interrupted session left half-written, and stages whose manifest is damaged: nothing tells any more
+    /// what they are. What was about to be replaced gets its name back. Scratch directories stay.
+    ///
+    /// # Errors
+    /// A directory cannot be read, renamed or removed.
     pub(super) fn remove_leftovers(&self) -> anyhow::Result<()> {
         for parent in [self.root.clone(), self.stages()] {
             for directory in directories(&parent)? {
-                if directory.ends_with(PARTIAL) || directory.ends_with(REPLACED) {
-                    super::commit::remove_directory(&parent.join(directory))?;
+                let path = parent.join(&directory);
+                if directory.ends_with(PARTIAL) {
+                    super::commit::remove_directory(&path)?;
                 }
+                if let Some(name) = directory.strip_suffix(REPLACED) {
+                    super::commit::restore_directory(&path, &parent.join(name))?;
+                }
+            }
+        }
+        for (_, directory) in self.numbered()? {
+            let path = self.stage(&directory);
+            if let Err(error) = read_manifest(&path)
+                && error.is::<Broken>()
+            {
+                warn!("runs again: {error:#}");
+                super::commit::discard_directory(&path)?;
             }
         }
         Ok(())
@@ -137,11 +179,11 @@ impl Layout {
 /// Reads the manifest of the stage directory `dir`.
 ///
 /// # Errors
-/// It cannot be read or is not a manifest.
+/// It cannot be read, is not a manifest, or has changed since it was written.
 pub fn read_manifest(dir: &Path) -> anyhow::Result<Manifest> {
     let path = dir.join(MANIFEST);
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{} is not a stage manifest", path.display()))
+    let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    unseal(&bytes).with_context(|| format!("{} is no stage manifest", path.display()))
 }
 
 /// The number of a committed stage's directory; `None` under a temporary name.
@@ -153,7 +195,7 @@ fn number(directory: &str) -> Option<usize> {
 }
 
 /// Names of the directories in `dir`, sorted.
-fn directories(dir: &Path) -> anyhow::Result<Vec<String>> {
+pub(super) fn directories(dir: &Path) -> anyhow::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))? {
         let entry = entry.with_context(|| format!("cannot list {}", dir.display()))?;

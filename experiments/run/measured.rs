@@ -2,18 +2,15 @@
 
 use super::clock::{Spent, Stopwatch};
 use reports::schema::{Mark, MetricRow};
-use serde::{Deserialize, Serialize};
 
-/// Curves and clock of a stage, for its checkpoints.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Measured {
+/// Curves and clock of a stage.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Measured {
     /// The curves.
     pub(super) metrics: Vec<MetricRow>,
     /// When steps were reached.
-    #[serde(default)]
     pub(super) marks: Vec<Mark>,
     /// Time taken by the attempts before this one.
-    #[serde(default)]
     pub(super) spent: Spent,
 }
 
@@ -27,5 +24,15 @@ impl Measured {
     pub(super) fn mark(&mut self, step: u64, watch: &Stopwatch) {
         let Spent { seconds, .. } = self.spent.and(watch);
         self.marks.push(Mark { step, seconds });
+    }
+
+    /// The curves as JSON lines.
+    pub(super) fn lines(&self) -> anyhow::Result<Vec<u8>> {
+        let mut lines = Vec::new();
+        for row in &self.metrics {
+            serde_json::to_writer(&mut lines, row)?;
+            lines.push(b'\n');
+        }
+        Ok(lines)
     }
 }

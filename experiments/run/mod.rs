@@ -5,16 +5,20 @@
 //! [`commit`] is the only module that makes files appear under their final names.
 
 mod adopt;
+pub mod checkpoint;
 pub mod clock;
 pub mod commit;
 pub mod context;
+mod drift;
 pub mod fingerprint;
 pub mod hash;
 pub mod layout;
 pub mod lock;
-pub mod measured;
+mod measured;
 pub mod memory;
 pub mod publish;
+pub mod recompute;
+mod seal;
 pub mod stage;
 pub mod stop;
 pub mod verify;
@@ -46,12 +50,34 @@ pub enum Resume {
     Never,
 }
 
+/// Whether results and attempts may be replaced by those of another configuration, other data or another program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Drift {
+    /// They are kept and the run refuses to go on.
+    #[default]
+    Refused,
+    /// They are replaced; manifests record what differed.
+    Allowed,
+}
+
+impl From<bool> for Drift {
+    /// What a flag that allows it says.
+    fn from(allowed: bool) -> Self {
+        if allowed { Self::Allowed } else { Self::Refused }
+    }
+}
+
 /// A run directory, opened for writing; no one else can write to it meanwhile.
 pub struct Run {
     layout: Layout,
     record: RunRecord,
+    /// The resolved configuration, as `config.toml` has it.
+    config: String,
     device: Device,
     stop: StopFlag,
+    drift: Drift,
+    /// The only stage that may be computed; `None`: any.
+    only: Option<String>,
     /// Run directories whose stages may be taken over.
     others: Vec<PathBuf>,
     /// Names of the stages of this session, in order; the position is the stage's number.
@@ -60,7 +86,8 @@ pub struct Run {
 }
 
 impl Run {
-    /// Opens or creates the run directory `dir`, and writes `run.json` and `config.toml`.
+    /// Opens or creates the run directory `dir`. `run.json` and `config.toml` are written with the first change: a run
+    /// that is refused leaves them as they are.
     ///
     /// # Errors
     /// Another process writes to the directory; `Resume::Never` and it holds committed stages; the device is not
@@ -74,11 +101,37 @@ impl Run {
             refuse_committed_stages(&layout)?;
         }
         layout.remove_leftovers()?;
-        let record = record(config, device);
-        write_if_changed(&layout.config(), config.to_toml().as_bytes())?;
-        write_if_changed(&layout.record(), &to_json(&record)?)?;
-        let (stop, visited) = (StopFlag::default(), Mutex::default());
-        Ok(Self { layout, record, device: opened, stop, others: Vec::new(), visited, _lock: lock })
+        let run = Self {
+            record: record(config, device),
+            config: config.to_toml(),
+            device: opened,
+            stop: StopFlag::default(),
+            drift: Drift::default(),
+            only: None,
+            others: Vec::new(),
+            visited: Mutex::default(),
+            layout,
+            _lock: lock,
+        };
+        if run.layout.is_begun()? {
+            // A kill may have come between the commit of a stage and this.
+            run.collect_metrics()?;
+        } else {
+            run.describe()?;
+        }
+        Ok(run)
+    }
+
+    /// Writes what is run: `config.toml` and `run.json`.
+    fn describe(&self) -> anyhow::Result<()> {
+        write_if_changed(&self.layout.config(), self.config.as_bytes())?;
+        write_if_changed(&self.layout.record(), &to_json(&self.record)?)
+    }
+
+    /// What may happen to results of another configuration.
+    #[must_use]
+    pub fn with_drift(self, drift: Drift) -> Self {
+        Self { drift, ..self }
     }
 
     /// The run directory.

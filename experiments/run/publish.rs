@@ -2,6 +2,7 @@
 
 use super::layout::{Layout, MANIFEST};
 use super::lock::Lock;
+use super::seal::seal;
 use super::{Run, clock::Stopwatch, commit, hash, to_json};
 use anyhow::Context as _;
 use reports::schema::Manifest;
@@ -16,6 +17,7 @@ impl Run {
     /// The run cannot be read, rendered or written.
     pub fn publish_report(&self) -> anyhow::Result<PathBuf> {
         let _span = info_span!("stage", name = %"report").entered();
+        self.describe()?;
         self.drop_unvisited()?;
         publish(&self.layout)
     }
@@ -24,7 +26,10 @@ impl Run {
         let visited = self.visited.lock().expect("no stage panics while holding the lock");
         for stage in self.layout.committed()?.iter().filter(|stage| !visited.contains(&stage.directory)) {
             info!("removes {}: this configuration has no such stage", stage.directory);
-            commit::remove_directory(&stage.path)?;
+            commit::discard_directory(&stage.path)?;
+        }
+        for attempt in self.layout.attempts()?.iter().filter(|attempt| !visited.contains(attempt)) {
+            commit::discard_directory(&self.layout.work(attempt))?;
         }
         drop(visited);
         self.collect_metrics()
@@ -53,7 +58,7 @@ fn publish(layout: &Layout) -> anyhow::Result<PathBuf> {
         commit::write_file(&path, &bytes)?;
     }
     let manifest = manifest(layout, &partial, watch)?;
-    commit::write_file(&partial.join(MANIFEST), &to_json(&manifest)?)?;
+    commit::write_file(&partial.join(MANIFEST), &seal(&manifest)?)?;
     commit::commit_directory(&partial, &target)?;
     Ok(target.join("index.html"))
 }
@@ -78,5 +83,6 @@ fn manifest(layout: &Layout, partial: &Path, watch: Stopwatch) -> anyhow::Result
         cpu_seconds: watch.cpu_seconds(),
         peak_memory: None,
         marks: Vec::new(),
+        drift: None,
     })
 }

@@ -4,8 +4,9 @@ use super::context::StageContext;
 use super::fingerprint::{Fingerprint, Fingerprinted};
 use super::hash::{self, Hashes};
 use super::layout::{Committed, FINGERPRINT, MANIFEST, METRICS};
+use super::seal::seal;
 use super::stop::Interrupted;
-use super::{Input, Run, StageOutput, clock::Spent, commit, to_json};
+use super::{Input, Run, StageOutput, clock::Spent, commit, write_if_changed};
 use anyhow::Context as _;
 use reports::schema::Manifest;
 use serde::Serialize;
@@ -23,7 +24,8 @@ impl Run {
     /// space, which the next attempt with the same fingerprint finds again.
     ///
     /// # Errors
-    /// The work fails or is interrupted; an input cannot be read; the run directory cannot be written.
+    /// The work fails or is interrupted; an input cannot be read; the run directory cannot be written; it holds the stage
+    /// or an attempt at it with another fingerprint, and [`Drift::Refused`](super::Drift::Refused).
     pub fn stage(
         &self,
         name: &str,
@@ -39,12 +41,16 @@ impl Run {
         if let Some(done) = self.find(&directory)?
             && let Some(output) = reuse(&done, &wanted.fingerprint)?
         {
+            self.forget_attempt(&directory, &wanted.fingerprint)?;
             return Ok(output);
         }
+        let drift = self.drift(&directory, &wanted.fingerprint)?;
+        self.describe()?;
         if let Some(output) = self.adopt(&directory, &wanted)? {
             return Ok(output);
         }
-        self.execute(&directory, &wanted, work).map_err(|error| {
+        self.check_only(&wanted)?;
+        self.execute(&directory, (&wanted, drift), work).map_err(|error| {
             if error.is::<Interrupted>() { error } else { error.context(format!("stage {name} failed")) }
         })
     }
@@ -63,23 +69,24 @@ impl Run {
         Ok(directory)
     }
 
-    fn find(&self, directory: &str) -> anyhow::Result<Option<Committed>> {
+    pub(super) fn find(&self, directory: &str) -> anyhow::Result<Option<Committed>> {
         Ok(self.layout.committed()?.into_iter().find(|stage| stage.directory == directory))
     }
 
     fn execute(
         &self,
         directory: &str,
-        wanted: &Fingerprinted,
+        (wanted, drift): (&Fingerprinted, Option<String>),
         work: impl FnOnce(&StageContext) -> anyhow::Result<()>,
     ) -> anyhow::Result<StageOutput> {
         info!("started");
         let context = self.context(directory, wanted)?;
-        if let Err(error) = work(&context).and_then(|()| Ok(self.stop.check()?)) {
-            commit::remove_directory(context.partial())?;
+        if let Err(error) = work(&context) {
+            // Best effort: the work's own error is the one to report, and the next session cleans up.
+            drop(commit::remove_directory(context.partial()));
             return Err(error);
         }
-        let files = self.commit(directory, &context, wanted)?;
+        let files = self.commit(directory, &context, (wanted, drift))?;
         info!("done in {:.1} s", context.spent().seconds);
         let (name, dir) = (wanted.fingerprint.stage.clone(), self.layout.stage(directory));
         Ok(StageOutput { name, dir, reused: false, files })
@@ -89,9 +96,11 @@ impl Run {
         let partial = self.layout.partial(directory);
         commit::fresh_directory(&partial)?;
         let scratch = self.scratch(directory, &wanted.fingerprint)?;
-        let name = &wanted.fingerprint.stage;
+        let name = wanted.fingerprint.stage.as_str();
+        let identity = hash::of_bytes(&wanted.fingerprint.to_bytes()?);
         let key = self.key().named(name);
-        Ok(StageContext::new(name, (partial, scratch), (key, self.device.clone()), self.stop.clone()))
+        let (stage, tensors) = ((name, identity.as_str()), (key, self.device.clone()));
+        Ok(StageContext::new(stage, (partial, scratch), tensors, self.stop.clone()))
     }
 
     /// The scratch space that an attempt with this fingerprint left, or an empty one.
@@ -113,7 +122,7 @@ impl Run {
         &self,
         directory: &str,
         context: &StageContext,
-        wanted: &Fingerprinted,
+        (wanted, drift): (&Fingerprinted, Option<String>),
     ) -> anyhow::Result<Hashes> {
         let Spent { seconds, cpu_seconds } = context.spent();
         let (partial, fingerprint) = (context.partial(), wanted.fingerprint.to_bytes()?);
@@ -129,40 +138,31 @@ impl Run {
             cpu_seconds,
             peak_memory: context.peak_memory(),
             marks: context.marks(),
+            drift,
         };
-        commit::write_file(&partial.join(MANIFEST), &to_json(&manifest)?)?;
+        commit::write_file(&partial.join(MANIFEST), &seal(&manifest)?)?;
         commit::commit_directory(partial, &self.layout.stage(directory))?;
         self.collect_metrics()?;
-        commit::remove_directory(&self.layout.work(directory))?;
+        commit::discard_directory(&self.layout.work(directory))?;
         Ok(outputs)
     }
 
     /// Rewrites the root `metrics.jsonl` as the concatenation of the committed stages'.
     pub(super) fn collect_metrics(&self) -> anyhow::Result<()> {
-        let lines = concatenated_metrics(&self.layout.committed()?)?;
-        commit::write_file(&self.layout.metrics(), &lines)
+        let lines = concatenated_metrics(&self.layout.committed()?);
+        write_if_changed(&self.layout.metrics(), &lines)
     }
 }
 
-/// The metric rows of stages, in their order.
-pub(super) fn concatenated_metrics(stages: &[Committed]) -> anyhow::Result<Vec<u8>> {
-    let mut lines = Vec::new();
-    for stage in stages {
-        let path = stage.path.join(METRICS);
-        lines.extend(fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?);
-    }
-    Ok(lines)
+/// The metric rows of stages, in their order. A stage that has lost its rows is damaged, which is found when it is verified
+/// or used.
+pub(super) fn concatenated_metrics(stages: &[Committed]) -> Vec<u8> {
+    stages.iter().flat_map(|stage| fs::read(stage.path.join(METRICS)).unwrap_or_default()).collect()
 }
 
 /// The committed stage's output, if it is what would be computed now and is intact.
 fn reuse(done: &Committed, wanted: &Fingerprint) -> anyhow::Result<Option<StageOutput>> {
-    let bytes = wanted.to_bytes()?;
-    if done.manifest.fingerprint != hash::of_bytes(&bytes) {
-        let older = fs::read(done.path.join(FINGERPRINT)).ok();
-        let older: Option<Fingerprint> = older.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let changes =
-            older.map_or_else(|| "its fingerprint differs".into(), |older| wanted.changes_since(&older));
-        info!("runs again: {changes}");
+    if done.manifest.fingerprint != hash::of_bytes(&wanted.to_bytes()?) {
         return Ok(None);
     }
     let files = hash::of_tree(&done.path)?;

@@ -1,7 +1,7 @@
 //! Asking a run to stop at the next safe point.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 /// A run ended because it was asked to; everything committed so far stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,21 +17,59 @@ pub const SIGINT: u8 = 2;
 pub const SIGTERM: u8 = 15;
 
 /// A request to stop, shared between the thread that listens and the one that works.
-#[derive(Clone, Debug, Default)]
-pub struct StopFlag(Arc<AtomicU8>);
+#[derive(Clone, Debug)]
+pub struct StopFlag(Arc<Request>);
+
+#[derive(Debug)]
+struct Request {
+    signal: AtomicU8,
+    /// Checks until `signal` counts.
+    checks_left: AtomicU64,
+}
+
+impl Default for StopFlag {
+    fn default() -> Self {
+        Self(Arc::new(Request { signal: AtomicU8::new(0), checks_left: AtomicU64::new(0) }))
+    }
+}
 
 impl StopFlag {
     /// Asks to stop because of this signal.
     pub fn request(&self, signal: u8) {
-        self.0.store(signal, Ordering::Relaxed);
+        self.request_after(0, signal);
+    }
+
+    /// Asks to stop when `checks` more checks have found nothing: how every point at which a run can stop is reached.
+    pub fn request_after(&self, checks: u64, signal: u8) {
+        self.0.checks_left.store(checks, Ordering::Relaxed);
+        self.0.signal.store(signal, Ordering::Relaxed);
     }
 
     /// # Errors
     /// [`Interrupted`], if a stop was requested.
     pub fn check(&self) -> Result<(), Interrupted> {
-        match self.0.load(Ordering::Relaxed) {
-            0 => Ok(()),
-            signal => Err(Interrupted { signal }),
+        let signal = self.0.signal.load(Ordering::Relaxed);
+        if signal == 0 {
+            return Ok(());
         }
+        let left = &self.0.checks_left;
+        match left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Interrupted { signal }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_comes_after_as_many_checks_as_it_was_asked_for_and_stays() {
+        let flag = StopFlag::default();
+        assert_eq!(flag.check(), Ok(()));
+        flag.request_after(2, SIGINT);
+        let stop = Err(Interrupted { signal: SIGINT });
+        assert_eq!([flag.check(), flag.check(), flag.check(), flag.check()], [Ok(()), Ok(()), stop, stop]);
     }
 }

@@ -5,6 +5,7 @@ pub mod bench;
 pub mod codebook;
 pub mod evaluate;
 pub mod ingest;
+mod learner;
 pub mod pretrain;
 pub mod report;
 pub mod reward;

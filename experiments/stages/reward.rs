@@ -3,6 +3,8 @@
 //! The *proxy* makes the training signal of alignment; the *held-out* judge is never trained against and shows when
 //! the proxy is being gamed. Both are examined on users that neither has seen.
 
+mod training;
+
 use crate::config::Reward;
 use crate::data::Dataset;
 use crate::run::context::StageContext;
@@ -19,11 +21,11 @@ use reward::fusion::Fusion;
 use reward::judge::Judge;
 use reward::quality::{Examination, ExaminationResult, HeadResult};
 use reward::session::judge::{SessionJudge, Trained};
-use reward::session::model::SessionModel;
-use reward::training::{Apprentice, Trainer, TrainingConfig, TrainingStep, model_config};
+use reward::training::{TrainingConfig, model_config};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::Arc;
+use training::School;
 
 /// Names of the judges in files, metrics and tables.
 const PROXY: &str = "proxy";
@@ -73,10 +75,10 @@ struct JudgeConfig {
 pub fn reward(section: &Reward, dataset: &Dataset, stage: &StageContext) -> anyhow::Result<()> {
     let split = split_users(dataset.log.users().collect(), section.evaluation_share, stage.key())?;
     let shared = Arc::new(fit(section, dataset, &split)?);
-    let train = |name: &str, users: &[UserId]| {
-        let apprentice = Apprentice { users, key: stage.key().named(name), device: stage.device() };
-        let model = train(&shared, training_config(section), &apprentice, &mut watch(stage, name))?;
-        write(stage, &format!("{name}.safetensors"), &reward::checkpoint::to_bytes(&model)?)?;
+    let mut school = School::new(section, &shared, stage)?;
+    let mut train = |name: &str, users: &[UserId]| {
+        let (model, weights) = school.train(name, users)?;
+        write(stage, &training::file(name), &weights)?;
         let trained = Trained { name: name.into(), model, fusion: section.fusion.clone() };
         Ok::<_, anyhow::Error>(SessionJudge::new(trained, shared.clone(), stage.device())?)
     };
@@ -107,7 +109,7 @@ pub fn load(dir: &Path, dataset: &Dataset, device: &Device) -> anyhow::Result<Ju
         Context::restore(source(dataset), config.context).context("the judges do not fit this data")?;
     let shared = Arc::new(context);
     let judge = |name: &str| {
-        let path = dir.join(format!("{name}.safetensors"));
+        let path = dir.join(training::file(name));
         let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let sizes = model_config(&shared, config.width);
         let model = reward::checkpoint::from_bytes(&bytes, &sizes, device)
@@ -148,35 +150,6 @@ fn fit(section: &Reward, dataset: &Dataset, split: &JudgeSplit) -> anyhow::Resul
     section.fusion.check(&context.head_names())?;
     tracing::info!(heads = context.head_names().join(" "), "judges predict");
     Ok(context)
-}
-
-fn train(
-    context: &Context,
-    config: TrainingConfig,
-    apprentice: &Apprentice<'_>,
-    watch: &mut dyn FnMut(u64, &TrainingStep) -> anyhow::Result<()>,
-) -> anyhow::Result<SessionModel> {
-    let mut trainer = Trainer::new(context, config, apprentice)?;
-    let total = trainer.total_steps();
-    while let Some(step) = trainer.step()? {
-        watch(total, &step)?;
-    }
-    Ok(trainer.into_model())
-}
-
-/// Metrics `<name>/loss`, `<name>/grad_norm`, `<name>/learning_rate`, a progress bar, and a stop between steps.
-fn watch<'a>(
-    stage: &'a StageContext,
-    name: &'a str,
-) -> impl FnMut(u64, &TrainingStep) -> anyhow::Result<()> + use<'a> {
-    let mut progress = None;
-    move |total, TrainingStep { step, learning_rate, report }| {
-        progress.get_or_insert_with(|| stage.progress(&format!("{name} judge"), total)).inc(1);
-        stage.metric(*step, &format!("{name}/loss"), report.loss)?;
-        stage.metric(*step, &format!("{name}/grad_norm"), report.grad_norm)?;
-        stage.metric(*step, &format!("{name}/learning_rate"), *learning_rate)?;
-        stage.check_stop()
-    }
 }
 
 fn examine(judges: &Judges, examination: &Examination) -> JudgeReport {

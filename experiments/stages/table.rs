@@ -2,10 +2,7 @@
 
 use crate::run::commit::write_file;
 use anyhow::Context as _;
-use polars::prelude::{
-    ChunkedArray, Column, DataFrame, DataType, ParquetReader, ParquetWriter, PolarsNumericType,
-    SerReader as _,
-};
+use polars::prelude::{ChunkedArray, Column, DataFrame, DataType, ParquetWriter, PolarsNumericType};
 use std::path::Path;
 
 /// Writes columns of equal length.
@@ -28,7 +25,7 @@ pub(super) struct Table {
 pub(super) fn read(path: &Path) -> anyhow::Result<Table> {
     let name = path.display().to_string();
     let file = std::fs::File::open(path).with_context(|| format!("cannot read {name}"))?;
-    let frame = ParquetReader::new(file).finish().with_context(|| format!("{name} is not valid Parquet"))?;
+    let frame = crate::guarded::parquet(file).with_context(|| format!("{name} is not valid Parquet"))?;
     Ok(Table { frame, name })
 }
 
@@ -54,6 +51,19 @@ impl Table {
             bad.unwrap_or(0) + 1
         );
         Ok(values)
+    }
+    /// A column of one text in every row.
+    pub(super) fn constant(&self, column: &str) -> anyhow::Result<String> {
+        let values = self.cast(column, &DataType::String)?;
+        let mut values = values.str()?.iter();
+        let first =
+            values.next().flatten().with_context(|| format!("{}: column {column} is empty", self.name))?;
+        anyhow::ensure!(
+            values.all(|value| value == Some(first)),
+            "{}: column {column} has several values",
+            self.name
+        );
+        Ok(first.to_owned())
     }
     fn cast(&self, column: &str, to: &DataType) -> anyhow::Result<Column> {
         let found =

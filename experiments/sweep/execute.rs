@@ -4,7 +4,7 @@ use super::plan::{Plan, PlannedRun};
 use crate::device::DeviceChoice;
 use crate::pipeline;
 use crate::run::stop::StopFlag;
-use crate::run::{Resume, Run};
+use crate::run::{Drift, Resume, Run};
 use reports::sweep::State;
 use tracing::{error, info, info_span};
 
@@ -19,7 +19,7 @@ pub struct Outcome {
 
 /// Runs everything that is not finished. A run that fails is recorded and the others go on; after a request to stop, the
 /// rest is left unfinished.
-pub fn execute(plan: &Plan, device: DeviceChoice, stop: &StopFlag) -> Vec<Outcome> {
+pub fn execute(plan: &Plan, how: (DeviceChoice, Drift), stop: &StopFlag) -> Vec<Outcome> {
     let count = plan.runs.len();
     let mut outcomes = Vec::with_capacity(count);
     for (index, planned) in plan.runs.iter().enumerate() {
@@ -27,7 +27,7 @@ pub fn execute(plan: &Plan, device: DeviceChoice, stop: &StopFlag) -> Vec<Outcom
         if stop.check().is_ok() {
             info!("run {} of {count}", index + 1);
         }
-        outcomes.push(outcome(run(plan, planned, (device, stop)), stop));
+        outcomes.push(outcome(run(plan, planned, (how, stop)), stop));
     }
     outcomes
 }
@@ -36,11 +36,12 @@ pub fn execute(plan: &Plan, device: DeviceChoice, stop: &StopFlag) -> Vec<Outcom
 fn run(
     plan: &Plan,
     planned: &PlannedRun,
-    (device, stop): (DeviceChoice, &StopFlag),
+    ((device, drift), stop): ((DeviceChoice, Drift), &StopFlag),
 ) -> anyhow::Result<Vec<String>> {
     stop.check()?;
     let others = plan.runs.iter().map(|other| other.dir.clone()).filter(|dir| *dir != planned.dir);
     let run = Run::open(&planned.dir, &planned.config, device, Resume::Auto)?
+        .with_drift(drift)
         .stopped_by(stop.clone())
         .sharing_with(others.collect());
     pipeline::run(&run, &planned.config, plan.until.as_deref())?;

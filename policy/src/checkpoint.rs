@@ -12,8 +12,10 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
-const CONFIG: &str = "config.json";
-const WEIGHTS: &str = "model.safetensors";
+/// The file of a policy's sizes.
+pub const CONFIG: &str = "config.json";
+/// The file of a policy's weights.
+pub const WEIGHTS: &str = "model.safetensors";
 
 /// Why a checkpoint cannot be read or written.
 #[derive(Debug, Error)]
@@ -210,7 +212,7 @@ pub fn write(model: &Policy, config: &PolicyConfig, dir: &Path) -> Result<(), Ch
     std::fs::write(&path, bytes).map_err(|source| CheckpointError::Io { path, source })
 }
 
-/// Identifies a policy by its weights: SHA-256 over names, shapes and values.
+/// Identifies a policy by its weights: SHA-256 over names, shapes and values, as in the file [`WEIGHTS`] of [`write`].
 ///
 /// # Panics
 /// If weights cannot be read back from the device.
@@ -231,14 +233,24 @@ pub fn read(dir: &Path, device: &Device) -> Result<(Policy, PolicyConfig), Check
     let path = dir.join(CONFIG);
     let json = read_file(&path)?;
     let config = from_json(&json).map_err(|source| CheckpointError::Config { path: path.clone(), source })?;
-    let model = Policy::new(&config, Key::new(0), device)
+    let bytes = read_file(&dir.join(WEIGHTS))?;
+    let model = check_sizes(&config, bytes.len())
+        .and_then(|()| Policy::new(&config, Key::new(0), device))
         .map_err(|source| CheckpointError::Sizes { path, source })?;
     let path = dir.join(WEIGHTS);
-    let bytes = read_file(&path)?;
     let naming = naming(&model);
     let model = weights::from_bytes(model, &bytes, naming)
         .map_err(|source| CheckpointError::Weights { path, source })?;
     Ok((model, config))
+}
+
+/// Refuses sizes that no file of so many bytes holds, before a policy of these sizes is made.
+fn check_sizes(config: &PolicyConfig, bytes: usize) -> Result<(), SizeError> {
+    let (parameters, held) = (config.least_parameters(), bytes / size_of::<f32>());
+    if parameters > held as f64 {
+        return Err(SizeError::MoreThanWeights { parameters, held });
+    }
+    Ok(())
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, CheckpointError> {

@@ -29,7 +29,7 @@ pub fn dotted(path: &[String]) -> String {
 /// The weights of a module, tensors in the order of their names.
 ///
 /// # Errors
-/// If two parameters get one name.
+/// If two parameters get one name, or a value is not finite: [`from_bytes`] would refuse it.
 pub fn to_bytes<M: Module>(module: &M, naming: Naming) -> Result<Vec<u8>, WeightsError> {
     let mut collector =
         Collector { path: Vec::new(), naming, tensors: BTreeMap::new(), problems: Vec::new() };
@@ -84,8 +84,12 @@ impl ModuleVisitor for Collector {
         }
     }
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let values = param.val().into_data().iter::<f32>().flat_map(f32::to_le_bytes).collect();
         let name = (self.naming)(&self.path);
+        let data = param.val().into_data();
+        if let Some(at) = data.iter::<f32>().position(|value| !value.is_finite()) {
+            self.problems.push(format!("{name} is not finite at position {at}"));
+        }
+        let values = data.iter::<f32>().flat_map(f32::to_le_bytes).collect();
         if self.tensors.insert(name.clone(), (param.dims().to_vec(), values)).is_some() {
             self.problems.push(format!("{name} names two parameters"));
         }

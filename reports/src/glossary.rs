@@ -97,6 +97,12 @@ pub const ENTRIES: &[Entry] = &[
         "Global L2 norm of the gradient before clipping; a sudden rise announces divergence.",
     ),
     entry("learning_rate", "rate", Watch, "Learning rate the step was taken with, after warm-up and decay."),
+    entry(
+        "rollbacks",
+        "count",
+        Down,
+        "Returns to a checkpoint so far, after a loss or gradient that was not finite; each halves the learning rate.",
+    ),
     entry("perplexity", "ratio", Down, "Exponential of the mean negative log-likelihood per token."),
     entry(
         "entropy",

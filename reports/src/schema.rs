@@ -58,6 +58,9 @@ pub struct Manifest {
     /// When the stage reached the steps it measured at: the clock is no part of its outputs, which must not depend on it.
     #[serde(default)]
     pub marks: Vec<Mark>,
+    /// How it differs from the stage or attempt that it replaced, where that was allowed (`--allow-drift`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<String>,
 }
 
 /// A moment of a stage.

@@ -38,7 +38,7 @@ pub struct TrainingConfig {
 }
 
 /// Why a judge cannot be trained.
-#[derive(Clone, Copy, Debug, Error, PartialEq)]
+#[derive(Clone, Debug, Error, PartialEq)]
 pub enum TrainingError {
     /// No user has two training interactions.
     #[error("none of the judge's {users} training users has two interactions besides the two held out")]
@@ -47,10 +47,12 @@ pub enum TrainingError {
         users: usize,
     },
     /// A loss or gradient that is not finite.
-    #[error("training the judge broke down at step {step}")]
+    #[error("training the judge broke down at step {step}, sessions of the users {users:?}")]
     NonFinite {
         /// The step.
         step: u64,
+        /// Whose sessions it saw.
+        users: Vec<usize>,
         /// What was not finite.
         #[source]
         source: NonFinite,
@@ -118,10 +120,7 @@ impl<'a> Trainer<'a> {
             sampler: NegativeSampler::new(context.log()),
             schedule: Schedule { peak: config.learning_rate, warmup, total },
             key: apprentice.key,
-            optimizer: Optimizer::new(&OptimizerConfig {
-                weight_decay: WEIGHT_DECAY,
-                max_grad_norm: MAX_GRAD_NORM,
-            }),
+            optimizer: optimizer(),
             epoch: Vec::new(),
             step: 0,
             context,
@@ -151,7 +150,7 @@ impl<'a> Trainer<'a> {
         let (model, report) = self
             .optimizer
             .step(self.model.clone(), &loss, learning_rate)
-            .map_err(|source| TrainingError::NonFinite { step: self.step, source })?;
+            .map_err(|source| TrainingError::NonFinite { step: self.step, users: self.users(), source })?;
         self.model = model;
         Ok(Some(TrainingStep { step: self.step, learning_rate, report }))
     }
@@ -161,14 +160,25 @@ impl<'a> Trainer<'a> {
         self.model
     }
 
+    /// Steps done, with the weights and the moments they led to: all that a checkpoint needs.
+    pub fn state(&self) -> (u64, &SessionModel, &Optimizer) {
+        (self.step, &self.model, &self.optimizer)
+    }
+
+    /// This training as it is after `step` steps that led to these weights and moments.
+    #[must_use]
+    pub fn continued(self, (step, model, optimizer): (u64, SessionModel, Optimizer)) -> Self {
+        Self { model, optimizer, step, ..self }
+    }
+
     fn next_loss(&mut self) -> Tensor<1> {
-        let per_epoch = self.schedule.total / self.config.epochs as u64;
+        let per_epoch = self.per_epoch();
         let (epoch, batch) = (self.step / per_epoch, (self.step % per_epoch) as usize);
-        if batch == 0 {
+        // Also at the first step of a continued training.
+        if batch == 0 || self.epoch.is_empty() {
             self.epoch = self.shuffled(self.key.named("epoch").at(epoch));
         }
-        let from = batch * self.config.batch_size;
-        let sessions = &self.epoch[from..(from + self.config.batch_size).min(self.epoch.len())];
+        let sessions = self.batch(batch);
         let negatives = Negatives {
             sampler: &self.sampler,
             per_session: self.config.negatives,
@@ -177,6 +187,22 @@ impl<'a> Trainer<'a> {
         let (logits, labels) =
             Batch::new(self.context, sessions, negatives).forward(&self.model, &self.device);
         binary_cross_entropy(logits, labels)
+    }
+
+    fn per_epoch(&self) -> u64 {
+        self.schedule.total / self.config.epochs as u64
+    }
+
+    /// The sessions of a batch of this epoch.
+    fn batch(&self, number: usize) -> &[Session] {
+        let from = number * self.config.batch_size;
+        &self.epoch[from..(from + self.config.batch_size).min(self.epoch.len())]
+    }
+
+    /// Whose sessions the last step saw.
+    fn users(&self) -> Vec<usize> {
+        let batch = (self.step - 1) % self.per_epoch();
+        self.batch(batch as usize).iter().map(|session| session.user.index()).collect()
     }
 
     /// Every possible start once, in random order. Half of the sessions have one item, as candidates have when they are
@@ -194,6 +220,11 @@ impl<'a> Trainer<'a> {
         }
         epoch
     }
+}
+
+/// A judge's optimizer before its first step.
+pub fn optimizer() -> Optimizer {
+    Optimizer::new(&OptimizerConfig { weight_decay: WEIGHT_DECAY, max_grad_norm: MAX_GRAD_NORM })
 }
 
 /// The sizes of a judge of this width over this context.

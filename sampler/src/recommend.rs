@@ -45,6 +45,27 @@ pub struct Recommender<'a> {
     pub space: LogProbSpace,
 }
 
+/// Users of like history length that are decoded together.
+pub struct Batch<'r, 'a> {
+    recommender: &'r Recommender<'a>,
+    contexts: &'r [&'r [ItemId]],
+    width: usize,
+    seen: Seen,
+}
+
+impl Batch<'_, '_> {
+    /// Their candidates, in the order of the batch.
+    pub fn decode(&self) -> Vec<Vec<Candidate>> {
+        let exclude: Vec<&[ItemId]> = match self.seen {
+            Seen::Excluded => self.contexts.to_vec(),
+            Seen::Allowed => vec![&[]; self.contexts.len()],
+        };
+        let search = Search { width: self.width, exclude: &exclude };
+        let encoded = self.recommender.encode(self.contexts, Dropout::Off);
+        self.recommender.search(&encoded, &search)
+    }
+}
+
 /// Whether items of the history may be proposed again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {
@@ -79,22 +100,38 @@ impl<'a> Recommender<'a> {
         seen: Seen,
         mut progress: impl FnMut(u64) -> Result<(), E>,
     ) -> Result<Vec<Vec<Candidate>>, E> {
+        self.candidates_by_batch(contexts, width, seen, |batch| {
+            let beams = batch.decode();
+            progress(beams.len() as u64)?;
+            Ok(beams)
+        })
+    }
+
+    /// [`Recommender::candidates`], where `each` returns what a batch decodes to, from wherever it knows that. Which
+    /// contexts make up a batch, and so every bit of the result, depends on `contexts` alone.
+    ///
+    /// # Errors
+    /// Whatever `each` returns.
+    ///
+    /// # Panics
+    /// If `each` returns beams of another number than there are users in the batch.
+    pub fn candidates_by_batch<E>(
+        &self,
+        contexts: &[&[ItemId]],
+        width: usize,
+        seen: Seen,
+        mut each: impl FnMut(&Batch<'_, '_>) -> Result<Vec<Vec<Candidate>>, E>,
+    ) -> Result<Vec<Vec<Candidate>>, E> {
         let mut order: Vec<usize> = (0..contexts.len()).collect();
         order.sort_by_key(|&user| contexts[user].len().min(self.history_items));
         let mut candidates = vec![Vec::new(); contexts.len()];
         for users in order.chunks(USERS_PER_BATCH) {
             let batch: Vec<&[ItemId]> = users.iter().map(|&user| contexts[user]).collect();
-            let exclude: Vec<&[ItemId]> = match seen {
-                Seen::Excluded => batch.clone(),
-                Seen::Allowed => vec![&[]; batch.len()],
-            };
-            let search = Search { width, exclude: &exclude };
-            let encoded = self.encode(&batch, Dropout::Off);
-            let beams = self.search(&encoded, &search);
+            let beams = each(&Batch { recommender: self, contexts: &batch, width, seen })?;
+            assert_eq!(beams.len(), users.len(), "one beam for every user of the batch");
             for (&user, beam) in users.iter().zip(beams) {
                 candidates[user] = beam;
             }
-            progress(users.len() as u64)?;
         }
         Ok(candidates)
     }

@@ -4,6 +4,7 @@
 use super::super::error::{DataError, Place};
 use super::super::problems::Problems;
 use super::{Dialect, Header, Wanted, check_columns, frame};
+use crate::guarded::guarded;
 use csv::{ByteRecord, ReaderBuilder};
 use polars::prelude::*;
 use std::io::Cursor;
@@ -60,14 +61,13 @@ fn name(field: &str, header: Header) -> String {
 fn fast(bytes: &[u8], dialect: Dialect, names: &[String]) -> PolarsResult<DataFrame> {
     let schema: Schema =
         names.iter().map(|name| Field::new(name.as_str().into(), DataType::String)).collect();
-    CsvReadOptions::default()
+    let options = CsvReadOptions::default()
         .with_has_header(true)
         .with_schema(Some(Arc::new(schema)))
         .map_parse_options(|options| {
             options.with_separator(dialect.separator).with_quote_char(dialect.quote())
-        })
-        .into_reader_with_file_handle(Cursor::new(bytes))
-        .finish()
+        });
+    guarded(|| options.into_reader_with_file_handle(Cursor::new(bytes)).finish())
 }
 
 fn careful(path: &Path, bytes: &[u8], dialect: Dialect, names: Vec<String>) -> Result<DataFrame, DataError> {

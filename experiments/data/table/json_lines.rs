@@ -3,6 +3,7 @@
 use super::super::error::{DataError, Place, shown};
 use super::super::problems::Problems;
 use super::{Wanted, check_columns, distinct, frame};
+use crate::guarded::guarded;
 use polars::prelude::*;
 use serde_json::{Map, Value};
 use std::io::Cursor;
@@ -29,10 +30,8 @@ pub(super) fn filled(bytes: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
 fn fast(bytes: &[u8], names: &[String]) -> PolarsResult<DataFrame> {
     let schema: Schema =
         names.iter().map(|name| Field::new(name.as_str().into(), DataType::String)).collect();
-    JsonReader::new(Cursor::new(bytes))
-        .with_json_format(JsonFormat::JsonLines)
-        .with_schema(Arc::new(schema))
-        .finish()
+    let reader = JsonReader::new(Cursor::new(bytes)).with_json_format(JsonFormat::JsonLines);
+    guarded(|| reader.with_schema(Arc::new(schema)).finish())
 }
 
 /// Every value is there and none is a list or an object in disguise.

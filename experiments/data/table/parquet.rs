@@ -2,6 +2,7 @@
 
 use super::super::error::DataError;
 use super::{Wanted, check_columns, distinct};
+use crate::guarded::guarded;
 use polars::prelude::*;
 use std::io::Cursor;
 use std::path::Path;
@@ -14,7 +15,7 @@ pub(super) fn read(path: &Path, bytes: &[u8], wanted: &[Wanted]) -> Result<DataF
         source: Some(source),
     };
     let mut reader = ParquetReader::new(Cursor::new(bytes));
-    let schema = reader.schema().map_err(broken)?;
+    let schema = guarded(|| reader.schema()).map_err(broken)?;
     let found: Vec<String> = schema.iter_names().map(ToString::to_string).collect();
     check_columns(path, wanted, &found)?;
     for name in distinct(wanted) {
@@ -27,7 +28,7 @@ pub(super) fn read(path: &Path, bytes: &[u8], wanted: &[Wanted]) -> Result<DataF
             });
         }
     }
-    let frame = reader.with_columns(Some(distinct(wanted))).finish().map_err(broken)?;
+    let frame = guarded(|| reader.with_columns(Some(distinct(wanted))).finish()).map_err(broken)?;
     let columns = frame.columns().iter().map(|column| column.cast(&DataType::String));
     let columns = columns.collect::<PolarsResult<Vec<_>>>().map_err(broken)?;
     DataFrame::new(frame.height(), columns).map_err(broken)

@@ -6,8 +6,10 @@
 
 mod probe;
 mod steps;
+mod training;
 
 use super::bench::Bench;
+use super::learner::Learner;
 use super::sample::rollouts::{self, Rollout};
 use crate::config::{Align, Arm, Pretrain};
 use crate::run::{StageContext, commit};
@@ -16,11 +18,10 @@ use anyhow::Context as _;
 use policy::checkpoint;
 use policy::model::Policy;
 use policy::optimizer::{Optimizer, OptimizerConfig, Schedule};
-use probe::Probe;
-use rand::seq::SliceRandom as _;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-use steps::{Samples, Step};
+use steps::Samples;
+use training::{State, Trainer, Training};
 
 const PROGRESS: &str = "progress.json";
 /// Judges look at the policy this often in a round.
@@ -57,45 +58,22 @@ pub struct Round<'a> {
 /// If the rollouts are not of this policy, a number is not finite, the run is stopped, or a file cannot be written.
 pub fn align(round: &Round<'_>, bench: &Bench, ctx: &StageContext) -> anyhow::Result<()> {
     let device = ctx.device().clone().autodiff();
-    let (mut model, size) = checkpoint::read(round.policy, &device)?;
+    let (weights, size) = checkpoint::read(round.policy, &device)?;
     let rollouts = rollouts::read(round.rollouts)?;
-    check_behavior(&model, &rollouts, bench)?;
+    check_policy(&weights, round)?;
+    check_behavior(&weights, &rollouts, bench)?;
     let first_step = arm_progress(round.policy)?.step;
     let samples = Samples::new(round, rollouts, bench)?;
     let plan = plan(round.section, samples.batches());
-    let mut optimizer =
-        Optimizer::new(&OptimizerConfig { weight_decay: 0.0, max_grad_norm: round.section.max_grad_norm });
-    let probe = Probe::new(bench, ctx);
-    if first_step == 0 {
-        probe.measure(&model, 0)?;
-    }
-    let bar = ctx.progress("steps", plan.total);
-    let mut step = 0;
-    for epoch in 0..round.section.epochs as u64 {
-        let mut order: Vec<usize> = (0..samples.batches()).collect();
-        order.shuffle(&mut ctx.key().named("order").at(epoch).rng());
-        for batch in order {
-            ctx.check_stop()?;
-            let (rate, at) = (plan.at(step), first_step + step + 1);
-            let output =
-                Step { samples: &samples, bench, key: ctx.key().named("step").at(step) }.loss(&model, batch);
-            let (updated, report) = optimizer
-                .step(model, &output.loss, rate)
-                .with_context(|| format!("step {at}, users {}", samples.describe(batch)))?;
-            model = updated;
-            let own = [("loss", report.loss), ("grad_norm", report.grad_norm), ("learning_rate", rate)];
-            for (key, value) in own.into_iter().chain(output.metrics) {
-                ctx.metric(at, key, value)?;
-            }
-            step += 1;
-            bar.inc(1);
-            if probes(step, plan.total) {
-                probe.measure(&model, at)?;
-            }
-        }
-    }
-    checkpoint::write(&model, &size, &ctx.path(""))?;
-    let progress = ArmProgress { step: first_step + step };
+    let optimizer = OptimizerConfig { weight_decay: 0.0, max_grad_norm: round.section.max_grad_norm };
+    let training = match ctx.resume()? {
+        Some(saved) => Training::new(Learner::read(&saved.dir, &optimizer, &device)?, saved.cursor()?),
+        None => Training::new(Learner { weights, optimizer: Optimizer::new(&optimizer) }, State::default()),
+    };
+    let trainer = Trainer { samples: &samples, bench, ctx, plan, first_step, size: &size };
+    let Training { learner, state, .. } = trainer.run(training)?;
+    checkpoint::write(&learner.weights, &size, &ctx.path(""))?;
+    let progress = ArmProgress { step: first_step + state.step };
     commit::write_file(&ctx.path(PROGRESS), &serde_json::to_vec(&progress)?)
 }
 
@@ -121,6 +99,19 @@ pub fn arm_progress(dir: &Path) -> anyhow::Result<ArmProgress> {
     }
     let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))
+}
+
+/// The rollouts name the policy that sampled them by its weights. It is the reference, whose log-probabilities they hold.
+fn check_policy(model: &Policy, round: &Round<'_>) -> anyhow::Result<()> {
+    let sampled_by = rollouts::policy(round.rollouts)?;
+    anyhow::ensure!(
+        sampled_by == checkpoint::fingerprint(model),
+        "the rollouts in {} were sampled by another policy ({sampled_by}) than that in {}: their log-probabilities are not \
+         its; remove the sample stage and run again",
+        round.rollouts.display(),
+        round.policy.display(),
+    );
+    Ok(())
 }
 
 /// Recomputes log-probabilities of the first rollouts under `model`.

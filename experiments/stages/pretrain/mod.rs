@@ -6,9 +6,11 @@ mod resume;
 mod state;
 
 use super::codebook::policy_config;
+use super::learner::Learner;
 use crate::config::{Model, Pretrain, Ties};
 use crate::data::Dataset;
 use crate::run::StageContext;
+use crate::run::checkpoint::Checkpoint;
 use anyhow::Context as _;
 use examples::Reading;
 use policy::checkpoint;
@@ -16,9 +18,10 @@ use policy::history::{Log, Split};
 use policy::ids::{ItemId, UserId};
 use policy::log_prob::LogProbSpace;
 use policy::model::{Dropout, Policy, PolicyConfig};
-use policy::optimizer::{Optimizer, OptimizerConfig, Schedule, StepReport};
+use policy::optimizer::{NonFinite, Optimizer, OptimizerConfig, Schedule, StepReport};
 use policy::random::Key;
 use rand::seq::SliceRandom as _;
+use resume::Best;
 use reward::ranking::{ndcg, rank_in_list, recall};
 use sampler::recommend::{Codebook, Recommender, Seen};
 use state::State;
@@ -31,9 +34,6 @@ const CUTOFF: usize = 10;
 /// Rows of each training curve, at most about this many.
 const CURVE_POINTS: u64 = 400;
 
-/// The directory of the best policy within the scratch space.
-const BEST: &str = "best";
-
 /// Trains the policy and writes its best checkpoint. An interrupted attempt continues bit for bit.
 ///
 /// # Errors
@@ -45,62 +45,37 @@ pub fn pretrain(
     ctx: &StageContext,
 ) -> anyhow::Result<()> {
     let size = policy_config(model, codebook);
-    let trainer = Trainer { section, dataset, codebook, ctx, dropout: model.dropout };
+    let trainer = Trainer { section, dataset, codebook, ctx, dropout: model.dropout, size: &size };
     let plan = trainer.plan();
     if section.ties == Ties::Shuffled && !dataset.log.has_training_ties() {
         warn!(
             "pretrain.ties = \"shuffled\" changes nothing: no training interactions of a user have equal timestamps"
         );
     }
-    let weights = Policy::new(&size, ctx.key().named("weights"), &ctx.device().clone().autodiff())?;
-    let optimizer = Optimizer::new(&OptimizerConfig {
-        weight_decay: section.weight_decay,
-        max_grad_norm: section.max_grad_norm,
-    });
-    let mut training = Training { weights, optimizer, state: State::default() };
-    if let Some(resumed) = resume::newest(ctx.scratch(), &training.weights, section)? {
-        info!(step = resumed.state.step, "continuing an interrupted training");
-        ctx.restore_metrics(resumed.state.measured.clone());
-        training = resumed;
-    }
+    let mut training = trainer.begin(ctx.resume()?.as_ref())?;
     let progress = ctx.progress("steps", plan.total);
     progress.inc(training.state.step);
-    // Decided once per step: the step that time runs out in is validated, and one at least is taken.
-    let mut over = training.state.step >= plan.total;
-    while !over && !training.state.exhausted(section.patience) {
+    let mut over = trainer.settle(&mut training, &plan)?;
+    while !over {
         let epoch = training.state.step / plan.steps_per_epoch;
         let log = examples::log_of(section, &dataset.log, trainer.epoch_key(epoch));
         for batch in trainer.epoch(epoch).iter().skip((training.state.step % plan.steps_per_epoch) as usize) {
-            training = trainer.step(training, (&log, batch), &plan)?;
+            let rollbacks = training.state.rollbacks;
+            match trainer.step(training, (&log, batch), &plan) {
+                Ok(next) => training = next,
+                Err(error) => {
+                    training = trainer.roll_back(rollbacks, error)?;
+                    break;
+                }
+            }
             progress.inc(1);
-            let step = training.state.step;
-            over = plan.position(step, ctx) >= plan.total;
-            let validate = over || step.is_multiple_of(plan.validate_every);
-            if validate {
-                trainer.validate(&mut training, &size)?;
-            }
-            if validate || step.is_multiple_of(section.checkpoint_every) {
-                resume::save(ctx.scratch(), &training, ctx.metrics())?;
-            }
-            if let Err(stop) = ctx.check_stop() {
-                resume::save(ctx.scratch(), &training, ctx.metrics())?;
-                return Err(stop);
-            }
+            over = trainer.settle(&mut training, &plan)?;
             if over {
                 break;
             }
         }
     }
-    publish(ctx)
-}
-
-/// Copies the best policy into the stage's output.
-fn publish(ctx: &StageContext) -> anyhow::Result<()> {
-    for file in ["config.json", "model.safetensors"] {
-        let from = ctx.scratch().join(BEST).join(file);
-        std::fs::copy(&from, ctx.path(file)).with_context(|| format!("cannot copy {}", from.display()))?;
-    }
-    Ok(())
+    resume::publish(&training, ctx)
 }
 
 /// Reads the policy of a stage directory.
@@ -112,10 +87,19 @@ pub fn load(dir: &Path, device: &burn::prelude::Device) -> anyhow::Result<Policy
 }
 
 /// What changes from step to step.
-pub(super) struct Training {
-    weights: Policy,
-    optimizer: Optimizer,
+struct Training {
+    learner: Learner,
     state: State,
+    /// The state of the newest checkpoint.
+    saved: Option<State>,
+    best: Best,
+}
+
+impl Training {
+    fn new(weights: Policy, optimizer: &OptimizerConfig) -> Self {
+        let learner = Learner { weights, optimizer: Optimizer::new(optimizer) };
+        Self { learner, state: State::default(), saved: None, best: Best::None }
+    }
 }
 
 /// How many steps there are and when to validate.
@@ -141,6 +125,7 @@ struct Trainer<'a> {
     codebook: &'a Codebook,
     ctx: &'a StageContext,
     dropout: f64,
+    size: &'a PolicyConfig,
 }
 
 impl Trainer<'_> {
@@ -159,6 +144,36 @@ impl Trainer<'_> {
                 total,
             },
         }
+    }
+
+    fn optimizer(&self) -> OptimizerConfig {
+        let Pretrain { weight_decay, max_grad_norm, .. } = *self.section;
+        OptimizerConfig { weight_decay, max_grad_norm }
+    }
+
+    /// The training of the checkpoint, or a fresh one.
+    fn begin(&self, checkpoint: Option<&Checkpoint>) -> anyhow::Result<Training> {
+        if let Some(checkpoint) = checkpoint {
+            return resume::load(checkpoint, &self.optimizer(), self.ctx);
+        }
+        let device = self.ctx.device().clone().autodiff();
+        let weights = Policy::new(self.size, self.ctx.key().named("weights"), &device)?;
+        Ok(Training::new(weights, &self.optimizer()))
+    }
+
+    /// After a number that is not finite: back to the newest checkpoint and on with half the learning rate, if the section
+    /// allows another time; otherwise the error.
+    fn roll_back(&self, done: u64, error: anyhow::Error) -> anyhow::Result<Training> {
+        if !error.is::<NonFinite>() || done >= self.section.rollbacks {
+            return Err(error);
+        }
+        let mut training = self.begin(self.ctx.roll_back()?.as_ref())?;
+        training.state.rollbacks = done + 1;
+        let step = training.state.step;
+        warn!("{error:#}; back to step {step}, on with half the learning rate");
+        self.ctx.metric(step, "rollbacks", training.state.rollbacks as f64)?;
+        self.save(&mut training)?;
+        Ok(training)
     }
 
     fn epoch_key(&self, epoch: u64) -> Key {
@@ -181,17 +196,40 @@ impl Trainer<'_> {
         (log, batch): (&Log, &[Reading]),
         plan: &Plan,
     ) -> anyhow::Result<Training> {
-        let Training { weights, mut optimizer, mut state } = training;
+        let Training { learner: Learner { weights, mut optimizer }, mut state, saved, best } = training;
         let dropout = Dropout::On { rate: self.dropout, key: self.ctx.key().named("dropout").at(state.step) };
         let (recommender, smoothing) = (self.recommender(&weights), self.section.label_smoothing);
         let loss = loss::loss(&recommender, (log, batch), dropout, smoothing);
-        let rate = plan.schedule.at(plan.position(state.step, self.ctx));
+        let rate =
+            plan.schedule.at(plan.position(state.step, self.ctx)) * 0.5_f64.powi(state.rollbacks as i32);
         let (weights, report) = optimizer
             .step(weights, &loss, rate)
             .with_context(|| format!("step {}: users {}", state.step, users(batch)))?;
         self.record(&report, rate, state.step, plan)?;
         state.step += 1;
-        Ok(Training { weights, optimizer, state })
+        Ok(Training { learner: Learner { weights, optimizer }, state, saved, best })
+    }
+
+    /// What is due after a step, and before the first: validation, a checkpoint, a stop. Says whether training is over. The
+    /// step that time runs out in is validated, and one at least is taken.
+    fn settle(&self, training: &mut Training, plan: &Plan) -> anyhow::Result<bool> {
+        let step = training.state.step;
+        let falls_on = |every: u64| step > 0 && step.is_multiple_of(every);
+        let over = step > 0 && plan.position(step, self.ctx) >= plan.total;
+        let validate = over || falls_on(plan.validate_every);
+        if validate && !training.state.is_validated() {
+            let outcome = self.validate(training);
+            StageContext::saving(outcome, || self.save(training))?;
+        }
+        if validate || falls_on(self.section.checkpoint_every) {
+            self.save(training)?;
+        }
+        StageContext::saving(self.ctx.check_stop(), || self.save(training))?;
+        Ok(over || training.state.exhausted(self.section.patience))
+    }
+
+    fn save(&self, training: &mut Training) -> anyhow::Result<()> {
+        resume::save(training, self.size, self.ctx)
     }
 
     fn record(&self, report: &StepReport, rate: f64, step: u64, plan: &Plan) -> anyhow::Result<()> {
@@ -203,13 +241,13 @@ impl Trainer<'_> {
         self.ctx.metric(step, "learning_rate", rate)
     }
 
-    fn validate(&self, training: &mut Training, size: &PolicyConfig) -> anyhow::Result<()> {
+    fn validate(&self, training: &mut Training) -> anyhow::Result<()> {
         let log = &self.dataset.log;
         let mut users: Vec<UserId> = log.users().collect();
         users.shuffle(&mut self.ctx.key().named("validation").rng());
         users.truncate(self.section.validation_users);
         let contexts: Vec<&[ItemId]> = users.iter().map(|&u| log.context(u, Split::Validation)).collect();
-        let weights = burn::module::Module::valid(&training.weights);
+        let weights = burn::module::Module::valid(&training.learner.weights);
         let recommender = self.recommender(&weights);
         let candidates =
             recommender.candidates(&contexts, VALIDATION_BEAM, Seen::Excluded, |_| self.ctx.check_stop())?;
@@ -227,9 +265,7 @@ impl Trainer<'_> {
         self.ctx.metric(step, "validation/recall@10", recall)?;
         self.ctx.mark(step);
         if training.state.observe(ndcg) {
-            let dir = self.ctx.scratch().join(BEST);
-            std::fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
-            checkpoint::write(&training.weights, size, &dir)?;
+            training.best = Best::Current;
         }
         Ok(())
     }
@@ -238,3 +274,6 @@ impl Trainer<'_> {
 fn users(batch: &[Reading]) -> String {
     batch.iter().map(|reading| reading.user.index().to_string()).collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,65 +1,76 @@
-//! Checkpoints within the stage: weights, optimizer moments and state, in one directory that a rename completes.
+//! Checkpoints of pretraining: weights, moments and state, and the best policy so far.
 
 use super::Training;
 use super::state::State;
-use crate::config::Pretrain;
-use crate::run::commit;
-use crate::run::measured::Measured;
+use crate::run::checkpoint::Checkpoint;
+use crate::run::{StageContext, commit};
+use crate::stages::learner::Learner;
 use anyhow::Context as _;
-use burn::module::Module as _;
-use policy::model::Policy;
-use policy::optimizer::{Optimizer, OptimizerConfig};
+use policy::checkpoint::{CONFIG, WEIGHTS};
+use policy::model::PolicyConfig;
+use policy::optimizer::OptimizerConfig;
 use std::path::{Path, PathBuf};
 
-const PREFIX: &str = "step-";
+/// The directory of the best policy within a checkpoint.
+const BEST: &str = "best";
 
-/// Saves `training`; earlier checkpoints are removed once it is complete.
-pub(super) fn save(scratch: &Path, training: &Training, metrics: Measured) -> anyhow::Result<()> {
-    let name = format!("{PREFIX}{:08}", training.state.step);
-    let earlier: Vec<_> = complete(scratch)?.into_iter().filter(|dir| !dir.ends_with(&name)).collect();
-    let partial = scratch.join(format!("{name}.partial"));
-    commit::fresh_directory(&partial)?;
-    training.weights.clone().save_file(partial.join("weights")).context("cannot save the weights")?;
-    training.optimizer.save(&partial.join("optimizer.safetensors")).context("cannot save the optimizer")?;
-    let state = training.state.with_metrics(metrics);
-    commit::write_file(&partial.join("state.json"), &serde_json::to_vec(&state)?)?;
-    let target = scratch.join(&name);
-    if target.exists() {
-        commit::remove_directory(&target)?;
+/// Where the policy with the best validation score is.
+#[derive(Clone, Debug, Default)]
+pub(super) enum Best {
+    /// Nothing was validated yet.
+    #[default]
+    None,
+    /// It is the one in training.
+    Current,
+    /// In the newest checkpoint.
+    Kept(PathBuf),
+}
+
+/// Saves `training`, unless nothing has changed since that was done last.
+pub(super) fn save(training: &mut Training, size: &PolicyConfig, ctx: &StageContext) -> anyhow::Result<()> {
+    if training.saved.as_ref() == Some(&training.state) {
+        return Ok(());
     }
-    commit::commit_directory(&partial, &target)?;
-    earlier.iter().try_for_each(|dir| commit::remove_directory(dir))
-}
-
-/// The newest complete checkpoint. `fresh` gives the architecture.
-pub(super) fn newest(scratch: &Path, fresh: &Policy, section: &Pretrain) -> anyhow::Result<Option<Training>> {
-    let Some(dir) = complete(scratch)?.pop() else { return Ok(None) };
-    let state = std::fs::read(dir.join("state.json"))
-        .with_context(|| format!("cannot read the state in {}", dir.display()))?;
-    let optimizer = Optimizer::new(&OptimizerConfig {
-        weight_decay: section.weight_decay,
-        max_grad_norm: section.max_grad_norm,
-    });
-    Ok(Some(Training {
-        weights: fresh.clone().try_load_file(dir.join("weights")).context("cannot load the weights")?,
-        optimizer: optimizer
-            .load(&dir.join("optimizer.safetensors"), &fresh.device())
-            .context("cannot load the optimizer")?,
-        state: serde_json::from_slice::<State>(&state).context("state.json is damaged")?,
-    }))
-}
-
-/// Complete checkpoints, oldest first.
-fn complete(scratch: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(scratch).with_context(|| format!("cannot list {}", scratch.display()))?;
-    let mut found = Vec::new();
-    for entry in entries {
-        let path = entry.with_context(|| format!("cannot list {}", scratch.display()))?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if name.starts_with(PREFIX) && !name.ends_with(".partial") {
-            found.push(path);
+    let Training { learner, state, best, .. } = &*training;
+    let dir = ctx.save((state.step, state), |dir| {
+        learner.write(size, dir)?;
+        match best {
+            Best::None => Ok(()),
+            Best::Current => link_policy(dir, &dir.join(BEST)),
+            Best::Kept(kept) => link_policy(kept, &dir.join(BEST)),
         }
+    })?;
+    if !matches!(training.best, Best::None) {
+        training.best = Best::Kept(dir.join(BEST));
     }
-    found.sort();
-    Ok(found)
+    training.saved = Some(training.state.clone());
+    Ok(())
+}
+
+fn link_policy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    commit::create_directory(to)?;
+    [CONFIG, WEIGHTS].iter().try_for_each(|file| commit::link_file(&from.join(file), &to.join(file)))
+}
+
+/// The training as a checkpoint has it.
+pub(super) fn load(
+    checkpoint: &Checkpoint,
+    optimizer: &OptimizerConfig,
+    ctx: &StageContext,
+) -> anyhow::Result<Training> {
+    let state: State = checkpoint.cursor()?;
+    let learner = Learner::read(&checkpoint.dir, optimizer, &ctx.device().clone().autodiff())?;
+    let best = checkpoint.dir.join(BEST);
+    let best = if best.is_dir() { Best::Kept(best) } else { Best::None };
+    Ok(Training { learner, saved: Some(state.clone()), state, best })
+}
+
+/// Copies the best policy into the stage's output.
+pub(super) fn publish(training: &Training, ctx: &StageContext) -> anyhow::Result<()> {
+    let Best::Kept(best) = &training.best else { anyhow::bail!("training ended without a validation") };
+    for file in [CONFIG, WEIGHTS] {
+        let from = best.join(file);
+        std::fs::copy(&from, ctx.path(file)).with_context(|| format!("cannot copy {}", from.display()))?;
+    }
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! Beam candidates of the current policy, scored by every judge, and the pairs of the best and the worst.
 
+mod beams;
 mod pairs;
 pub mod rollouts;
 
@@ -12,7 +13,6 @@ use policy::model::Policy;
 use rand::seq::SliceRandom as _;
 use reward::judge::Score;
 use rollouts::{PolicyVersion, Rollout};
-use sampler::recommend::Seen;
 
 /// The beam is this much wider than the group, so that leaving out seen items still fills it.
 const OVERSAMPLING: usize = 2;
@@ -34,12 +34,7 @@ pub fn sample(
 ) -> anyhow::Result<()> {
     let users = users(section, bench, ctx);
     let contexts: Vec<&[ItemId]> = users.iter().map(|&user| context(bench, user)).collect();
-    let progress = ctx.progress("users", users.len() as u64);
-    let width = section.beam_width * OVERSAMPLING;
-    let beams = bench.recommender(model).candidates(&contexts, width, Seen::Excluded, |done| {
-        progress.inc(done);
-        ctx.check_stop()
-    })?;
+    let beams = beams::decode(&bench.recommender(model), &contexts, section.beam_width * OVERSAMPLING, ctx)?;
     let mut rollouts: Vec<Rollout> = users
         .iter()
         .zip(beams)

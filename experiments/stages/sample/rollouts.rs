@@ -105,6 +105,14 @@ fn score_columns(judged: &Judged) -> Vec<Column> {
     columns
 }
 
+/// The policy that sampled the rollouts in `dir`, as [`checkpoint::fingerprint`] names it.
+///
+/// # Errors
+/// If the file is missing or damaged, or names no policy or several.
+pub fn policy(dir: &Path) -> anyhow::Result<String> {
+    table::read(&dir.join(FILE))?.constant("policy")
+}
+
 /// Reads the rollouts back, users in file order.
 ///
 /// # Errors

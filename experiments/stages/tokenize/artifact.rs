@@ -3,7 +3,7 @@
 use crate::config::Tokenize;
 use crate::run::commit::write_file;
 use anyhow::{Context as _, ensure};
-use polars::prelude::{Column, DataFrame, ParquetReader, ParquetWriter, SerReader as _};
+use polars::prelude::{Column, DataFrame, ParquetWriter};
 use policy::catalog::Catalog;
 use policy::embeddings::Embeddings;
 use policy::ids::SemanticId;
@@ -120,7 +120,7 @@ fn read_info(path: &Path) -> anyhow::Result<CodebookInfo> {
 }
 
 fn read_semantic_ids(path: &Path, level_sizes: Vec<usize>) -> anyhow::Result<Catalog> {
-    let table = ParquetReader::new(std::fs::File::open(path)?).finish()?;
+    let table = crate::guarded::parquet(std::fs::File::open(path)?)?;
     let items = integers(&table, "item")?;
     ensure!(items.iter().copied().eq(0..items.len() as u32), "column `item` is not 0, 1, 2, ...");
     let more = code_column(level_sizes.len());

@@ -81,6 +81,14 @@ pub enum SizeError {
         /// The most there can be.
         most: usize,
     },
+    /// A file of weights is too small for them.
+    #[error("its sizes need at least {parameters:e} parameters, the file of weights holds at most {held}")]
+    MoreThanWeights {
+        /// What the sizes ask for.
+        parameters: f64,
+        /// What the file can hold.
+        held: usize,
+    },
     /// Rotary positions turn pairs of values.
     #[error("head_dim = {0} must be even")]
     OddHead(usize),

@@ -15,6 +15,7 @@ mod layers;
 mod lazy_block;
 mod lazy_config;
 mod lazy_decoder;
+mod least;
 mod padded;
 mod policy;
 mod position;

@@ -29,11 +29,26 @@ pub(super) fn render(figure: &Figure) -> String {
     csv
 }
 
-/// A field quoted where RFC 4180 asks for it.
+/// A field quoted where RFC 4180 asks for it. Names come from data: what a spreadsheet would take for a formula gets an
+/// apostrophe before it.
 fn field(text: &str) -> String {
+    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let text = if formula { &format!("'{text}") } else { text };
     if text.contains(['"', ',', '\n', '\r']) {
         format!("\"{}\"", text.replace('"', "\"\""))
     } else {
         text.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::field;
+
+    #[test]
+    fn fields_are_text_to_every_reader() {
+        assert_eq!(field("plain"), "plain");
+        assert_eq!(field("a,\"b\""), "\"a,\"\"b\"\"\"");
+        assert_eq!(field("=cmd|' /C calc'!A0"), "'=cmd|' /C calc'!A0");
     }
 }

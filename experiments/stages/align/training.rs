@@ -1,0 +1,114 @@
+//! The steps of a round, each of which an interrupted attempt can continue from.
+
+use super::probe::Probe;
+use super::probes;
+use super::steps::{Samples, Step};
+use crate::run::StageContext;
+use crate::stages::bench::Bench;
+use crate::stages::learner::Learner;
+use anyhow::Context as _;
+use policy::model::PolicyConfig;
+use policy::optimizer::Schedule;
+use rand::seq::SliceRandom as _;
+use serde::{Deserialize, Serialize};
+
+/// Where a round is. The order of batches and everything drawn is a function of the step.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct State {
+    /// Steps done in this round.
+    pub(super) step: u64,
+    /// The step at which the policy was last probed.
+    probed: Option<u64>,
+}
+
+/// The round's surroundings.
+pub(super) struct Trainer<'a> {
+    pub(super) samples: &'a Samples<'a>,
+    pub(super) bench: &'a Bench,
+    pub(super) ctx: &'a StageContext,
+    pub(super) plan: Schedule,
+    /// Steps of the arm before this round.
+    pub(super) first_step: u64,
+    pub(super) size: &'a PolicyConfig,
+}
+
+/// What changes from step to step.
+pub(super) struct Training {
+    pub(super) learner: Learner,
+    pub(super) state: State,
+    /// The state of the newest checkpoint.
+    saved: Option<State>,
+}
+
+impl Training {
+    pub(super) fn new(learner: Learner, state: State) -> Self {
+        Self { learner, state, saved: None }
+    }
+}
+
+impl Trainer<'_> {
+    /// Every step that is left.
+    pub(super) fn run(&self, mut training: Training) -> anyhow::Result<Training> {
+        let probe = Probe::new(self.bench, self.ctx);
+        let bar = self.ctx.progress("steps", self.plan.total);
+        bar.inc(training.state.step);
+        self.settle(&mut training, &probe)?;
+        let batches = self.samples.batches() as u64;
+        while training.state.step < self.plan.total {
+            let order = self.order(training.state.step / batches);
+            let batch = order[(training.state.step % batches) as usize];
+            training = self.step(training, batch)?;
+            bar.inc(1);
+            self.settle(&mut training, &probe)?;
+        }
+        Ok(training)
+    }
+
+    /// The batches of an epoch in their order.
+    fn order(&self, epoch: u64) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.samples.batches()).collect();
+        order.shuffle(&mut self.ctx.key().named("order").at(epoch).rng());
+        order
+    }
+
+    fn step(&self, training: Training, batch: usize) -> anyhow::Result<Training> {
+        let Training { learner: Learner { weights, mut optimizer }, mut state, saved } = training;
+        let (rate, at) = (self.plan.at(state.step), self.first_step + state.step + 1);
+        let key = self.ctx.key().named("step").at(state.step);
+        let output = Step { samples: self.samples, bench: self.bench, key }.loss(&weights, batch);
+        let (weights, report) = optimizer
+            .step(weights, &output.loss, rate)
+            .with_context(|| format!("step {at}, users {}", self.samples.describe(batch)))?;
+        let own = [("loss", report.loss), ("grad_norm", report.grad_norm), ("learning_rate", rate)];
+        for (key, value) in own.into_iter().chain(output.metrics) {
+            self.ctx.metric(at, key, value)?;
+        }
+        state.step += 1;
+        Ok(Training { learner: Learner { weights, optimizer }, state, saved })
+    }
+
+    /// What is due after a step, and before the first: a look by the judges, a checkpoint, a stop.
+    fn settle(&self, training: &mut Training, probe: &Probe<'_>) -> anyhow::Result<()> {
+        let step = training.state.step;
+        let due = if step == 0 { self.first_step == 0 } else { probes(step, self.plan.total) };
+        if due && training.state.probed != Some(step) {
+            let outcome = probe.measure(&training.learner.weights, self.first_step + step);
+            StageContext::saving(outcome, || self.save(training))?;
+            training.state.probed = Some(step);
+        }
+        if self.ctx.save_due() {
+            self.save(training)?;
+        }
+        StageContext::saving(self.ctx.check_stop(), || self.save(training))
+    }
+
+    fn save(&self, training: &mut Training) -> anyhow::Result<()> {
+        if training.saved.as_ref() != Some(&training.state) {
+            let Training { learner, state, .. } = &*training;
+            self.ctx.save((state.step, state), |dir| learner.write(self.size, dir))?;
+            training.saved = Some(training.state.clone());
+        }
+        Ok(())
+    }
+}
