@@ -35,6 +35,7 @@ fn the_options_of_run_are_these_and_no_others() {
         .into_iter()
         .collect();
     let expected = [
+        "--allow-drift",
         "--device",
         "--dry-run",
         "--help",

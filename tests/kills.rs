@@ -139,9 +139,9 @@ fn a_run_stopped_again_and_again_in_every_stage_ends_with_the_bytes_of_an_undist
     // A stage checks once before it starts; evaluation, which has no checkpoints, checks for every user.
     let sessions = in_sessions(dir.path(), &config, |committed, session| match committed {
         8 => 60 * (1 + session % 8),
-        _ => committed + 2 + 3 * (session % 8),
+        _ => committed + 2 + session % 16,
     });
-    assert!(sessions > 15, "only {sessions} sessions");
+    assert!(sessions > 10, "only {sessions} sessions");
     assert_same(dir.path(), "stopped again and again");
 }
 
@@ -178,13 +178,13 @@ fn pretraining_continues_from_every_one_of_its_forty_steps() {
     let config = load(&file, &[]).unwrap();
     let (whole, stepwise) = (dir.path().join("whole"), dir.path().join("stepwise"));
     in_sessions(&whole, &config, |_, _| u64::MAX);
+    let run = Run::open(&stepwise, &config, DeviceChoice::Cpu, Resume::Auto).unwrap();
+    pipeline::run(&run, &config, Some("tokenize")).unwrap();
+    drop(run);
     // One check for each stage before pretraining, one for itself, one before its first step: every session does one step
     // or one validation.
-    let sessions = in_sessions(&stepwise, &config, |committed, _| match committed {
-        0 | 1 => committed + 1,
-        2 => 4,
-        _ => u64::MAX,
-    });
+    let checks = |committed, _| if committed == 2 { 4 } else { u64::MAX };
+    let sessions = in_sessions(&stepwise, &config, checks);
     assert!(sessions > 40, "{sessions} sessions for 40 steps");
     assert_eq!(contents(&stepwise.join("stages")), contents(&whole.join("stages")));
     assert_eq!(
@@ -193,6 +193,27 @@ fn pretraining_continues_from_every_one_of_its_forty_steps() {
     );
     let metrics = fs::read_to_string(whole.join("stages/03-pretrain/metrics.jsonl")).unwrap();
     assert!(metrics.contains(r#""step":39,"key":"loss""#), "{metrics}");
+}
+
+#[test]
+fn a_second_signal_stops_at_once_and_what_is_committed_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let arguments = arguments(dir.path().to_str().unwrap());
+    let mut child = spawn(&mut recalign(&arguments));
+    while !dir.path().join("stages/01-ingest/manifest.json").is_file() {
+        assert!(child.try_wait().unwrap().is_none(), "the run ended at once");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    for _ in 0..2 {
+        let signal =
+            Command::new("kill").args(["-TERM", &child.id().to_string()]).stderr(Stdio::null()).status();
+        // The first signal may have been enough.
+        assert!(signal.unwrap().success() || child.try_wait().unwrap().is_some());
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    assert!(dir.path().join("stages/01-ingest/manifest.json").is_file());
+    assert!(spawn(&mut recalign(&arguments)).wait().unwrap().success());
+    assert_same(dir.path(), "after two signals");
 }
 
 #[test]

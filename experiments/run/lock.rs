@@ -8,7 +8,15 @@ use std::io::{Read as _, Seek as _, Write as _};
 /// An exclusive lock that the operating system releases when the process ends, however it ends.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    /// Closing the file would do, were it not for child processes, which share it until they become another program.
+    fn drop(&mut self) {
+        // The file is closed next: there is nothing to do about an error.
+        drop(self.file.unlock());
+    }
 }
 
 impl Lock {
@@ -30,7 +38,7 @@ impl Lock {
         file.set_len(0).with_context(failed)?;
         file.rewind().with_context(failed)?;
         write!(file, "{}", std::process::id()).with_context(failed)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 }
 

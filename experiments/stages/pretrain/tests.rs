@@ -11,6 +11,8 @@ version = 1
 name = "rollback"
 [data]
 source = { kind = "world", users = 30, items = 40, seed = 1 }
+[tokenize]
+codes = 8
 [model]
 d_model = 16
 num_heads = 2
