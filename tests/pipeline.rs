@@ -137,9 +137,11 @@ fn candidates_are_catalog_items(run: &Path) {
 }
 
 /// Settings under which pretraining lasts long enough to be interrupted.
-const SLOW: [&str; 8] = [
+const SLOW: [&str; 10] = [
     "--set",
     "run.budget=full",
+    "--set",
+    "pretrain.ema_decay=0.9",
     "--set",
     "data.max_users=200",
     "--set",
@@ -209,7 +211,7 @@ fn a_budget_of_time_ends_training_after_a_validation() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");
     let config = quickstart();
-    let more = ["--set", "pretrain.max_minutes=1e-6", "--until", "pretrain"];
+    let more = ["--set", "pretrain.max_cpu_minutes=1e-6", "--until", "pretrain"];
     let (code, _, log) = outcome(&arguments(&config, run.to_str().unwrap(), &more));
     assert_eq!(code, 0, "{log}");
     let rows = fs::read_to_string(run.join("stages/03-pretrain/metrics.jsonl")).unwrap();

@@ -1,5 +1,6 @@
 //! `[reward]`, `[sample]`, `[align]` and `[evaluate]`: judges, rollouts, updates and what is measured.
 
+use super::is_default;
 use serde::{Deserialize, Serialize};
 
 /// `[reward]`: two judges of one architecture, trained on disjoint users.
@@ -129,10 +130,31 @@ pub struct Evaluate {
     pub judged_items: usize,
     /// Bootstrap resamples behind every interval.
     pub resamples: usize,
+    /// Whether policies also search without the trie.
+    #[serde(skip_serializing_if = "is_default")]
+    pub free_beams: FreeBeams,
+}
+
+/// Whether policies also search without the trie: as many beams, of which those that are no item count as misses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FreeBeams {
+    /// They do not.
+    #[default]
+    Off,
+    /// They do: Recall, NDCG and the share of beams that are items.
+    Measured,
 }
 
 impl Default for Evaluate {
     fn default() -> Self {
-        Self { users: 0, beam_width: 50, cutoffs: vec![5, 10, 50], judged_items: 10, resamples: 1000 }
+        Self {
+            users: 0,
+            beam_width: 50,
+            cutoffs: vec![5, 10, 50],
+            judged_items: 10,
+            resamples: 1000,
+            free_beams: FreeBeams::Off,
+        }
     }
 }

@@ -257,7 +257,8 @@ fn pretrain(pretrain: &Pretrain, check: &mut Check) {
     check.within("pretrain.history_items", pretrain.history_items, 1..=1000);
     check.positive("pretrain.batch_size", pretrain.batch_size);
     check.positive("pretrain.epochs", pretrain.epochs);
-    check.within("pretrain.max_minutes", pretrain.max_minutes, 0.0..=100_000.0);
+    check.within("pretrain.max_cpu_minutes", pretrain.max_cpu_minutes, 0.0..=1e6);
+    check.within("pretrain.ema_decay", pretrain.ema_decay, 0.0..=0.99999);
     check.learning_rate("pretrain.learning_rate", pretrain.learning_rate);
     check.within("pretrain.weight_decay", pretrain.weight_decay, 0.0..=10.0);
     check.gradient_norm("pretrain.max_grad_norm", pretrain.max_grad_norm);

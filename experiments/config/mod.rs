@@ -15,7 +15,7 @@ mod problem;
 mod strict;
 mod wording;
 
-pub use alignment::{Align, Arm, Evaluate, Reward, Sample};
+pub use alignment::{Align, Arm, Evaluate, FreeBeams, Reward, Sample};
 pub(crate) use check::{NAME, is_name};
 pub use data::{Columns, Data, EmbeddingSource, ItemTable, Source, TieOrder};
 pub use pretraining::{Architecture, Encoding, Model, Pretrain, Targets, Ties, Tokenize, Vectors};
@@ -144,4 +144,10 @@ pub(crate) fn read_checked<T: Serialize + DeserializeOwned>(
 /// The dotted key of `key` in the table `prefix`.
 pub(crate) fn join_key(prefix: &str, key: &str) -> String {
     if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") }
+}
+
+/// Whether a key has its type's default. Keys that are left out then, because they are newer than the file format, leave
+/// the fingerprints of finished stages as they are.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }

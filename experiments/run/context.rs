@@ -141,10 +141,10 @@ impl StageContext {
         self.measured().marks.clone()
     }
 
-    /// Wall-clock seconds taken so far, earlier attempts up to the checkpoint included. Only for budgets of time, whose
-    /// results depend on the machine; everything else a stage computes is a function of its inputs.
-    pub fn seconds(&self) -> f64 {
-        self.spent().seconds
+    /// CPU seconds taken so far, earlier attempts up to the checkpoint included. Only for budgets of time, whose results
+    /// depend on the machine; everything else a stage computes is a function of its inputs.
+    pub fn cpu_seconds(&self) -> f64 {
+        self.spent().cpu_seconds
     }
 
     /// Time taken so far, earlier attempts up to the checkpoint included.

@@ -117,6 +117,24 @@ pub const ENTRIES: &[Entry] = &[
         "Probability the policy puts on codes that continue some item of the catalogue; the rest would be invalid items without the trie.",
     ),
     entry(
+        "free/legality",
+        "share",
+        Up,
+        "Share of the beams of a search without the trie that are items of the catalogue.",
+    ),
+    entry(
+        "free/recall@K",
+        "share",
+        Up,
+        "recall@K of a search without the trie; beams that are no item are dropped.",
+    ),
+    entry(
+        "free/ndcg@K",
+        "gain",
+        Up,
+        "ndcg@K of a search without the trie; beams that are no item are dropped.",
+    ),
+    entry(
         "validation/loss",
         "nats",
         Down,
@@ -373,7 +391,7 @@ mod tests {
             rewards/chosen rewards/rejected rewards/margins rewards/accuracies logps/chosen logps/rejected kl \
             clip_ratio/low_mean clip_ratio/high_mean clip_ratio/region_mean reward reward_std frac_reward_zero_std \
             ntp/loss dpo/loss policy/loss judge/proxy judge/held-out judge/oracle legal_mass margin/mean candidates \
-            pairs coverage@10 recall@5 ndcg@50";
+            pairs coverage@10 recall@5 ndcg@50 free/legality free/recall@10 free/ndcg@5";
         for key in keys.split_whitespace() {
             assert!(lookup(key).is_some(), "{key}");
         }

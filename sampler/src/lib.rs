@@ -4,7 +4,10 @@ pub mod baselines;
 pub mod beam;
 pub mod candidate;
 pub mod exhaustive;
+pub mod free;
 mod level;
 pub mod recommend;
 pub mod sampling;
+#[cfg(test)]
+mod testing;
 pub mod trie;

@@ -3,6 +3,7 @@
 use crate::beam::{Search, beam_search};
 use crate::candidate::Candidate;
 use crate::exhaustive::rank_catalog;
+use crate::free::{Free, free_beam_search};
 use crate::trie::Trie;
 use policy::batch::EncoderBatch;
 use policy::catalog::Catalog;
@@ -77,26 +78,53 @@ impl<'a> Recommender<'a> {
         contexts: &[&[ItemId]],
         width: usize,
         seen: Seen,
-        mut progress: impl FnMut(u64) -> Result<(), E>,
+        progress: impl FnMut(u64) -> Result<(), E>,
     ) -> Result<Vec<Vec<Candidate>>, E> {
+        self.in_batches(contexts, seen, progress, |encoded, exclude| {
+            self.search(encoded, &Search { width, exclude })
+        })
+    }
+
+    /// The same without the trie, for measuring what it hides; see [`crate::free`].
+    ///
+    /// # Errors
+    /// Whatever `progress` returns.
+    pub fn free_candidates<E>(
+        &self,
+        contexts: &[&[ItemId]],
+        width: usize,
+        seen: Seen,
+        progress: impl FnMut(u64) -> Result<(), E>,
+    ) -> Result<Vec<Free>, E> {
+        self.in_batches(contexts, seen, progress, |encoded, exclude| {
+            free_beam_search(&self.scorer(), &self.codebook.trie, encoded, &Search { width, exclude })
+        })
+    }
+
+    /// What `search` finds for each context; it is given the encoded histories of a batch and their excluded items.
+    fn in_batches<T: Clone + Default, E>(
+        &self,
+        contexts: &[&[ItemId]],
+        seen: Seen,
+        mut progress: impl FnMut(u64) -> Result<(), E>,
+        search: impl Fn(&Encoded, &[&[ItemId]]) -> Vec<T>,
+    ) -> Result<Vec<T>, E> {
         let mut order: Vec<usize> = (0..contexts.len()).collect();
         order.sort_by_key(|&user| contexts[user].len().min(self.history_items));
-        let mut candidates = vec![Vec::new(); contexts.len()];
+        let mut found = vec![T::default(); contexts.len()];
         for users in order.chunks(USERS_PER_BATCH) {
             let batch: Vec<&[ItemId]> = users.iter().map(|&user| contexts[user]).collect();
             let exclude: Vec<&[ItemId]> = match seen {
                 Seen::Excluded => batch.clone(),
                 Seen::Allowed => vec![&[]; batch.len()],
             };
-            let search = Search { width, exclude: &exclude };
-            let encoded = self.encode(&batch, Dropout::Off);
-            let beams = self.search(&encoded, &search);
-            for (&user, beam) in users.iter().zip(beams) {
-                candidates[user] = beam;
+            let results = search(&self.encode(&batch, Dropout::Off), &exclude);
+            for (&user, result) in users.iter().zip(results) {
+                found[user] = result;
             }
             progress(users.len() as u64)?;
         }
-        Ok(candidates)
+        Ok(found)
     }
 
     /// Beam search; the whole catalog where codes do not depend on each other.

@@ -2,7 +2,7 @@
 
 use super::NamedPolicy;
 use super::users::TestUsers;
-use crate::config::Evaluate;
+use crate::config::{Evaluate, FreeBeams};
 use crate::run::StageContext;
 use crate::stages::bench::{Bench, Shown};
 use policy::ids::{ItemId, SemanticId};
@@ -12,6 +12,7 @@ use reports::schema::{Estimate, SystemResult};
 use reports::statistics::bootstrap_mean;
 use reward::ranking::{ndcg, rank_in_list, recall};
 use sampler::baselines::{Baseline, BaselineKind};
+use sampler::free::Free;
 use sampler::recommend::{Recommender, Seen};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,15 +37,7 @@ pub(super) type Setting<'a> = (&'a Evaluate, &'a TestUsers<'a>, &'a Bench);
 impl System {
     fn new(name: &str, role: &'static str, lists: &[Vec<ItemId>], setting: Setting<'_>) -> Self {
         let (section, users, bench) = setting;
-        let mut per_user = BTreeMap::new();
-        let ranks: Vec<_> =
-            lists.iter().zip(&users.targets).map(|(list, &target)| rank_in_list(list, target)).collect();
-        for &cutoff in &section.cutoffs {
-            let column =
-                |f: fn(Option<usize>, usize) -> f64| ranks.iter().map(|&rank| f(rank, cutoff)).collect();
-            per_user.insert(format!("recall@{cutoff}"), column(recall));
-            per_user.insert(format!("ndcg@{cutoff}"), column(ndcg));
-        }
+        let mut per_user: BTreeMap<_, _> = ranking(&ranks(lists, users), &section.cutoffs).collect();
         let shown: Vec<Shown> = lists
             .iter()
             .zip(&users.users)
@@ -125,7 +118,45 @@ pub(super) fn policy_system(
         .collect();
     let mut system = System::new(&policy.name, role, &lists, setting);
     system.per_user.insert("legal_mass".into(), legal_mass(&policy.model, &lists, users, bench));
+    if section.free_beams == FreeBeams::Measured {
+        system.per_user.extend(free_beams(policy, setting, ctx)?);
+    }
     Ok(system)
+}
+
+/// What the policy's beams are worth without the trie.
+fn free_beams(
+    policy: &NamedPolicy,
+    (section, users, bench): Setting<'_>,
+    ctx: &StageContext,
+) -> anyhow::Result<BTreeMap<String, Vec<f64>>> {
+    let recommender = bench.recommender(&policy.model);
+    let progress = ctx.progress(&format!("{} without trie", policy.name), users.len() as u64);
+    let found = recommender.free_candidates(&users.contexts, section.beam_width, Seen::Excluded, |done| {
+        progress.inc(done);
+        ctx.check_stop()
+    })?;
+    let items = |free: &Free| free.candidates.iter().map(|candidate| candidate.item).collect();
+    let ranks = ranks(&found.iter().map(items).collect::<Vec<_>>(), users);
+    let mut per_user: BTreeMap<_, _> =
+        ranking(&ranks, &section.cutoffs).map(|(key, values)| (format!("free/{key}"), values)).collect();
+    per_user.insert("free/legality".into(), found.iter().map(|free| free.legal).collect());
+    Ok(per_user)
+}
+
+/// Where each user's target is in the list.
+fn ranks(lists: &[Vec<ItemId>], users: &TestUsers<'_>) -> Vec<Option<usize>> {
+    lists.iter().zip(&users.targets).map(|(list, &target)| rank_in_list(list, target)).collect()
+}
+
+/// Recall and NDCG of every user at every cut-off.
+fn ranking(ranks: &[Option<usize>], cutoffs: &[usize]) -> impl Iterator<Item = (String, Vec<f64>)> {
+    let metrics = [("recall", recall as fn(_, _) -> f64), ("ndcg", ndcg)];
+    cutoffs.iter().flat_map(move |&cutoff| {
+        metrics.map(|(name, f)| {
+            (format!("{name}@{cutoff}"), ranks.iter().map(|&rank| f(rank, cutoff)).collect())
+        })
+    })
 }
 
 /// `p_full / p_trie` of each user's first item: the product, over its codes, of the probability that an unconstrained

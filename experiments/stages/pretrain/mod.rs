@@ -10,7 +10,9 @@ use crate::config::{Model, Pretrain, Ties};
 use crate::data::Dataset;
 use crate::run::StageContext;
 use anyhow::Context as _;
+use burn::module::Module as _;
 use examples::Reading;
+use policy::average::Average;
 use policy::checkpoint;
 use policy::history::{Log, Split};
 use policy::ids::{ItemId, UserId};
@@ -57,7 +59,8 @@ pub fn pretrain(
         weight_decay: section.weight_decay,
         max_grad_norm: section.max_grad_norm,
     });
-    let mut training = Training { weights, optimizer, state: State::default() };
+    let average = (section.ema_decay > 0.0).then(|| Average::new(weights.valid(), section.ema_decay));
+    let mut training = Training { weights, average, optimizer, state: State::default() };
     if let Some(resumed) = resume::newest(ctx.scratch(), &training.weights, section)? {
         info!(step = resumed.state.step, "continuing an interrupted training");
         ctx.restore_metrics(resumed.state.measured.clone());
@@ -114,16 +117,25 @@ pub fn load(dir: &Path, device: &burn::prelude::Device) -> anyhow::Result<Policy
 /// What changes from step to step.
 pub(super) struct Training {
     weights: Policy,
+    /// Follows the weights, where `ema_decay` asks for it.
+    average: Option<Average<Policy>>,
     optimizer: Optimizer,
     state: State,
+}
+
+impl Training {
+    /// The policy as it would be published now.
+    fn published(&self) -> Policy {
+        self.average.as_ref().map_or_else(|| self.weights.valid(), |average| average.module().clone())
+    }
 }
 
 /// How many steps there are and when to validate.
 struct Plan {
     steps_per_epoch: u64,
     total: u64,
-    /// The time there is.
-    seconds: Option<f64>,
+    /// The CPU time there is.
+    cpu_seconds: Option<f64>,
     validate_every: u64,
     schedule: Schedule,
 }
@@ -131,7 +143,8 @@ struct Plan {
 impl Plan {
     /// Steps done, or, where time runs out sooner, as many as the time spent would be of all.
     fn position(&self, step: u64, ctx: &StageContext) -> u64 {
-        self.seconds.map_or(step, |limit| step.max((ctx.seconds() / limit * self.total as f64) as u64))
+        self.cpu_seconds
+            .map_or(step, |limit| step.max((ctx.cpu_seconds() / limit * self.total as f64) as u64))
     }
 }
 
@@ -151,7 +164,7 @@ impl Trainer<'_> {
         Plan {
             steps_per_epoch,
             total,
-            seconds: (self.section.max_minutes > 0.0).then_some(self.section.max_minutes * 60.0),
+            cpu_seconds: (self.section.max_cpu_minutes > 0.0).then_some(self.section.max_cpu_minutes * 60.0),
             validate_every: steps_per_epoch * self.section.evaluate_every as u64,
             schedule: Schedule {
                 peak: self.section.learning_rate,
@@ -181,7 +194,7 @@ impl Trainer<'_> {
         (log, batch): (&Log, &[Reading]),
         plan: &Plan,
     ) -> anyhow::Result<Training> {
-        let Training { weights, mut optimizer, mut state } = training;
+        let Training { weights, average, mut optimizer, mut state } = training;
         let dropout = Dropout::On { rate: self.dropout, key: self.ctx.key().named("dropout").at(state.step) };
         let (recommender, smoothing) = (self.recommender(&weights), self.section.label_smoothing);
         let loss = loss::loss(&recommender, (log, batch), dropout, smoothing);
@@ -191,7 +204,8 @@ impl Trainer<'_> {
             .with_context(|| format!("step {}: users {}", state.step, users(batch)))?;
         self.record(&report, rate, state.step, plan)?;
         state.step += 1;
-        Ok(Training { weights, optimizer, state })
+        let average = average.map(|average| average.toward(&weights, state.step));
+        Ok(Training { weights, average, optimizer, state })
     }
 
     fn record(&self, report: &StepReport, rate: f64, step: u64, plan: &Plan) -> anyhow::Result<()> {
@@ -209,8 +223,8 @@ impl Trainer<'_> {
         users.shuffle(&mut self.ctx.key().named("validation").rng());
         users.truncate(self.section.validation_users);
         let contexts: Vec<&[ItemId]> = users.iter().map(|&u| log.context(u, Split::Validation)).collect();
-        let weights = burn::module::Module::valid(&training.weights);
-        let recommender = self.recommender(&weights);
+        let policy = training.published();
+        let recommender = self.recommender(&policy);
         let candidates =
             recommender.candidates(&contexts, VALIDATION_BEAM, Seen::Excluded, |_| self.ctx.check_stop())?;
         let ranks = users.iter().zip(&candidates).map(|(&user, candidates)| {
@@ -229,7 +243,7 @@ impl Trainer<'_> {
         if training.state.observe(ndcg) {
             let dir = self.ctx.scratch().join(BEST);
             std::fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
-            checkpoint::write(&training.weights, size, &dir)?;
+            checkpoint::write(&policy, size, &dir)?;
         }
         Ok(())
     }

@@ -7,11 +7,13 @@ use crate::run::commit;
 use crate::run::measured::Measured;
 use anyhow::Context as _;
 use burn::module::Module as _;
+use policy::average::Average;
 use policy::model::Policy;
 use policy::optimizer::{Optimizer, OptimizerConfig};
 use std::path::{Path, PathBuf};
 
 const PREFIX: &str = "step-";
+const AVERAGE: &str = "average";
 
 /// Saves `training`; earlier checkpoints are removed once it is complete.
 pub(super) fn save(scratch: &Path, training: &Training, metrics: Measured) -> anyhow::Result<()> {
@@ -20,6 +22,9 @@ pub(super) fn save(scratch: &Path, training: &Training, metrics: Measured) -> an
     let partial = scratch.join(format!("{name}.partial"));
     commit::fresh_directory(&partial)?;
     training.weights.clone().save_file(partial.join("weights")).context("cannot save the weights")?;
+    if let Some(average) = &training.average {
+        average.module().clone().save_file(partial.join(AVERAGE)).context("cannot save the average")?;
+    }
     training.optimizer.save(&partial.join("optimizer.safetensors")).context("cannot save the optimizer")?;
     let state = training.state.with_metrics(metrics);
     commit::write_file(&partial.join("state.json"), &serde_json::to_vec(&state)?)?;
@@ -40,7 +45,10 @@ pub(super) fn newest(scratch: &Path, fresh: &Policy, section: &Pretrain) -> anyh
         weight_decay: section.weight_decay,
         max_grad_norm: section.max_grad_norm,
     });
+    let average = (section.ema_decay > 0.0).then(|| fresh.valid().try_load_file(dir.join(AVERAGE)));
+    let average = average.transpose().context("cannot load the average")?;
     Ok(Some(Training {
+        average: average.map(|average| Average::new(average, section.ema_decay)),
         weights: fresh.clone().try_load_file(dir.join("weights")).context("cannot load the weights")?,
         optimizer: optimizer
             .load(&dir.join("optimizer.safetensors"), &fresh.device())
