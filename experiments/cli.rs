@@ -65,6 +65,8 @@ pub enum Command {
     },
     /// Look inside a run directory
     Inspect(InspectArgs),
+    /// Rank policies by pairwise comparison: of a judge, or of people
+    Arena(ArenaArgs),
     /// Time a canonical workload on the CPU
     Bench(BenchArgs),
     /// Check what this machine and this build can do
@@ -101,6 +103,49 @@ pub struct RunArgs {
     /// Print the result as one JSON object on stdout
     #[arg(long)]
     pub json: bool,
+}
+
+/// `recalign arena`.
+#[derive(Args, Clone, Debug)]
+pub struct ArenaArgs {
+    /// Run directories with an evaluation: all their policies take part
+    #[arg(value_name = "RUN", conflicts_with = "votes")]
+    pub runs: Vec<PathBuf>,
+    /// Who compares the lists of two policies for a user
+    #[arg(long, value_enum, default_value_t)]
+    pub judge: ArenaJudge,
+    /// Votes of people instead: CSV with the columns voter, left, right, winner
+    #[arg(long, value_name = "FILE")]
+    pub votes: Option<PathBuf>,
+    /// The player that others are compared with [default: the first]
+    #[arg(long, value_name = "PLAYER")]
+    pub baseline: Option<String>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Who compares.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ArenaJudge {
+    /// The judge that made the training signal
+    Proxy,
+    /// The judge trained on other users
+    #[default]
+    HeldOut,
+    /// The truth, in the built-in world
+    Oracle,
+}
+
+impl ArenaJudge {
+    /// Its metric in an evaluation.
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Proxy => "judge/proxy",
+            Self::HeldOut => "judge/held-out",
+            Self::Oracle => "judge/oracle",
+        }
+    }
 }
 
 /// `recalign inspect`.

@@ -1,5 +1,6 @@
 //! The verbs of the command line.
 
+mod arena;
 mod bench;
 mod doctor;
 pub mod exit;
@@ -27,6 +28,7 @@ pub fn execute(command: Command) -> anyhow::Result<()> {
         Command::Report { runs } => report(&runs),
         Command::Verify { run } => verify::verify(&run),
         Command::Inspect(arguments) => inspect::inspect(&arguments),
+        Command::Arena(arguments) => arena::arena(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments),
         Command::Doctor { device } => doctor::doctor(device),
     }

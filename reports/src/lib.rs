@@ -5,6 +5,7 @@
 //! draws the figures. [`render`] does all of it and touches nothing but the run directory it reads. [`sweep`] puts several
 //! runs side by side.
 
+pub mod arena;
 pub mod arm;
 pub mod chart;
 pub mod document;
