@@ -88,15 +88,18 @@ impl<'a> Recommender<'a> {
                 Seen::Excluded => batch.clone(),
                 Seen::Allowed => vec![&[]; batch.len()],
             };
-            let search = Search { width, exclude: &exclude };
-            let encoded = self.encode(&batch, Dropout::Off);
-            let beams = self.search(&encoded, &search);
+            let beams = self.ranked(&batch, &Search { width, exclude: &exclude });
             for (&user, beam) in users.iter().zip(beams) {
                 candidates[user] = beam;
             }
             progress(users.len() as u64)?;
         }
         Ok(candidates)
+    }
+
+    /// The `search.width` most probable candidates of each context, best first, all contexts in one batch.
+    pub fn ranked(&self, contexts: &[&[ItemId]], search: &Search<'_>) -> Vec<Vec<Candidate>> {
+        self.search(&self.encode(contexts, Dropout::Off), search)
     }
 
     /// Beam search; the whole catalog where codes do not depend on each other.
