@@ -3,11 +3,13 @@
 
 mod cli;
 mod config;
+mod export;
 #[cfg(feature = "webgpu")]
 mod gpu;
 mod ingest;
 mod inspect;
 mod pipeline;
 mod resume;
+mod serve;
 mod support;
 mod sweep;

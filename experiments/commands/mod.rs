@@ -3,9 +3,11 @@
 mod bench;
 mod doctor;
 pub mod exit;
+mod export;
 mod inspect;
 mod output;
 mod run;
+mod serve;
 mod signals;
 mod sweep;
 mod table;
@@ -27,6 +29,8 @@ pub fn execute(command: Command) -> anyhow::Result<()> {
         Command::Report { runs } => report(&runs),
         Command::Verify { run } => verify::verify(&run),
         Command::Inspect(arguments) => inspect::inspect(&arguments),
+        Command::Export(arguments) => export::export(&arguments),
+        Command::Serve(arguments) => serve::serve(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments),
         Command::Doctor { device } => doctor::doctor(device),
     }
