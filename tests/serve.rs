@@ -267,6 +267,18 @@ fn overload_is_refused_politely_and_passes() {
 }
 
 #[test]
+fn requests_that_arrive_together_are_answered_together() {
+    let serving = Serving::start(exported(), &["--max-wait", "300", "--max-batch", "8"]);
+    assert_eq!(flood(&serving, 8, 1), [200; 8]);
+    let metrics = serving.client().get("/metrics").2;
+    let value = |name: &str| {
+        metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok()).unwrap()
+    };
+    assert!((value("recalign_batch_size_sum") - 8.0).abs() < 1e-9);
+    assert!(value("recalign_batch_size_count") < 8.0, "{metrics}");
+}
+
+#[test]
 fn an_answer_that_would_be_late_is_refused() {
     let serving = Serving::start(exported(), &["--max-time", "1"]);
     let wishes: Vec<Value> =

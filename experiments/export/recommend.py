@@ -23,7 +23,7 @@ class Recommender:
         self.codes = list(zip(*(table[f"code_{level}"].to_pylist() for level in range(len(self.about["offsets"])))))
         self.encodes = self.about["architecture"] == "t5"
         kind = transformers.AutoModelForSeq2SeqLM if self.encodes else transformers.AutoModelForCausalLM
-        self.model = kind.from_pretrained(folder, dtype=torch.float32).eval()
+        self.model = kind.from_pretrained(folder).float().eval()
 
     def tokens(self, history):
         """What the policy reads of a history of rows of sid_map.parquet."""
