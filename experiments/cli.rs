@@ -2,9 +2,12 @@
 
 use crate::console::Verbosity;
 use crate::device::DeviceChoice;
+use crate::export::{Precision, Requests};
 use crate::run::Resume;
+use crate::serve::limits::Limits;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use policy::ids::Code;
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -12,7 +15,7 @@ use std::path::PathBuf;
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done
-  1    a check failed: a hash differs (verify), a loss or metric is not finite; or runs of a sweep failed
+  1    a check failed: a hash differs (verify, export verify, serve), a loss or metric is not finite; or runs of a sweep failed
   2    could not run: wrong configuration or arguments, bad or missing data, device not available
   130  interrupted by Ctrl-C; the same command continues
   143  interrupted by SIGTERM; the same command continues
@@ -67,6 +70,10 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Rank policies by pairwise comparison: of a judge, or of people
     Arena(ArenaArgs),
+    /// Hand a policy over: a directory that serving stacks load, check and run
+    Export(ExportArgs),
+    /// Serve an exported directory over HTTP
+    Serve(ServeArgs),
     /// Time a canonical workload on the CPU
     Bench(BenchArgs),
     /// Check what this machine and this build can do
@@ -189,6 +196,96 @@ pub struct SweepArgs {
     /// Print the result as one JSON object on stdout
     #[arg(long)]
     pub json: bool,
+}
+
+/// `recalign export`.
+#[derive(Args, Clone, Debug)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct ExportArgs {
+    /// Something about a directory that was exported, instead of exporting
+    #[command(subcommand)]
+    pub exported: Option<Exported>,
+    /// Run directory
+    #[arg(required = true)]
+    pub run: Option<PathBuf>,
+    /// Directory to make; it must not exist or be empty
+    #[arg(long, required = true, value_name = "DIR")]
+    pub to: Option<PathBuf>,
+    /// Which policy: pretrained or an arm's name [default: the only one]
+    #[arg(long, value_name = "POLICY")]
+    pub policy: Option<String>,
+    /// Number format of the weights
+    #[arg(long = "dtype", value_enum, default_value_t)]
+    pub precision: Precision,
+    /// Golden requests to store with their answers
+    #[arg(long, default_value_t = 32, value_name = "N")]
+    pub golden: usize,
+    /// Whose histories the golden requests are
+    #[arg(long, value_enum, default_value_t)]
+    pub requests: Requests,
+}
+
+/// What `export` does with directories that were exported.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Exported {
+    /// Hash every file again, load the weights, replay the golden requests
+    Verify {
+        /// Exported directory
+        dir: PathBuf,
+    },
+    /// What changes when B replaces A: files, items and their semantic IDs, answers
+    Diff {
+        /// Exported directory
+        a: PathBuf,
+        /// Exported directory
+        b: PathBuf,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `recalign serve`.
+#[derive(Args, Clone, Debug)]
+pub struct ServeArgs {
+    /// Exported directory; SIGHUP loads it again
+    pub dir: PathBuf,
+    /// Where to listen; beyond loopback only with a token
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
+    pub address: SocketAddr,
+    /// File with the bearer token that requests must carry [default: the environment's `RECALIGN_TOKEN`]
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Exported directory that answers one batch in ten again, to be compared in /v1/model and /metrics
+    #[arg(long, value_name = "DIR")]
+    pub shadow: Option<PathBuf>,
+    /// Histories answered together, and in one request, at most
+    #[arg(long, default_value_t = Limits::default().batch, value_name = "N")]
+    pub max_batch: usize,
+    /// How long a request waits for others to be answered with it
+    #[arg(long, default_value_t = Limits::default().wait.as_millis() as u64, value_name = "MILLISECONDS")]
+    pub max_wait: u64,
+    /// Histories that may wait or be computed; more are refused with 429
+    #[arg(long, default_value_t = Limits::default().queue, value_name = "N")]
+    pub max_queue: usize,
+    /// A request not answered by then is refused with 503
+    #[arg(long, default_value_t = Limits::default().time.as_millis() as u64, value_name = "MILLISECONDS")]
+    pub max_time: u64,
+    /// Widest beam and longest list that may be asked for
+    #[arg(long, default_value_t = Limits::default().beam, value_name = "N")]
+    pub max_beam: usize,
+    /// Largest body
+    #[arg(long, default_value_t = Limits::default().body, value_name = "BYTES")]
+    pub max_body: usize,
+    /// Open connections; more wait
+    #[arg(long, default_value_t = Limits::default().connections, value_name = "N")]
+    pub max_connections: usize,
+    /// Write one JSON object per request to standard output
+    #[arg(long)]
+    pub access_log: bool,
+    /// Where tensors live: cpu, cuda:N or webgpu
+    #[arg(long, default_value_t, value_name = "DEVICE")]
+    pub device: DeviceChoice,
 }
 
 /// `recalign bench`.

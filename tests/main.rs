@@ -4,11 +4,13 @@
 mod arena;
 mod cli;
 mod config;
+mod export;
 #[cfg(feature = "webgpu")]
 mod gpu;
 mod ingest;
 mod inspect;
 mod pipeline;
 mod resume;
+mod serve;
 mod support;
 mod sweep;

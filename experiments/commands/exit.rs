@@ -3,6 +3,7 @@
 use super::sweep::RunsFailed;
 use crate::run::context::NonFiniteMetric;
 use crate::run::stop::Interrupted;
+use crate::serve::current::Unverified;
 use policy::optimizer::NonFinite;
 use std::io;
 
@@ -29,6 +30,7 @@ pub fn code(error: &anyhow::Error) -> u8 {
         return DONE;
     }
     let failed = find::<CheckFailed>(error).is_some()
+        || find::<Unverified>(error).is_some()
         || find::<RunsFailed>(error).is_some()
         || find::<NonFinite>(error).is_some()
         || find::<NonFiniteMetric>(error).is_some();

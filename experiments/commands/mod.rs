@@ -4,9 +4,11 @@ mod arena;
 mod bench;
 mod doctor;
 pub mod exit;
+mod export;
 mod inspect;
 mod output;
 mod run;
+mod serve;
 mod signals;
 mod sweep;
 mod table;
@@ -29,6 +31,8 @@ pub fn execute(command: Command) -> anyhow::Result<()> {
         Command::Verify { run } => verify::verify(&run),
         Command::Inspect(arguments) => inspect::inspect(&arguments),
         Command::Arena(arguments) => arena::arena(&arguments),
+        Command::Export(arguments) => export::export(&arguments),
+        Command::Serve(arguments) => serve::serve(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments),
         Command::Doctor { device } => doctor::doctor(device),
     }

@@ -103,19 +103,42 @@ pub fn reward(section: &Reward, dataset: &Dataset, stage: &StageContext) -> anyh
 /// If a file is missing or damaged, or the judges were trained on other data.
 pub fn load(dir: &Path, dataset: &Dataset, device: &Device) -> anyhow::Result<Judges> {
     let config: JudgeConfig = read_json(&dir.join(CONFIG))?;
-    let context =
-        Context::restore(source(dataset), config.context).context("the judges do not fit this data")?;
-    let shared = Arc::new(context);
-    let judge = |name: &str| {
-        let path = dir.join(format!("{name}.safetensors"));
-        let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let sizes = model_config(&shared, config.width);
-        let model = reward::checkpoint::from_bytes(&bytes, &sizes, device)
-            .with_context(|| format!("cannot load {}", path.display()))?;
-        let trained = Trained { name: name.into(), model, fusion: config.fusion.clone() };
-        Ok::<_, anyhow::Error>(SessionJudge::new(trained, shared.clone(), device)?)
-    };
+    let shared = Arc::new(context(&config, dataset)?);
+    let judge = |name| load_one((dir, name), &config, shared.clone(), device);
     Ok(Judges { proxy: judge(PROXY)?, held_out: judge(HELD_OUT)?, split: read_json(&dir.join(SPLIT))? })
+}
+
+/// Files that [`load_proxy`] reads.
+pub const PROXY_FILES: [&str; 2] = [CONFIG, "proxy.safetensors"];
+
+/// The proxy alone, over items without anybody's history; [`SessionJudge::over`] gives it some.
+///
+/// # Errors
+/// If a file is missing or damaged, or the judge was trained on other items.
+pub fn load_proxy(dir: &Path, mut items: Dataset, device: &Device) -> anyhow::Result<SessionJudge> {
+    let config: JudgeConfig = read_json(&dir.join(CONFIG))?;
+    items.log.signals.clone_from(&config.context.signals);
+    let shared = Arc::new(context(&config, &items)?);
+    load_one((dir, PROXY), &config, shared, device)
+}
+
+fn context(config: &JudgeConfig, dataset: &Dataset) -> anyhow::Result<Context> {
+    Context::restore(source(dataset), config.context.clone()).context("the judges do not fit this data")
+}
+
+fn load_one(
+    (dir, name): (&Path, &str),
+    config: &JudgeConfig,
+    context: Arc<Context>,
+    device: &Device,
+) -> anyhow::Result<SessionJudge> {
+    let path = dir.join(format!("{name}.safetensors"));
+    let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let sizes = model_config(&context, config.width);
+    let model = reward::checkpoint::from_bytes(&bytes, &sizes, device)
+        .with_context(|| format!("cannot load {}", path.display()))?;
+    let trained = Trained { name: name.into(), model, fusion: config.fusion.clone() };
+    Ok(SessionJudge::new(trained, context, device)?)
 }
 
 /// `evaluation_share` of the users for examination, the rest halved between the judges.

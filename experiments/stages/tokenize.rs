@@ -5,7 +5,7 @@
 mod artifact;
 mod vectors;
 
-pub use artifact::load;
+pub use artifact::{CODEBOOKS, SEMANTIC_IDS, load, load_files, raw_ids};
 
 use crate::config::Tokenize;
 use crate::data::Dataset;

@@ -5,6 +5,7 @@ use crate::labels::{Feedback, Labels};
 use policy::history::Log;
 use policy::ids::UserId;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use thiserror::Error;
 
 /// Everything about inputs and labels that was fitted or chosen; stored beside the weights.
@@ -77,7 +78,7 @@ impl Source<'_> {
 #[derive(Clone, Debug)]
 pub struct Context {
     log: Log,
-    features: FeatureTable,
+    features: Arc<FeatureTable>,
     durations: Option<Vec<f32>>,
     config: ContextConfig,
 }
@@ -111,8 +112,20 @@ impl Context {
             let (trained, found) = (config.signals.join(", "), source.log.signals.join(", "));
             return Err(ContextError::Signals { trained, found });
         }
-        let features = FeatureTable::new(config.item_features, source.items, source.log.num_items)?;
+        let features = FeatureTable::new(config.item_features, source.items, source.log.num_items)?.into();
         Ok(Self { log: source.log.clone(), features, durations: source.durations(), config })
+    }
+
+    /// The same over other histories of the same items.
+    ///
+    /// # Panics
+    /// If the log is of another catalog or has other feedback columns.
+    #[must_use]
+    pub fn over(&self, log: Log) -> Self {
+        let same = log.num_items == self.log.num_items && log.signals == self.log.signals;
+        assert!(same, "histories of another catalog or with other feedback");
+        let (features, durations) = (self.features.clone(), self.durations.clone());
+        Self { log, features, durations, config: self.config.clone() }
     }
 
     /// The log.

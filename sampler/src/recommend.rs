@@ -127,6 +127,11 @@ impl<'a> Recommender<'a> {
         Ok(found)
     }
 
+    /// The `search.width` most probable candidates of each context, best first, all contexts in one batch.
+    pub fn ranked(&self, contexts: &[&[ItemId]], search: &Search<'_>) -> Vec<Vec<Candidate>> {
+        self.search(&self.encode(contexts, Dropout::Off), search)
+    }
+
     /// Beam search; the whole catalog where codes do not depend on each other.
     fn search(&self, encoded: &Encoded, search: &Search<'_>) -> Vec<Vec<Candidate>> {
         if self.model.writes_all_codes_at_once() && self.space == LogProbSpace::Full {

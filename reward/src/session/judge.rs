@@ -8,6 +8,7 @@ use crate::judge::{Judge, Request, Score};
 use burn::module::Module;
 use burn::prelude::*;
 use burn::tensor::{TensorData, activation};
+use policy::history::Log;
 use std::sync::Arc;
 
 /// Requests that share one forward pass of the user tower.
@@ -55,6 +56,19 @@ impl SessionJudge {
         Ok(Self { name: trained.name, heads, fusion: trained.fusion, context, model, vectors })
     }
 
+    /// The same judge over other histories of the same items.
+    ///
+    /// # Panics
+    /// If the log is of another catalog or has other feedback columns.
+    #[must_use]
+    pub fn over(&self, log: Log) -> Self {
+        Self { context: Arc::new(self.context.over(log)), ..self.clone() }
+    }
+
+    /// The log it reads histories from.
+    pub fn log(&self) -> &Log {
+        self.context.log()
+    }
     /// The weights.
     pub fn model(&self) -> &SessionModel {
         &self.model
