@@ -4,8 +4,9 @@ use super::aggregate::{
     iqm, iqm_of_strata, percentile_interval, performance_profile, probability_of_improvement,
     probability_of_improvement_bootstrap, stratified_bootstrap,
 };
-use super::means::{Tested, holm, minimum_detectable_effect, paired_t, variance, welch};
+use super::means::{Tested, holm, minimum_detectable_effect, of_interval, paired_t, variance, welch};
 use super::tests::{coverage, normal};
+use crate::schema::Estimate;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -135,6 +136,15 @@ fn adjusted_p_values_and_detectable_effects_equal_golden_values() {
     for Effect { sd, count, power, detectable } in golden().effects {
         assert_near("effect", minimum_detectable_effect(sd, count, power), detectable);
     }
+}
+
+#[test]
+fn an_interval_that_just_touches_zero_has_a_p_value_of_five_percent() {
+    let (p, detectable) = of_interval(&Estimate { value: 2.0, low: 0.0, high: 4.0 }).unwrap();
+    assert_near("p", p, 0.05);
+    // 2 is 1.96 standard errors; 1.96 + .8416 of them are found with chance 80 %.
+    assert_near("detectable", detectable, 2.0 * (1.0 + 0.841_621_233_572_914_3 / 1.959_963_984_540_054));
+    assert_eq!(of_interval(&Estimate { value: 1.0, low: 1.0, high: 1.0 }), None);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Tests of means: paired and Welch's, Holm's adjustment for many of them, and what a comparison could have seen at all.
 
-use super::special::{normal_quantile, student_quantile, student_two_sided};
+use super::special::{normal_quantile, normal_two_sided, student_quantile, student_two_sided};
 use super::{TAIL, mean};
 use crate::schema::Estimate;
 use serde::Serialize;
@@ -75,4 +75,15 @@ pub fn holm(p: &[f64]) -> Vec<f64> {
 pub fn minimum_detectable_effect(sd: f64, count: usize, power: f64) -> f64 {
     assert!((0.5..1.0).contains(&power) && count > 0, "a power in [1/2, 1) of at least one difference");
     (normal_quantile(1.0 - TAIL) + normal_quantile(power)) * sd / (count as f64).sqrt()
+}
+
+/// What the width of a 95 % interval of a mean difference implies, the mean being nearly normal: the p-value of no difference,
+/// and the smallest true difference that is found with chance 80 %. `None` for an interval without width.
+pub fn of_interval(difference: &Estimate) -> Option<(f64, f64)> {
+    let reach = normal_quantile(1.0 - TAIL);
+    let error = (difference.high - difference.low) / (2.0 * reach);
+    (error > 0.0).then(|| {
+        let p = normal_two_sided(difference.value / error);
+        (p, (reach + normal_quantile(0.8)) * error)
+    })
 }

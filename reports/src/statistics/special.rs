@@ -79,9 +79,14 @@ pub(super) fn student_quantile(p: f64, df: f64) -> f64 {
     bisect(p, |t| student_cdf(t, df))
 }
 
+/// Chance that a standard normal is further from zero than `x`.
+pub(super) fn normal_two_sided(x: f64) -> f64 {
+    upper_gamma_half(0.5 * x * x)
+}
+
 /// Chance that a standard normal is below `x`.
 fn normal_cdf(x: f64) -> f64 {
-    let tail = 0.5 * upper_gamma_half(0.5 * x * x);
+    let tail = 0.5 * normal_two_sided(x);
     if x > 0.0 { 1.0 - tail } else { tail }
 }
 
