@@ -6,6 +6,7 @@
 //! runs side by side.
 
 pub mod arm;
+pub mod cards;
 pub mod chart;
 pub mod config;
 pub mod document;
@@ -21,6 +22,7 @@ mod sections;
 pub mod statistics;
 pub mod summary;
 pub mod sweep;
+pub mod tensorboard;
 pub mod verdict;
 
 use error::ReportError;
@@ -54,6 +56,7 @@ pub fn render_run(run: &load::Run) -> Result<Vec<(String, Vec<u8>)>, ReportError
         files.push((figure.csv_path(), figure.csv().into_bytes()));
         files.push((figure.svg_path(), chart::standalone(figure)?.into_bytes()));
     }
+    files.extend(cards::all(run)?);
     files.sort();
     Ok(files)
 }
