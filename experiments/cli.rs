@@ -55,6 +55,10 @@ pub enum Command {
     Run(RunArgs),
     /// Run rows of experiments over their seeds and compare them on one page
     Sweep(SweepArgs),
+    /// Put runs or sweeps side by side: configurations, paired differences, curves, on one page
+    Compare(CompareArgs),
+    /// Follow a run in the terminal: stages, curves, judges, alarms
+    Watch(WatchArgs),
     /// Render the reports of run directories again
     Report {
         /// Run directories
@@ -110,6 +114,9 @@ pub struct RunArgs {
     /// Print the result as one JSON object on stdout
     #[arg(long)]
     pub json: bool,
+    /// The sweep that this run belongs to: its runs share stages
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub sweep: Option<PathBuf>,
 }
 
 /// `recalign arena`.
@@ -190,7 +197,16 @@ pub struct SweepArgs {
     /// Where tensors live: cpu, cuda:N or webgpu
     #[arg(long, default_value_t, value_name = "DEVICE")]
     pub device: DeviceChoice,
-    /// Check every row, print the runs, write nothing
+    /// Runs at a time, each in a process with its share of the cores; results do not depend on it
+    #[arg(long, default_value = "1", value_name = "N")]
+    pub jobs: NonZeroUsize,
+    /// Start at most this many runs that are not finished; the same command goes on
+    #[arg(long, value_name = "N")]
+    pub max_runs: Option<usize>,
+    /// Start no run after this many hours; the same command goes on
+    #[arg(long, value_name = "HOURS")]
+    pub max_hours: Option<f64>,
+    /// Check every row, print the runs and what they will cost, write nothing
     #[arg(long)]
     pub dry_run: bool,
     /// Print the result as one JSON object on stdout
@@ -286,6 +302,33 @@ pub struct ServeArgs {
     /// Where tensors live: cpu, cuda:N or webgpu
     #[arg(long, default_value_t, value_name = "DEVICE")]
     pub device: DeviceChoice,
+}
+
+/// `recalign compare`.
+#[derive(Args, Clone, Debug)]
+pub struct CompareArgs {
+    /// Run directories, or directories of sweeps; the first is what the others are compared with
+    #[arg(required = true, value_name = "RUN")]
+    pub runs: Vec<PathBuf>,
+    /// Where the page goes
+    #[arg(long, default_value = "comparison", value_name = "DIR")]
+    pub to: PathBuf,
+    /// Print the result as one JSON object on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `recalign watch`.
+#[derive(Args, Clone, Debug)]
+pub struct WatchArgs {
+    /// Run directory
+    pub run: PathBuf,
+    /// Print the state once and end
+    #[arg(long)]
+    pub once: bool,
+    /// Seconds between two looks
+    #[arg(long, default_value_t = 2.0, value_name = "SECONDS")]
+    pub every: f64,
 }
 
 /// `recalign bench`.

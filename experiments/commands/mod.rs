@@ -2,17 +2,20 @@
 
 mod arena;
 mod bench;
+mod compare;
 mod doctor;
 pub mod exit;
 mod export;
 mod inspect;
 mod output;
+mod page;
 mod run;
 mod serve;
 mod signals;
 mod sweep;
 mod table;
 mod verify;
+mod watch;
 
 use crate::cli::Command;
 use crate::run::publish;
@@ -27,6 +30,8 @@ pub fn execute(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Sweep(arguments) => sweep::sweep(&arguments),
+        Command::Compare(arguments) => compare::compare(&arguments),
+        Command::Watch(arguments) => watch::watch(&arguments),
         Command::Report { runs } => report(&runs),
         Command::Verify { run } => verify::verify(&run),
         Command::Inspect(arguments) => inspect::inspect(&arguments),

@@ -1,19 +1,22 @@
 //! `recalign sweep`.
 
-use super::{output::print, signals, table};
+use super::{output::print, page, signals, table};
 use crate::cli::SweepArgs;
 use crate::pipeline;
+use crate::progress::duration;
 use crate::run::layout::Layout;
 use crate::run::lock::Lock;
 use crate::run::stop::StopFlag;
 use crate::run::{Resume, commit};
 use crate::sweep::collect;
-use crate::sweep::execute::{Outcome, execute};
+use crate::sweep::estimate;
+use crate::sweep::execute::{Limits, Outcome, execute};
 use crate::sweep::plan::{self, Plan};
 use crate::threads::in_pool;
 use anyhow::Context as _;
 use reports::sweep::State;
 use serde::Serialize;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use tracing::info;
 
@@ -61,8 +64,9 @@ pub(super) fn sweep(arguments: &SweepArgs) -> anyhow::Result<()> {
     info!("sweep {}: {} runs in {}", plan.name, plan.runs.len(), plan.dir.display());
     let (stop, device, worker) = (StopFlag::default(), arguments.device, plan.clone());
     let flag = stop.clone();
+    let limits = Limits { jobs: arguments.jobs, runs: arguments.max_runs, hours: arguments.max_hours };
     let (outcomes, report) = signals::supervise(&stop, move || {
-        let outcomes = in_pool(|| execute(&worker, device, &flag));
+        let outcomes = in_pool(|| execute(&worker, (device, limits, &flag)));
         let report = publish(&worker, &outcomes)?;
         Ok((outcomes, report))
     })?;
@@ -70,17 +74,41 @@ pub(super) fn sweep(arguments: &SweepArgs) -> anyhow::Result<()> {
     summarize(arguments, (&plan, &outcomes), report)
 }
 
-/// The runs as a table.
+/// The runs as a table, with what they will cost.
 fn describe(plan: &Plan) -> String {
-    let row = |run: &plan::PlannedRun| {
+    let estimates = estimate::estimate(plan);
+    let row = |(run, estimate): (&plan::PlannedRun, &estimate::Estimate)| {
         let stages = pipeline::stage_names(&run.config);
         let last = plan.until.as_ref().or(stages.last()).cloned().unwrap_or_default();
         let count = stages.iter().take_while(|name| **name != last).count() + 1;
         let (seed, dir) = (run.config.run.seed.to_string(), run.dir.display().to_string());
-        vec![run.row.clone(), seed, count.to_string(), last, dir]
+        vec![run.row.clone(), seed, count.to_string(), last, cost(estimate), dir]
     };
-    let rows: Vec<_> = plan.runs.iter().map(row).collect();
-    table::render(&["row", "seed", "stages", "last", "run directory"], &rows)
+    let rows: Vec<_> = plan.runs.iter().zip(&estimates).map(row).collect();
+    let mut text = table::render(&["row", "seed", "stages", "last", "estimate", "run directory"], &rows);
+    for rung in &plan.rungs {
+        let count = rung.runs.len();
+        let _ = writeln!(text, "before: {count} runs with {}, ranked by {}", rung.name, rung.metric);
+    }
+    let total = estimates.iter().fold(estimate::Estimate::default(), |sum, own| estimate::Estimate {
+        seconds: sum.seconds + own.seconds,
+        unknown: sum.unknown + own.unknown,
+        shared: sum.shared + own.shared,
+    });
+    text + &format!(
+        "total: {}, from the manifests of finished stages; {} stages are done or shared\n",
+        cost(&total),
+        total.shared
+    )
+}
+
+/// `3m10s`, and how many stages nothing is known of.
+fn cost(estimate: &estimate::Estimate) -> String {
+    match (estimate.unknown, duration(estimate.seconds)) {
+        (0, known) => known,
+        (unknown, _) if estimate.seconds == 0.0 => format!("{unknown} unknown"),
+        (unknown, known) => format!("{known} + {unknown} unknown"),
+    }
 }
 
 fn refuse_finished_stages(plan: &Plan) -> anyhow::Result<()> {
@@ -98,17 +126,9 @@ fn refuse_finished_stages(plan: &Plan) -> anyhow::Result<()> {
 
 /// Replaces `DIR/sweep/` as a whole; returns the page.
 fn publish(plan: &Plan, outcomes: &[Outcome]) -> anyhow::Result<PathBuf> {
-    let (partial, target) = (plan.dir.join("sweep.partial"), plan.dir.join("sweep"));
-    let files = reports::sweep::render(&collect::collect(plan, outcomes)?)
+    let files = reports::sweep::render(&collect::collect(&plan.into(), outcomes)?)
         .with_context(|| format!("cannot render the comparison in {}", plan.dir.display()))?;
-    commit::fresh_directory(&partial)?;
-    for (name, bytes) in files {
-        let path = partial.join(name);
-        commit::create_directory(path.parent().unwrap_or(&partial))?;
-        commit::write_file(&path, &bytes)?;
-    }
-    commit::commit_directory(&partial, &target)?;
-    Ok(target.join("index.html"))
+    page::publish(files, &plan.dir.join("sweep"))
 }
 
 fn summarize(
@@ -123,8 +143,8 @@ fn summarize(
         print(&format!("comparison: {}\n", report.display()))?;
     }
     let failed = plan.runs.iter().zip(outcomes).filter_map(|(run, outcome)| match &outcome.state {
-        State::Failed { error } => Some(format!("{}: {error}", run.name())),
-        State::Finished | State::Unfinished => None,
+        State::Failed { error } | State::Diverged { error } => Some(format!("{}: {error}", run.name())),
+        State::Finished | State::Dropped { .. } | State::Unfinished => None,
     });
     let failed: Vec<String> = failed.collect();
     let (count, total) = (failed.len(), outcomes.len());

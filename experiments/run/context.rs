@@ -1,6 +1,7 @@
 //! What a stage sees of the run it belongs to.
 
 use super::clock::{Spent, Stopwatch};
+use super::live::Broadcast;
 use super::measured::Measured;
 use super::memory::PeakMemory;
 use super::stop::StopFlag;
@@ -9,7 +10,7 @@ use burn::prelude::Device;
 use policy::random::Key;
 use reports::schema::{Mark, MetricRow};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// A measured value that is not a number: the stage stops before it can spread.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -36,6 +37,7 @@ pub struct StageContext {
     watch: Stopwatch,
     memory: PeakMemory,
     measured: Mutex<Measured>,
+    live: Arc<Broadcast>,
 }
 
 impl StageContext {
@@ -46,6 +48,7 @@ impl StageContext {
         stop: StopFlag,
     ) -> Self {
         let (watch, memory) = (Stopwatch::start(), PeakMemory::start());
+        let live = Arc::new(Broadcast::beside(&scratch));
         Self {
             stage: stage.into(),
             partial,
@@ -56,6 +59,7 @@ impl StageContext {
             watch,
             memory,
             measured: Mutex::default(),
+            live,
         }
     }
 
@@ -80,7 +84,9 @@ impl StageContext {
         if !value.is_finite() {
             return Err(NonFiniteMetric { stage, step, key, value }.into());
         }
-        self.measured().metrics.push(MetricRow { stage, step, key, value });
+        let row = MetricRow { stage, step, key, value };
+        self.live.row(&row);
+        self.measured().metrics.push(row);
         Ok(())
     }
 
@@ -96,12 +102,13 @@ impl StageContext {
 
     /// Replaces the metrics by those of a checkpoint; the clock goes on from there.
     pub fn restore_metrics(&self, metrics: Measured) {
+        metrics.metrics.iter().for_each(|row| self.live.row(row));
         *self.measured() = metrics;
     }
 
     /// Starts to show progress over `total` units.
     pub fn progress(&self, label: &str, total: u64) -> Progress {
-        Progress::new(label, total)
+        Progress::new(label, total).told_to(self.live.clone())
     }
 
     /// The root of this stage's randomness: the run's seed and the stage's name.

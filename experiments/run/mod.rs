@@ -1,22 +1,25 @@
-//! The run directory: `run.json`, `config.toml`, `metrics.jsonl`, `stages/NN-<stage>/`, `report/`.
+//! The run directory: `run.json`, `config.toml`, `metrics.jsonl`, `tensorboard/`, `stages/NN-<stage>/`, `report/`.
 //!
 //! [`Run::stage`] does everything around a stage, so that stages stay plain functions: skip it when its fingerprint
 //! matches, keep its scratch space over interruptions, hash and commit what it wrote, record what it read.
 //! [`commit`] is the only module that makes files appear under their final names.
 
 mod adopt;
+mod claim;
 pub mod clock;
 pub mod commit;
 pub mod context;
 pub mod fingerprint;
 pub mod hash;
 pub mod layout;
+pub mod live;
 pub mod lock;
 pub mod measured;
 pub mod memory;
 pub mod publish;
 pub mod stage;
 pub mod stop;
+mod tensorboard;
 pub mod verify;
 
 pub use context::StageContext;
@@ -54,6 +57,8 @@ pub struct Run {
     stop: StopFlag,
     /// Run directories whose stages may be taken over.
     others: Vec<PathBuf>,
+    /// Where other processes say what they are computing.
+    claims: Option<PathBuf>,
     /// Names of the stages of this session, in order; the position is the stage's number.
     visited: Mutex<Vec<String>>,
     _lock: Lock,
@@ -78,7 +83,16 @@ impl Run {
         write_if_changed(&layout.config(), config.to_toml().as_bytes())?;
         write_if_changed(&layout.record(), &to_json(&record)?)?;
         let (stop, visited) = (StopFlag::default(), Mutex::default());
-        Ok(Self { layout, record, device: opened, stop, others: Vec::new(), visited, _lock: lock })
+        Ok(Self {
+            layout,
+            record,
+            device: opened,
+            stop,
+            others: Vec::new(),
+            claims: None,
+            visited,
+            _lock: lock,
+        })
     }
 
     /// The run directory.

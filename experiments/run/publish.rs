@@ -44,7 +44,7 @@ pub fn republish(run_dir: &Path) -> anyhow::Result<PathBuf> {
 fn publish(layout: &Layout) -> anyhow::Result<PathBuf> {
     let watch = Stopwatch::start();
     let (partial, target) = (layout.report_partial(), layout.report());
-    let files = reports::render(layout.root())
+    let files = crate::stages::report::files(layout.root())
         .with_context(|| format!("cannot render the report of {}", layout.root().display()))?;
     commit::fresh_directory(&partial)?;
     for (name, bytes) in files {

@@ -41,6 +41,7 @@ impl Run {
         {
             return Ok(output);
         }
+        let _claim = self.claim(&wanted)?;
         if let Some(output) = self.adopt(&directory, &wanted)? {
             return Ok(output);
         }
@@ -137,10 +138,11 @@ impl Run {
         Ok(outputs)
     }
 
-    /// Rewrites the root `metrics.jsonl` as the concatenation of the committed stages'.
+    /// Rewrites the root `metrics.jsonl` as the concatenation of the committed stages', and `tensorboard/` from the same rows.
     pub(super) fn collect_metrics(&self) -> anyhow::Result<()> {
-        let lines = concatenated_metrics(&self.layout.committed()?)?;
-        commit::write_file(&self.layout.metrics(), &lines)
+        let stages = self.layout.committed()?;
+        commit::write_file(&self.layout.metrics(), &concatenated_metrics(&stages)?)?;
+        super::tensorboard::write(&self.layout, &stages)
     }
 }
 

@@ -309,6 +309,31 @@ pub const ENTRIES: &[Entry] = &[
     entry("ndcg@K", "gain", Up, "Like recall@K, but a hit at rank r counts 1/log2(r + 1)."),
     entry("recall@K/<slice>", "share", Up, "recall@K over the users of one slice."),
     entry("ndcg@K/<slice>", "gain", Up, "ndcg@K over the users of one slice."),
+    entry("judge/<judge>/<slice>", "score", Up, "The judge's mean score over the users of one slice."),
+    entry(
+        "diversity@K",
+        "share",
+        Watch,
+        "Share of different first codes among a user's first K items, mean over users: 1 when no two are of one coarse group.",
+    ),
+    entry(
+        "head_share@K",
+        "share",
+        Watch,
+        "Share of a user's first K items that belong to the most popular tenth of the catalogue, mean over users.",
+    ),
+    entry(
+        "popularity@K",
+        "share",
+        Watch,
+        "Mean popularity of a user's first K items, as the share of the catalogue that is less popular.",
+    ),
+    entry(
+        "gini@K",
+        "index",
+        Watch,
+        "Gini coefficient of how often the items of the catalogue are among the users' first K; 1 when one item takes every place.",
+    ),
     entry(
         "coverage@K",
         "share",
@@ -335,6 +360,12 @@ pub const ENTRIES: &[Entry] = &[
 pub fn lookup(key: &str) -> Option<&'static Entry> {
     let exact = ENTRIES.iter().find(|entry| entry.pattern == key);
     exact.or_else(|| ENTRIES.iter().find(|entry| matches(entry.pattern, key)))
+}
+
+/// The group of users that a key is over: what follows `@K/` or `judge/<judge>/`.
+pub fn slice(key: &str) -> Option<&str> {
+    let rest = key.split_once('@').map(|(_, rest)| rest).or_else(|| key.strip_prefix("judge/"))?;
+    rest.split_once('/').map(|(_, slice)| slice)
 }
 
 /// The unit of `key`, empty when the key is not documented.
@@ -374,6 +405,18 @@ mod tests {
         for unknown in ["recall@", "recall@ten", "rewards//mean", "rewards/like/max", "los", ""] {
             assert_eq!(lookup(unknown), None, "{unknown}");
         }
+    }
+
+    #[test]
+    fn keys_over_a_group_of_users_name_it() {
+        let slices = [
+            "recall@10/tail",
+            "judge/held-out/short-history",
+            "recall@10",
+            "judge/held-out",
+            "rewards/like/mean",
+        ];
+        assert_eq!(slices.map(slice), [Some("tail"), Some("short-history"), None, None, None]);
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use crate::arm::ArmStage;
 use crate::error::ReportError;
-use crate::schema::{DataCard, Evaluation, JudgeReport, Manifest, MetricRow, RunRecord, TokenizerQuality};
+use crate::schema::{
+    Cases, DataCard, Evaluation, JudgeReport, Manifest, MetricRow, PairMargins, RunRecord, TokenizerQuality,
+};
 use serde::de::DeserializeOwned;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,6 +35,10 @@ pub struct Run {
     pub judges: Option<JudgeReport>,
     /// From `evaluate`.
     pub evaluation: Option<Evaluation>,
+    /// Worst cases, from `evaluate`; older runs and runs without aligned policies have none.
+    pub cases: Option<Cases>,
+    /// Margins of preference pairs per sampling stage. They are Parquet, which this crate does not read: the caller adds them.
+    pub pairs: Vec<PairMargins>,
 }
 
 /// A committed stage.
@@ -114,6 +120,8 @@ pub fn load(dir: &Path) -> Result<Run, ReportError> {
         tokenizer: artifacts.read("tokenize", "quality.json", "tokenizer quality")?,
         judges: artifacts.read("reward", "judges.json", "judge report")?,
         evaluation: artifacts.read("evaluate", "evaluation.json", "evaluation")?,
+        cases: artifacts.read_listed("evaluate", "cases.json", "list of cases")?,
+        pairs: Vec::new(),
         metrics,
         metrics_cut,
         stages,
@@ -135,6 +143,20 @@ impl Artifacts<'_> {
     ) -> Result<Option<T>, ReportError> {
         let committed = self.stages.iter().find(|committed| committed.manifest.stage == stage);
         committed.map(|stage| json(&self.dir.join(&stage.directory).join(file), what)).transpose()
+    }
+
+    /// A file that a stage may have written: its manifest tells.
+    fn read_listed<T: DeserializeOwned>(
+        &self,
+        stage: &str,
+        file: &str,
+        what: &'static str,
+    ) -> Result<Option<T>, ReportError> {
+        let found = self.stages.iter().find(|committed| committed.manifest.stage == stage);
+        match found.filter(|stage| stage.manifest.outputs.contains_key(file)) {
+            Some(_) => self.read(stage, file, what),
+            None => Ok(None),
+        }
     }
 }
 

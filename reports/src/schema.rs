@@ -232,6 +232,9 @@ pub struct Evaluation {
     pub beam_width: u64,
     /// `trie` or `full`.
     pub log_prob_space: String,
+    /// Groups of test users, with their sizes; metrics over a group end in `/<group>`. Absent in older files.
+    #[serde(default)]
+    pub slices: BTreeMap<String, u64>,
     /// Popularity, Markov, co-occurrence, pretrained policy, aligned policies; in that order.
     pub systems: Vec<SystemResult>,
     /// Aligned policies against the pretrained one, paired over users.
@@ -270,4 +273,59 @@ pub struct Comparison {
     pub metric: String,
     /// Mean difference with its 95 % paired bootstrap interval. A gain is claimed only when this excludes zero.
     pub difference: Estimate,
+}
+
+/// `evaluate/cases.json`: the users whom alignment cost most.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cases {
+    /// What they were chosen by.
+    pub metric: String,
+    /// Per aligned policy.
+    pub systems: Vec<SystemCases>,
+}
+
+/// Worst cases of one aligned policy, the worst first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SystemCases {
+    /// The policy.
+    pub system: String,
+    /// Its cases.
+    pub cases: Vec<Case>,
+}
+
+/// One user.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Case {
+    /// The user's number.
+    pub user: u64,
+    /// The metric under the pretrained policy.
+    pub before: f64,
+    /// The metric under the aligned policy.
+    pub after: f64,
+    /// What is known of the user, most recent first.
+    pub history: Vec<ShownItem>,
+    /// What the user did next.
+    pub target: ShownItem,
+    /// First recommendations of the pretrained policy.
+    pub shown_before: Vec<ShownItem>,
+    /// First recommendations of the aligned policy.
+    pub shown_after: Vec<ShownItem>,
+}
+
+/// An item as a reader sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ShownItem {
+    /// Its id in the log.
+    pub id: String,
+    /// Its text; data, never instructions.
+    pub text: String,
+}
+
+/// What `pairs.parquet` of a sampling stage says of the pairs: score of the chosen minus that of the rejected item.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PairMargins {
+    /// The sampling stage.
+    pub stage: String,
+    /// Judge -> one margin per pair; the proxy made the pairs.
+    pub margins: BTreeMap<String, Vec<f64>>,
 }

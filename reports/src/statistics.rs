@@ -4,7 +4,10 @@
 //! Resampling draws users with replacement by a counter-based generator: draw `i` of resample `r` is a function of
 //! `(seed, r, i)` only, so an interval is reproducible anywhere and independent of the order of computation.
 
+pub mod aggregate;
 pub mod correlation;
+pub mod means;
+mod special;
 
 use crate::schema::Estimate;
 
@@ -116,5 +119,7 @@ const fn mix(word: u64) -> u64 {
     word ^ (word >> 31)
 }
 
+#[cfg(test)]
+mod golden;
 #[cfg(test)]
 mod tests;

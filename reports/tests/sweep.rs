@@ -60,6 +60,8 @@ fn run(row: &str, seed: u64, (ndcg, index): (&f64, usize)) -> RunResult {
         parameters: Some(1_204_224 + 100_000 * index as u64),
         validation: validation.collect(),
         tokenizer: Some(tokenizer()),
+        curves: std::collections::BTreeMap::new(),
+        config: std::collections::BTreeMap::new(),
     }
 }
 

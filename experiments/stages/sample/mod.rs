@@ -13,9 +13,22 @@ use rand::seq::SliceRandom as _;
 use reward::judge::Score;
 use rollouts::{PolicyVersion, Rollout};
 use sampler::recommend::Seen;
+use std::collections::BTreeMap;
+use std::path::Path;
 
 /// The beam is this much wider than the group, so that leaving out seen items still fills it.
 const OVERSAMPLING: usize = 2;
+
+/// The file of pairs.
+pub(super) const PAIRS: &str = pairs::FILE;
+
+/// What `pairs.parquet` of a stage directory says of its pairs, per judge.
+///
+/// # Errors
+/// The table is missing or is not what this stage writes.
+pub(super) fn margins(dir: &Path) -> anyhow::Result<BTreeMap<String, Vec<f64>>> {
+    pairs::margins(dir)
+}
 
 /// Samples candidates for random users, each from a history whose last training item is left to be predicted, and
 /// writes `rollouts.parquet` and `pairs.parquet` (also readable as Hugging Face `prompt/chosen/rejected`).

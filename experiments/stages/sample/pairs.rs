@@ -7,10 +7,14 @@ use crate::stages::table;
 use align::pairs::Pair;
 use polars::prelude::Column;
 use policy::ids::ItemId;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The file's name.
 pub(super) const FILE: &str = "pairs.parquet";
+
+/// The proxy's margin; other judges' follow it with their names.
+const MARGIN: &str = "margin";
 
 /// Writes the table.
 pub(super) fn write(
@@ -38,7 +42,7 @@ pub(super) fn write(
         texts("prompt", &|rollout, _| prompt(rollout, bench)),
         texts("chosen", &|rollout, pair| codes(item(rollout, pair.chosen), bench)),
         texts("rejected", &|rollout, pair| codes(item(rollout, pair.rejected), bench)),
-        numbers("margin", &|_, pair| pair.margin),
+        numbers(MARGIN, &|_, pair| pair.margin),
         integers("chosen_rank", &|_, pair| pair.chosen),
         integers("rejected_rank", &|_, pair| pair.rejected),
         numbers("chosen_log_prob", &|rollout, pair| rollout.candidates[pair.chosen].log_prob()),
@@ -54,9 +58,20 @@ pub(super) fn write(
             f64::from(scores[pair.chosen].fused) - f64::from(scores[pair.rejected].fused)
         };
         let values: Vec<f64> = pairs.iter().map(margin).collect();
-        columns.push(Column::new(format!("margin/{}", name.trim_start_matches("judge/")).into(), values));
+        columns.push(Column::new(format!("{MARGIN}/{}", name.trim_start_matches("judge/")).into(), values));
     }
     table::write(path, columns)
+}
+
+/// Score of the chosen minus that of the rejected item, per judge and pair, as [`write`] wrote them into a stage directory.
+pub(super) fn margins(dir: &Path) -> anyhow::Result<BTreeMap<String, Vec<f64>>> {
+    let pairs = table::read(&dir.join(FILE))?;
+    let judge = |column: &str| match column.strip_prefix(MARGIN)? {
+        "" => Some("proxy".to_owned()),
+        other => other.strip_prefix('/').map(String::from),
+    };
+    let columns = pairs.columns().into_iter().filter_map(|column| Some((judge(&column)?, column)));
+    columns.map(|(judge, column)| Ok((judge, pairs.numbers(&column)?))).collect()
 }
 
 fn prompt(rollout: &Rollout, bench: &Bench) -> String {

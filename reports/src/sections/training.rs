@@ -4,9 +4,11 @@ use super::{Figures, missing};
 use crate::arm::ArmStage;
 use crate::document::{Block, Cell, Column, Section, Span, Table, paragraph};
 use crate::error::ReportError;
+use crate::figures::pairs::PROXY;
 use crate::load::Run;
 use crate::number;
-use crate::schema::{HeadQuality, JudgeQuality, JudgeReport};
+use crate::schema::{HeadQuality, JudgeQuality, JudgeReport, PairMargins};
+use crate::statistics::mean;
 
 pub(super) fn pretraining(run: &Run, figures: &Figures<'_>) -> Result<Section, ReportError> {
     let mut blocks: Vec<_> = figures.block("pretraining")?.into_iter().collect();
@@ -108,11 +110,26 @@ fn agreement(report: &JudgeReport) -> Block {
     Block::Paragraph { spans }
 }
 
+/// Figures of the section: what was gained, what it cost, how it came about.
+const FIGURES: [&str; 10] = [
+    "reward",
+    "efficiency",
+    "goodhart",
+    "frontier",
+    "kl",
+    "margins",
+    "log-probs",
+    "exploration",
+    "optimisation",
+    "pairs",
+];
+
 pub(super) fn alignment(run: &Run, figures: &Figures<'_>) -> Result<Section, ReportError> {
     let mut blocks = Vec::new();
-    for name in ["reward", "kl", "margins", "log-probs", "optimisation"] {
+    for name in FIGURES {
         blocks.extend(figures.block(name)?);
     }
+    blocks.extend(pairs(run));
     for arm in run.arms() {
         let stages = arm_stages(run, arm);
         if !stages.is_empty() {
@@ -134,4 +151,39 @@ fn arm_stages(run: &Run, arm: &str) -> Vec<String> {
         }
     }
     stages
+}
+
+/// How many pairs a round kept, how far apart they are, and how often other judges agree.
+fn pairs(run: &Run) -> Option<Block> {
+    let columns = vec![
+        Column::text("stage"),
+        Column::number("pairs"),
+        Column::number("mean margin"),
+        Column::number("held-out agrees"),
+        Column::number("oracle agrees"),
+    ];
+    let row = |pairs: &PairMargins| {
+        let number = |text: Option<String>, key: &str| match text {
+            Some(text) => vec![Span::number(text, &pairs.stage, key)],
+            None => vec![Span::text("–")],
+        };
+        let margins = |judge: &str| pairs.margins.get(judge).filter(|values| !values.is_empty());
+        let agrees = |judge: &str| {
+            margins(judge).map(|values| {
+                let positive = values.iter().filter(|value| **value > 0.0).count();
+                number::percent(positive as f64 / values.len() as f64)
+            })
+        };
+        vec![
+            vec![Span::text(&pairs.stage)],
+            number(margins(PROXY).map(|values| number::count(values.len() as u64)), "pairs.parquet, rows"),
+            number(margins(PROXY).map(|values| number::decimal(mean(values))), "pairs.parquet, margin"),
+            number(agrees("held-out"), "pairs.parquet, margin/held-out"),
+            number(agrees("oracle"), "pairs.parquet, margin/oracle"),
+        ]
+    };
+    let rows: Vec<_> = run.pairs.iter().map(row).collect();
+    let caption =
+        "Preference pairs by sampling stage; a judge agrees when it orders the pair as the proxy does".into();
+    (!rows.is_empty()).then_some(Block::Table(Table { caption, columns, rows }))
 }
