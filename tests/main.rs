@@ -3,10 +3,12 @@
 
 mod cli;
 mod config;
+mod evaluate;
 #[cfg(feature = "webgpu")]
 mod gpu;
 mod ingest;
 mod inspect;
+mod off_policy;
 mod pipeline;
 mod resume;
 mod support;

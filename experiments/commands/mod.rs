@@ -2,6 +2,7 @@
 
 mod bench;
 mod doctor;
+mod evaluate;
 pub mod exit;
 mod inspect;
 mod output;
@@ -26,6 +27,7 @@ pub fn execute(command: Command) -> anyhow::Result<()> {
         Command::Sweep(arguments) => sweep::sweep(&arguments),
         Command::Report { runs } => report(&runs),
         Command::Verify { run } => verify::verify(&run),
+        Command::Evaluate(arguments) => evaluate::evaluate(&arguments),
         Command::Inspect(arguments) => inspect::inspect(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments),
         Command::Doctor { device } => doctor::doctor(device),

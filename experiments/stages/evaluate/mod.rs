@@ -1,7 +1,10 @@
 //! Every policy and every baseline on the test split: ranking, judges, legality, coverage, with intervals.
 
+mod outside;
 mod systems;
 pub mod users;
+
+pub use outside::Outside;
 
 use super::bench::Bench;
 use crate::config::Evaluate;

@@ -34,7 +34,7 @@ pub(super) struct System {
 pub(super) type Setting<'a> = (&'a Evaluate, &'a TestUsers<'a>, &'a Bench);
 
 impl System {
-    fn new(name: &str, role: &'static str, lists: &[Vec<ItemId>], setting: Setting<'_>) -> Self {
+    pub(super) fn new(name: &str, role: &'static str, lists: &[Vec<ItemId>], setting: Setting<'_>) -> Self {
         let (section, users, bench) = setting;
         let mut per_user = BTreeMap::new();
         let ranks: Vec<_> =
@@ -57,6 +57,9 @@ impl System {
             .collect();
         for (key, judge) in bench.judges() {
             per_user.insert(key.to_string(), Bench::list_scores(judge, &shown));
+        }
+        if let Some(disagreement) = bench.disagreement(&shown) {
+            per_user.insert("ensemble/disagreement".to_string(), disagreement);
         }
         let distinct: BTreeSet<_> = lists.iter().flat_map(|list| list.iter().take(COVERAGE)).collect();
         let coverage = distinct.len() as f64 / bench.dataset.log.num_items as f64;
