@@ -70,6 +70,8 @@ pub enum Command {
         /// Run directory
         run: PathBuf,
     },
+    /// Score a run's policies, or a table of recommendations, with every judge of the run
+    Evaluate(EvaluateArgs),
     /// Look inside a run directory
     Inspect(InspectArgs),
     /// Rank policies by pairwise comparison: of a judge, or of people
@@ -160,6 +162,28 @@ impl ArenaJudge {
             Self::Oracle => "judge/oracle",
         }
     }
+}
+
+/// `recalign evaluate`.
+#[derive(Args, Clone, Debug)]
+pub struct EvaluateArgs {
+    /// Run directory, with finished stages up to reward
+    pub run: PathBuf,
+    /// Experiment file whose [data] is judged instead of the run's: other users of the same catalog
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
+    /// Change a key of that file, for example data.path=../data; repeatable
+    #[arg(long = "set", value_name = "KEY=VALUE", requires = "data")]
+    pub overrides: Vec<String>,
+    /// Parquet file with columns user, item (ids of the log's file) and rank, judged instead of the run's policies
+    #[arg(long, value_name = "FILE")]
+    pub recommendations: Option<PathBuf>,
+    /// Where tensors live: cpu, cuda:N or webgpu
+    #[arg(long, default_value_t, value_name = "DEVICE")]
+    pub device: DeviceChoice,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `recalign inspect`.
@@ -398,6 +422,8 @@ pub enum Workload {
     Kmeans,
     /// Reading and splitting a log
     Ingest,
+    /// Scores of the point-wise judge
+    Judge,
     /// Building the prefix trie of a million items
     Trie,
     /// An epoch of pretraining on the log of an experiment file

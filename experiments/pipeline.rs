@@ -166,12 +166,12 @@ fn evaluate_all(
     })
 }
 
-fn stage_name(phase: &str, arm: &Arm, round: usize) -> String {
+pub(crate) fn stage_name(phase: &str, arm: &Arm, round: usize) -> String {
     format!("{phase}-{}-{round}", arm.name)
 }
 
 /// The truth, where it is known and anybody is judged.
-fn oracle(config: &Config) -> Option<OracleJudge> {
+pub(crate) fn oracle(config: &Config) -> Option<OracleJudge> {
     match config.data.source {
         Source::World { users, items, seed } if config.run.stages == Stages::Alignment => {
             Some(OracleJudge::new(World::generate(&WorldConfig { users, items, seed })))

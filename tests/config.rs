@@ -1,6 +1,6 @@
 //! Experiment files: every committed one is good, every range rejects, what is resolved reloads.
 
-use crate::support::{MINIMAL, experiment, project};
+use crate::support::{MINIMAL, experiment, outcome, project};
 use recalign::config::{Budget, Config, ConfigError, Problem, load};
 use std::path::PathBuf;
 
@@ -283,4 +283,30 @@ fn ranges_are_not_judged_where_the_value_was_not_understood() {
     let found = problems(MINIMAL, &["evaluate.beam_width=wide", "evaluate.judged_items=51"]);
     assert_eq!(found.len(), 1, "51 may be right once the width is: {found:?}");
     assert_eq!(found[0].key, "evaluate.beam_width");
+}
+
+#[test]
+fn keys_of_judges_that_contradict_each_other_are_named() {
+    let (_dir, path) = experiment(&format!(
+        "{MINIMAL}[reward]\nwatch_time = 'generative'\nheld_out_architecture = 'p-score'\nlabel_noise = [0.9]\n\
+         fusion = {{ kind = 'pareto' }}\n"
+    ));
+    let (code, _, stderr) = outcome(&["run", path.to_str().unwrap(), "--dry-run"]);
+    assert_eq!(code, 2);
+    for part in [
+        "`reward.watch_time` is a head of point-wise judges",
+        "`reward.label_noise.0` = 0.9",
+        "must be a weighted-sum",
+    ] {
+        assert!(stderr.contains(part), "{part}:\n{stderr}");
+    }
+}
+
+#[test]
+fn a_key_with_its_default_value_is_known_and_left_out_of_the_resolved_file() {
+    let (_dir, path) =
+        experiment(&format!("{MINIMAL}[reward]\narchitecture = 'session'\nlabel_noise = []\n"));
+    let (code, stdout, stderr) = outcome(&["run", path.to_str().unwrap(), "--dry-run"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(!stdout.contains("label_noise") && !stdout.contains("architecture = \"session\""), "{stdout}");
 }

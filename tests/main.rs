@@ -5,10 +5,12 @@ mod arena;
 mod cli;
 mod config;
 mod export;
+mod evaluate;
 #[cfg(feature = "webgpu")]
 mod gpu;
 mod ingest;
 mod inspect;
+mod off_policy;
 mod pipeline;
 mod resume;
 mod serve;

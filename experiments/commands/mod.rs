@@ -4,6 +4,7 @@ mod arena;
 mod bench;
 mod compare;
 mod doctor;
+mod evaluate;
 pub mod exit;
 mod export;
 mod inspect;
@@ -34,6 +35,7 @@ pub fn execute(command: Command) -> anyhow::Result<()> {
         Command::Watch(arguments) => watch::watch(&arguments),
         Command::Report { runs } => report(&runs),
         Command::Verify { run } => verify::verify(&run),
+        Command::Evaluate(arguments) => evaluate::evaluate(&arguments),
         Command::Inspect(arguments) => inspect::inspect(&arguments),
         Command::Arena(arguments) => arena::arena(&arguments),
         Command::Export(arguments) => export::export(&arguments),

@@ -25,8 +25,34 @@ pub struct Reward {
     pub learning_rate: f64,
     /// Share of users kept for judging the judges; the rest is halved between them.
     pub evaluation_share: f64,
-    /// How heads become one score.
+    /// How heads become one score. With `p-score`, the weights of the heads in the loss of the learned score.
     pub fusion: reward::fusion::Fusion,
+    /// Which reward model: `session`, `towers` or `p-score`.
+    #[serde(skip_serializing_if = "super::is_default")]
+    pub architecture: reward::model::Kind,
+    /// Another one for the held-out judge; absent: the same.
+    #[serde(skip_serializing_if = "super::is_default")]
+    pub held_out_architecture: Option<reward::model::Kind>,
+    /// Further judges of other seeds on the proxy's users, whose mean and disagreement are a judge of its own; 0: none.
+    #[serde(skip_serializing_if = "super::is_default")]
+    pub ensemble: usize,
+    /// When a watch time counts as long (`swt`): `median`, or `duration-aware` (OneRec-V2).
+    #[serde(skip_serializing_if = "super::is_default")]
+    pub watch_label: reward::labels::WatchLabel,
+    /// How watch time is predicted as a number, beside the heads: `regression`, `ordinal` or `generative`; absent: not. For
+    /// `towers` and `p-score`.
+    #[serde(skip_serializing_if = "super::is_default")]
+    pub watch_time: Option<reward::watch::Kind>,
+    /// Bootstrap resamples of users behind the intervals of the judges' quality; 0: no intervals, pair accuracy, NDCG or
+    /// drift.
+    #[serde(skip_serializing_if = "super::is_default")]
+    pub resamples: usize,
+    /// The proxy is also trained on these shares of its users, to see what more data would give.
+    #[serde(skip_serializing_if = "super::is_default")]
+    pub learning_curve: Vec<f64>,
+    /// The proxy is also trained with these shares of its labels turned over, to see how much noise it endures.
+    #[serde(skip_serializing_if = "super::is_default")]
+    pub label_noise: Vec<f64>,
 }
 
 impl Default for Reward {
@@ -42,6 +68,14 @@ impl Default for Reward {
             learning_rate: 1e-3,
             evaluation_share: 0.2,
             fusion: reward::fusion::Fusion::default(),
+            architecture: reward::model::Kind::default(),
+            held_out_architecture: None,
+            ensemble: 0,
+            watch_label: reward::labels::WatchLabel::default(),
+            watch_time: None,
+            resamples: 0,
+            learning_curve: Vec::new(),
+            label_noise: Vec::new(),
         }
     }
 }

@@ -49,6 +49,8 @@ impl Config {
     fn shrink_alignment(&mut self) {
         at_most(&mut self.reward.width, 16);
         at_most(&mut self.reward.epochs, 1);
+        at_most(&mut self.reward.ensemble, 2);
+        at_most(&mut self.reward.resamples, 100);
         at_most(&mut self.sample.users, 32);
         at_most(&mut self.sample.beam_width, 8);
         at_most(&mut self.align.rounds, 1);

@@ -11,6 +11,8 @@ use align::objective::Objective;
 use policy::collaborative::CollaborativeConfig;
 use policy::collaborative::contrastive::ContrastiveConfig;
 use policy::quantize::{Collisions, LearnedConfig, Quantizer};
+use reward::fusion::Fusion;
+use reward::model::Kind;
 use std::collections::BTreeSet;
 use std::fmt::{Debug, Display};
 use std::ops::RangeInclusive;
@@ -297,6 +299,33 @@ fn reward(reward: &Reward, check: &mut Check) {
     check.learning_rate("reward.learning_rate", reward.learning_rate);
     let share = reward.evaluation_share;
     check.that("reward.evaluation_share", share > 0.0 && share <= 0.9, share, "above 0 and at most 0.9");
+    check.within("reward.ensemble", reward.ensemble, 0..=100);
+    check.within("reward.resamples", reward.resamples, 0..=1_000_000);
+    for (at, &share) in reward.learning_curve.iter().enumerate() {
+        let key = format!("reward.learning_curve.{at}");
+        check.that(key, share > 0.0 && share <= 1.0, share, "above 0 and at most 1");
+    }
+    for (at, &share) in reward.label_noise.iter().enumerate() {
+        let key = format!("reward.label_noise.{at}");
+        check.that(key, share > 0.0 && share <= 0.5, share, "above 0 and at most 0.5: half is noise alone");
+    }
+    reward_models(reward, check);
+}
+
+/// What an architecture cannot do.
+fn reward_models(reward: &Reward, check: &mut Check) {
+    let kinds = [Some(reward.architecture), reward.held_out_architecture];
+    let any = |kind| kinds.contains(&Some(kind));
+    if reward.watch_time.is_some() && any(Kind::Session) {
+        let message = "`reward.watch_time` is a head of point-wise judges: it needs `reward.architecture` (and \
+                       `reward.held_out_architecture`, where given) to be \"towers\" or \"p-score\"";
+        check.between_keys("reward.watch_time", message.into(), "reward.architecture");
+    }
+    if any(Kind::PScore) && !matches!(reward.fusion, Fusion::WeightedSum { .. }) {
+        let message = "`reward.fusion` must be a weighted-sum for `reward.architecture` = \"p-score\": the score is learned, \
+                       the weights are those of the heads in its loss";
+        check.between_keys("reward.fusion", message.into(), "reward.architecture");
+    }
 }
 
 fn sample(sample: &Sample, check: &mut Check) {

@@ -51,6 +51,9 @@ pub enum Source {
     Kuairand {
         /// File inside `data.path`.
         file: PathBuf,
+        /// How much was watched: the share of the video (`watch_ratio`, the default), or the time (`play_time_ms`).
+        #[serde(default, skip_serializing_if = "super::is_default")]
+        watched: Watched,
     },
     /// `{"user": [item, item, ...]}`, the LETTER / `CollisionGenRec` layout.
     SequencesJson {
@@ -88,6 +91,17 @@ pub enum Source {
         /// Which column is what (names without the type suffix).
         columns: Columns,
     },
+}
+
+/// The signal for how much of a video was watched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Watched {
+    /// Played over duration, at most 5.
+    #[default]
+    Ratio,
+    /// Milliseconds played.
+    Milliseconds,
 }
 
 /// Which column of a table is what.

@@ -17,7 +17,7 @@ mod wording;
 
 pub use alignment::{Align, Arm, Evaluate, FreeBeams, Reward, Sample};
 pub(crate) use check::{NAME, is_name};
-pub use data::{Columns, Data, EmbeddingSource, ItemTable, Source, TieOrder};
+pub use data::{Columns, Data, EmbeddingSource, ItemTable, Source, TieOrder, Watched};
 pub use pretraining::{Architecture, Encoding, Model, Pretrain, Targets, Ties, Tokenize, Vectors};
 pub use problem::{ConfigError, Problem};
 
@@ -139,6 +139,12 @@ pub(crate) fn read_checked<T: Serialize + DeserializeOwned>(
         Some(value) if problems.is_empty() => Ok(value),
         _ => Err(document.explain(problems)),
     }
+}
+
+/// Keys of later versions are left out of the resolved file where nobody asked for them: runs of before keep their
+/// fingerprints.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// The dotted key of `key` in the table `prefix`.

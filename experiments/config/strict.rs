@@ -176,9 +176,21 @@ impl<T: Serialize + DeserializeOwned> Repair<T> {
         let understood = Value::try_from(value).expect("every field of a configuration has a TOML form");
         let mut ignored = Vec::new();
         collect_ignored("", (&self.value, &understood), &mut ignored);
+        ignored.retain(|key| !self.is_read(key));
         for key in ignored {
             self.report(&key, format!("unknown key `{key}`: it means nothing here, remove it"));
         }
+    }
+
+    /// Whether nonsense in place of the key's value is refused. A key with its default value may be missing from what was
+    /// understood and is read all the same.
+    fn is_read(&self, key: &str) -> bool {
+        let path: Vec<String> = key.split('.').map(String::from).collect();
+        [Value::Array(Vec::new()), Value::Boolean(true)].into_iter().any(|nonsense| {
+            let mut changed = self.value.clone();
+            let place = lookup_mut(&mut changed, &path);
+            place.map(|place| *place = nonsense).is_some() && T::deserialize(Node(&changed)).is_err()
+        })
     }
 }
 

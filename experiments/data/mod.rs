@@ -15,6 +15,7 @@ mod items;
 mod names;
 mod problems;
 mod raw;
+pub(crate) mod recommendations;
 mod s3rec;
 mod sequences;
 mod table;
@@ -112,7 +113,7 @@ fn read(data: &Data) -> Result<RawLog, DataError> {
     match &data.source {
         Source::World { .. } => unreachable!("the world is generated, not read"),
         Source::S3rec { file } => s3rec::read(&path(file)),
-        Source::Kuairand { file } => interactions::read_kuairand(&path(file)),
+        Source::Kuairand { file, watched } => interactions::read_kuairand(&path(file), *watched),
         Source::SequencesJson { file } => sequences::read(&path(file)),
         Source::Csv { file, separator, columns } => {
             let separator = u8::try_from(*separator).map_err(|_| DataError::Setting {
@@ -135,7 +136,7 @@ fn log_file(source: &Source) -> Option<&Path> {
     match source {
         Source::World { .. } => None,
         Source::S3rec { file }
-        | Source::Kuairand { file }
+        | Source::Kuairand { file, .. }
         | Source::SequencesJson { file }
         | Source::Csv { file, .. }
         | Source::Parquet { file, .. }

@@ -4,7 +4,7 @@ use super::description::{self, Description};
 use super::tables;
 use crate::data::artifacts;
 use crate::stages::{reward, tokenize};
-use ::reward::session::judge::SessionJudge;
+use ::reward::model_judge::ModelJudge;
 use anyhow::{Context as _, ensure};
 use burn::prelude::Device;
 use policy::checkpoint;
@@ -26,7 +26,7 @@ pub struct Bundle {
     /// Semantic IDs, trie, tokens.
     pub codebook: Codebook,
     /// Chooses among candidates.
-    pub judge: Option<SessionJudge>,
+    pub judge: Option<ModelJudge>,
     model: Policy,
     raw_ids: Vec<String>,
     rows: HashMap<String, ItemId>,
@@ -98,6 +98,6 @@ pub fn read_description(dir: &Path) -> anyhow::Result<Description> {
     Ok(description)
 }
 
-fn load_judge(dir: &Path, device: &Device) -> anyhow::Result<SessionJudge> {
+fn load_judge(dir: &Path, device: &Device) -> anyhow::Result<ModelJudge> {
     reward::load_proxy(dir, artifacts::load_items(dir)?, device)
 }

@@ -5,6 +5,7 @@ mod cost;
 mod data;
 mod evaluation;
 mod groups;
+mod judges;
 pub(crate) mod provenance;
 mod society;
 mod stages;
@@ -31,7 +32,7 @@ pub(crate) fn document(run: &Run, verdict: &Verdict, figures: &[Figure]) -> Resu
     // A run that ends with pretraining has neither judges nor anything to compare with the pretrained policy.
     let aligned = run.record.stages == Stages::Alignment;
     if aligned {
-        sections.extend([training::judges(run, &shown)?, training::alignment(run, &shown)?]);
+        sections.extend([judges::judges(run, &shown)?, training::alignment(run, &shown)?]);
     }
     sections.push(evaluation::systems(run, &shown)?);
     sections.extend(aligned.then(|| evaluation::comparisons(run)));

@@ -67,9 +67,12 @@ pub fn quantile(sorted: &[f64], q: f64) -> f64 {
     left + (position - below) * (right - left)
 }
 
-/// Point estimate plus percentile interval. Rounding of the resampled sums may put the point of a constant sample
-/// a hair outside; the interval always contains it.
-pub(crate) fn interval(value: f64, mut means: Vec<f64>) -> Estimate {
+/// A value with the 95 % percentile interval of what resamples gave. Rounding of the resampled sums may put the point of a
+/// constant sample a hair outside; the interval always contains it.
+///
+/// # Panics
+/// There is no resample.
+pub fn interval(value: f64, mut means: Vec<f64>) -> Estimate {
     assert!(!means.is_empty(), "an interval needs at least one resample");
     means.sort_unstable_by(f64::total_cmp);
     Estimate { value, low: quantile(&means, TAIL).min(value), high: quantile(&means, 1.0 - TAIL).max(value) }

@@ -180,6 +180,32 @@ fn every_metric_of_the_run_is_in_the_glossary() {
 }
 
 #[test]
+fn what_the_instruments_of_the_judges_say_is_shown() {
+    use reports::schema::{DriftStep, Estimate, JudgeTrial, TrialHead, WatchQuality};
+    let estimate = |value| Estimate { value, low: value - 0.01, high: value + 0.01 };
+    let mut fixture = Fixture::complete();
+    let report = &mut fixture.judges;
+    report.judges[0].heads[0].intervals.insert("pair_accuracy".into(), estimate(0.617));
+    let kind = "generative".to_owned();
+    report.judges[0].watch_time = Some(WatchQuality { kind, mae: estimate(7.25), xauc: None });
+    report.disagreement = Some(0.0123);
+    let head = TrialHead { head: "like".into(), auc: Some(0.654), log_loss: 0.321 };
+    report.trials.push(JudgeTrial { share: 0.1, train_users: 777, label_noise: 0.0, heads: vec![head] });
+    report.drift.push(DriftStep {
+        distance: 0.456,
+        scores: BTreeMap::from([("proxy".into(), 0.5), ("held-out".into(), 0.4)]),
+        gap: 0.111,
+        agreement: Some(0.876),
+        disagreement: Some(0.0234),
+    });
+    let files = rendered(&fixture);
+    for text in ["0.617", "7.25", "0.0123", "777", "0.654", "0.456", "0.876", "generative", "held-out score"]
+    {
+        assert!(files["report.md"].contains(text) && files["index.html"].contains(text), "{text}");
+    }
+}
+
+#[test]
 fn a_run_that_stopped_early_says_what_is_missing() {
     let mut fixture = Fixture::complete();
     fixture.keep_stages(2);

@@ -1,7 +1,9 @@
 //! What the judges of a run share: the log, the item features, and how feedback becomes inputs and labels.
 
 use crate::features::{Behaviour, FeatureError, FeatureTable, ItemFeatures, ItemTables};
-use crate::labels::{Feedback, Labels};
+use crate::labels::problems::{self, LogProblem};
+use crate::labels::{Feedback, Labels, WatchLabel, sessions};
+use crate::watch::{self, Codec};
 use policy::history::Log;
 use policy::ids::UserId;
 use serde::{Deserialize, Serialize};
@@ -24,6 +26,9 @@ pub struct ContextConfig {
     pub behaviour: Behaviour,
     /// Heads and thresholds.
     pub labels: Labels,
+    /// How watch times are learned, where a head predicts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch: Option<Codec>,
 }
 
 /// Choices that are made before anything is fitted.
@@ -35,6 +40,10 @@ pub struct Sizes {
     pub history_items: usize,
     /// Most items of a training session.
     pub session_items: usize,
+    /// When a watch time counts as long.
+    pub watch_label: WatchLabel,
+    /// How watch time is predicted as a number.
+    pub watch: Option<watch::Kind>,
 }
 
 /// A log and item tables that do not fit the stored description.
@@ -43,6 +52,15 @@ pub enum ContextError {
     /// The item tables cannot be used.
     #[error(transparent)]
     Features(#[from] FeatureError),
+    /// A watch-time head or duration-aware labels are asked for and the log has no watch time.
+    #[error(
+        "reward.{key} needs watch times, but this log has none of the columns watch_time, play_time, play_time_ms, \
+         watch_ratio; remove the key"
+    )]
+    NoWatchTime {
+        /// `watch_time` or `watch_label`.
+        key: &'static str,
+    },
     /// The log has other feedback columns than the judge was trained on.
     #[error("the judge was trained on the feedback columns [{trained}], this log has [{found}]")]
     Signals {
@@ -74,6 +92,19 @@ impl Source<'_> {
     }
 }
 
+fn codec(
+    kind: watch::Kind,
+    feedback: Feedback<'_>,
+    (labels, users): (&Labels, &[UserId]),
+) -> Result<Codec, ContextError> {
+    let times = sessions(feedback.log, users, 1).map(|session| labels.watch_time(feedback, session));
+    let times: Option<Vec<f64>> = times.map(|time| time.map(f64::from)).collect();
+    match times {
+        Some(times) if !times.is_empty() && labels.knows_watch_time() => Ok(Codec::fit(kind, &times)),
+        _ => Err(ContextError::NoWatchTime { key: "watch_time" }),
+    }
+}
+
 /// The shared part of the judges. Owns a copy of the log, so that judges borrow nothing.
 #[derive(Clone, Debug)]
 pub struct Context {
@@ -92,13 +123,19 @@ impl Context {
     pub fn fit(source: Source<'_>, sizes: Sizes, users: &[UserId]) -> Result<Self, ContextError> {
         let durations = source.durations();
         let feedback = Feedback { log: source.log, durations: durations.as_deref() };
+        let labels = Labels::fit(feedback, users, (sizes.session_items, sizes.watch_label));
+        if sizes.watch_label == WatchLabel::DurationAware && !labels.knows_watch_time() {
+            return Err(ContextError::NoWatchTime { key: "watch_label" });
+        }
+        let watch = sizes.watch.map(|kind| codec(kind, feedback, (&labels, users))).transpose()?;
         let config = ContextConfig {
             item_features: sizes.item_features,
             history_items: sizes.history_items,
             session_items: sizes.session_items,
             signals: source.log.signals.clone(),
             behaviour: Behaviour::fit(source.log, users),
-            labels: Labels::fit(feedback, users, sizes.session_items),
+            labels,
+            watch,
         };
         Self::restore(source, config)
     }
@@ -143,6 +180,10 @@ impl Context {
     /// Names of the heads, in order.
     pub fn head_names(&self) -> Vec<String> {
         self.config.labels.heads().iter().map(|head| head.name().to_string()).collect()
+    }
+    /// What is wrong with the log of these users, see [`problems::problems`].
+    pub fn problems(&self, users: &[UserId]) -> Vec<LogProblem> {
+        problems::problems(self.feedback(), &self.config.labels, users)
     }
     pub(crate) fn feedback(&self) -> Feedback<'_> {
         Feedback { log: &self.log, durations: self.durations.as_deref() }

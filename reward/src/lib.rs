@@ -8,18 +8,27 @@
 //! a history, `n` distinct items of a step, `f` item features, `s` feedback signals, `d` width, `q` pooling queries,
 //! `x` heads.
 
+pub mod batch;
 pub mod calibration;
 pub mod checkpoint;
 pub mod context;
+pub mod ensemble;
 pub mod features;
 pub mod fusion;
 pub mod judge;
 pub mod labels;
+pub mod legality;
+pub mod model;
+pub mod model_judge;
+pub mod off_policy;
 pub mod quality;
 pub mod ranking;
 pub mod rule;
-pub mod session;
+pub mod scenario;
+pub mod similarity;
+pub mod statistics;
 pub mod training;
+pub mod watch;
 pub mod world;
 
 #[cfg(test)]

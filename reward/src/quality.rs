@@ -1,10 +1,13 @@
 //! How far a judge can be trusted, measured on users no judge was trained on.
 
+use crate::batch::NegativeSampler;
 use crate::calibration::{auc, expected_calibration_error, grouped_auc, log_loss, reliability};
 use crate::context::Context;
+use crate::ensemble::Ensemble;
 use crate::judge::{Judge, Request};
 use crate::labels::{Session, sessions};
-use crate::session::batch::NegativeSampler;
+use crate::model_judge::ModelJudge;
+use crate::statistics::Rows;
 use policy::ids::{ItemId, UserId};
 use policy::random::Key;
 
@@ -57,6 +60,22 @@ pub struct ExaminationResult {
     pub heads: Vec<HeadResult>,
     /// Fused score of every candidate, in an order that is the same for every judge.
     pub fused: Vec<f64>,
+    /// Per head, the prediction for every candidate, in that order.
+    pub predictions: Vec<Vec<f64>>,
+}
+
+/// Labels of one kind with their users, in the order of the answers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Truth {
+    labels: Vec<f64>,
+    users: Vec<usize>,
+}
+
+impl Truth {
+    /// These scores against the truth.
+    pub fn rows<'a>(&'a self, scores: &'a [f64]) -> Rows<'a> {
+        Rows { scores, labels: &self.labels, users: &self.users }
+    }
 }
 
 impl Examination {
@@ -96,14 +115,46 @@ impl Examination {
     pub fn examine(&self, judge: &dyn Judge) -> ExaminationResult {
         let requests: Vec<_> = self.questions.iter().map(Question::request).collect();
         let scores: Vec<_> = judge.score(&requests).into_iter().flatten().collect();
-        let column = |head: usize| {
-            let predictions: Vec<f64> = scores.iter().map(|score| f64::from(score.heads[head])).collect();
-            head_result(&predictions, &self.labels(head), &self.user_sizes())
+        let column =
+            |head: usize| scores.iter().map(|score| f64::from(score.heads[head])).collect::<Vec<f64>>();
+        let predictions: Vec<_> = (0..self.num_heads).map(column).collect();
+        let result = |(head, predictions): (usize, &Vec<f64>)| {
+            head_result(predictions, &self.labels(head), &self.user_sizes())
         };
         ExaminationResult {
-            heads: (0..self.num_heads).map(column).collect(),
+            heads: predictions.iter().enumerate().map(result).collect(),
             fused: scores.iter().map(|score| f64::from(score.fused)).collect(),
+            predictions,
         }
+    }
+
+    /// The labels of a head.
+    pub fn truth(&self, head: usize) -> Truth {
+        Truth { labels: self.labels(head), users: self.row_users() }
+    }
+    /// The watch times a judge's head predicts, and what they were; `None` where there is no head or no watch time.
+    pub fn watch_times(&self, judge: &ModelJudge, context: &Context) -> Option<(Vec<f64>, Truth)> {
+        let requests: Vec<_> = self.questions.iter().map(Question::request).collect();
+        let times = judge.watch_times(&requests)?;
+        let watched = |question: &Question| {
+            let session = Session { user: question.user, start: question.known, length: 1 };
+            context.config().labels.watch_time(context.feedback(), session).map(f64::from)
+        };
+        let labels: Option<Vec<f64>> = self.questions.iter().map(watched).collect();
+        Some((times, Truth { labels: labels?, users: self.row_users() }))
+    }
+
+    /// Mean disagreement of an ensemble over all candidates.
+    pub fn disagreement<J: Judge>(&self, ensemble: &Ensemble<J>) -> f64 {
+        let requests: Vec<_> = self.questions.iter().map(Question::request).collect();
+        let spreads = ensemble.disagreement(&requests).concat();
+        spreads.iter().sum::<f64>() / spreads.len().max(1) as f64
+    }
+
+    /// The number of every candidate's user, from 0.
+    fn row_users(&self) -> Vec<usize> {
+        let sizes = self.user_sizes();
+        sizes.iter().enumerate().flat_map(|(user, &size)| std::iter::repeat_n(user, size)).collect()
     }
 
     /// Candidates per user; a user's questions are consecutive.

@@ -2,8 +2,11 @@
 
 mod cases;
 mod groups;
+mod outside;
 mod systems;
 pub mod users;
+
+pub use outside::Outside;
 
 use super::bench::Bench;
 use crate::config::Evaluate;

@@ -39,7 +39,7 @@ pub(super) struct System {
 pub(super) type Setting<'a> = (&'a Evaluate, &'a TestUsers<'a>, &'a Bench);
 
 impl System {
-    fn new(name: &str, role: &'static str, lists: &[Vec<ItemId>], setting: Setting<'_>) -> Self {
+    pub(super) fn new(name: &str, role: &'static str, lists: &[Vec<ItemId>], setting: Setting<'_>) -> Self {
         let (section, users, bench) = setting;
         let mut per_user: BTreeMap<_, _> = ranking(&ranks(lists, users), &section.cutoffs).collect();
         let shown: Vec<Shown> = lists
@@ -54,6 +54,9 @@ impl System {
             .collect();
         for (key, judge) in bench.judges() {
             per_user.insert(key.to_string(), Bench::list_scores(judge, &shown));
+        }
+        if let Some(disagreement) = bench.disagreement(&shown) {
+            per_user.insert("ensemble/disagreement".to_string(), disagreement);
         }
         let shown: Vec<Vec<ItemId>> =
             lists.iter().map(|list| list.iter().copied().take(SHOWN).collect()).collect();

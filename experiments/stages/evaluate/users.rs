@@ -38,6 +38,11 @@ impl<'a> TestUsers<'a> {
             users.truncate(section.users);
             users.sort_unstable();
         }
+        Self::these(users, bench)
+    }
+    /// These users, in this order.
+    pub(super) fn these(users: Vec<UserId>, bench: &'a Bench) -> Self {
+        let log = &bench.dataset.log;
         let contexts: Vec<_> = users.iter().map(|&user| log.context(user, Split::Test)).collect();
         let targets: Vec<_> = users.iter().map(|&user| log.target(user, Split::Test)).collect();
         let popularity = Popularity::new(log);

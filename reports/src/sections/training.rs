@@ -1,13 +1,13 @@
-//! Pretraining, judges, alignment: curves first, then the numbers they end in.
+//! Pretraining and alignment: curves first, then the numbers they end in.
 
 use super::{Figures, missing};
 use crate::arm::ArmStage;
-use crate::document::{Block, Cell, Column, Section, Span, Table, paragraph};
+use crate::document::{Block, Cell, Column, Section, Span, Table};
 use crate::error::ReportError;
 use crate::figures::pairs::PROXY;
 use crate::load::Run;
 use crate::number;
-use crate::schema::{HeadQuality, JudgeQuality, JudgeReport, PairMargins};
+use crate::schema::PairMargins;
 use crate::statistics::mean;
 
 pub(super) fn pretraining(run: &Run, figures: &Figures<'_>) -> Result<Section, ReportError> {
@@ -45,69 +45,6 @@ fn last_value(run: &Run, stage: &str, key: &str) -> Cell {
         Span::number(number::measured(row.value), stage, &format!("{key} at step {}", row.step))
     };
     vec![row.map_or_else(|| Span::text("–"), number)]
-}
-
-pub(super) fn judges(run: &Run, figures: &Figures<'_>) -> Result<Section, ReportError> {
-    let mut blocks = Vec::new();
-    match &run.judges {
-        None => blocks.push(missing(run, "reward")),
-        Some(report) => {
-            blocks.push(paragraph(
-                "The proxy judge scores candidates during alignment. The held-out judge was trained on other users and is \
-                 used only to check. Both are measured here on users neither was trained on.",
-            ));
-            blocks.push(head_table(report));
-            blocks.push(agreement(report));
-            blocks.extend(figures.block("reliability")?);
-        }
-    }
-    blocks.extend(figures.block("judge-training")?);
-    Ok(Section { id: "judges", title: "Judges", blocks })
-}
-
-fn head_table(report: &JudgeReport) -> Block {
-    let mut columns = vec![Column::text("judge"), Column::text("head")];
-    let numbers =
-        ["AUC", "AUC within users", "ECE", "log loss", "base rate", "training users", "evaluation users"];
-    columns.extend(numbers.map(Column::number));
-    let rows = report.judges.iter().flat_map(|judge| judge.heads.iter().map(|head| head_row(judge, head)));
-    Block::Table(Table { caption: "Judges on held-out users".into(), columns, rows: rows.collect() })
-}
-
-fn head_row(judge: &JudgeQuality, head: &HeadQuality) -> Vec<Cell> {
-    let number = |text: String, name: &str| {
-        vec![Span::number(text, "reward", &format!("judges.{}.{}.{name}", judge.name, head.head))]
-    };
-    let share =
-        |auc: Option<f64>| auc.map_or_else(|| "one class only".to_owned(), |auc| number::fixed(auc, 3));
-    vec![
-        vec![Span::text(&judge.name)],
-        vec![Span::text(&head.head)],
-        number(share(head.auc), "auc"),
-        number(share(head.user_auc), "user_auc"),
-        number(number::fixed(head.ece, 3), "ece"),
-        number(number::fixed(head.log_loss, 3), "log_loss"),
-        number(number::fixed(head.base_rate, 3), "base_rate"),
-        number(number::count(judge.train_users), "train_users"),
-        number(number::count(judge.eval_users), "eval_users"),
-    ]
-}
-
-fn agreement(report: &JudgeReport) -> Block {
-    let mut spans = vec![match report.agreement {
-        Some(_) => Span::text("Rank correlation (Spearman) between the judges' fused scores: "),
-        None => Span::text("The agreement between the judges was not measured."),
-    }];
-    if let Some(agreement) = report.agreement {
-        spans.push(Span::number(number::fixed(agreement, 3), "reward", "judges.agreement"));
-        spans.push(Span::text("."));
-    }
-    for judge in &report.judges {
-        spans.push(Span::text(format!(" The {} judge fuses its heads as ", judge.name)));
-        spans.push(Span::code(&judge.fusion));
-        spans.push(Span::text("."));
-    }
-    Block::Paragraph { spans }
 }
 
 /// Figures of the section: what was gained, what it cost, how it came about.

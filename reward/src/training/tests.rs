@@ -1,21 +1,31 @@
 use super::*;
 use crate::fusion::Fusion;
+use crate::model_judge::{ModelJudge, Trained};
 use crate::quality::{Examination, ExaminationResult};
-use crate::session::judge::{SessionJudge, Trained};
+use crate::statistics::HeadStatistics;
 use crate::testing::{self, Rule, ids};
 use std::sync::Arc;
 
 fn config(epochs: usize) -> TrainingConfig {
-    TrainingConfig { width: 16, negatives: 1, epochs, batch_size: 64, learning_rate: 3e-3 }
+    TrainingConfig {
+        kind: Kind::Session,
+        score_weights: vec![1.0],
+        width: 16,
+        negatives: 1,
+        epochs,
+        batch_size: 64,
+        learning_rate: 3e-3,
+        label_noise: 0.0,
+    }
 }
 fn train(
     context: &Context,
     users: std::ops::Range<usize>,
-    epochs: usize,
-) -> (SessionModel, Vec<TrainingStep>) {
+    config: TrainingConfig,
+) -> (RewardModel, Vec<TrainingStep>) {
     let users = ids(users);
     let apprentice = Apprentice { users: &users, key: Key::new(7), device: &Device::flex() };
-    let mut trainer = Trainer::new(context, config(epochs), &apprentice).unwrap();
+    let mut trainer = Trainer::new(context, config, &apprentice).unwrap();
     let mut steps = Vec::new();
     while let Some(step) = trainer.step().unwrap() {
         steps.push(step);
@@ -25,10 +35,13 @@ fn train(
 }
 /// Trains on users 0 to 79 and examines on users 80 to 119.
 fn examine(rule: Rule) -> ExaminationResult {
+    examine_as(rule, config(16))
+}
+fn examine_as(rule: Rule, config: TrainingConfig) -> ExaminationResult {
     let context = Arc::new(testing::context(&testing::log(120, rule), 80));
-    let (model, _) = train(&context, 0..80, 16);
+    let (model, _) = train(&context, 0..80, config);
     let trained = Trained { name: "proxy".into(), model, fusion: Fusion::default() };
-    let judge = SessionJudge::new(trained, context.clone(), &Device::flex()).unwrap();
+    let judge = ModelJudge::new(trained, context.clone(), &Device::flex()).unwrap();
     Examination::new(&context, &ids(80..120), 1, Key::new(8)).examine(&judge)
 }
 
@@ -38,6 +51,29 @@ fn a_like_that_depends_on_a_feature_is_learnt() {
     let head = &result.heads[0];
     // A coin decides one like of ten, so .9 is the best that can be had.
     assert!(head.auc.unwrap() > 0.8 && head.ece < 0.15, "{head:?}");
+}
+
+#[test]
+fn towers_and_the_learned_score_learn_it_too() {
+    for kind in [Kind::Towers, Kind::PScore] {
+        let result = examine_as(Rule::LikeByFeature, TrainingConfig { kind, ..config(16) });
+        assert!(result.heads[0].auc.unwrap() > 0.8, "{kind:?}: {:?}", result.heads[0]);
+        // With one head the learned score must rank as the head does.
+        let context = testing::context(&testing::log(120, Rule::LikeByFeature), 80);
+        let truth = Examination::new(&context, &ids(80..120), 1, Key::new(8)).truth(0);
+        let statistics = HeadStatistics::new(truth.rows(&result.fused));
+        let fused = statistics.auc(&[1.0; 40]).unwrap();
+        assert!(fused > 0.8, "{kind:?}: {fused}");
+    }
+}
+
+#[test]
+fn labels_turned_over_half_of_the_time_teach_nothing_and_a_tenth_does_little_harm() {
+    let auc = |label_noise| {
+        let config = TrainingConfig { label_noise, ..config(16) };
+        examine_as(Rule::LikeByFeature, config).heads[0].auc.unwrap()
+    };
+    assert!((auc(0.5) - 0.5).abs() < 0.15 && auc(0.1) > 0.75, "{} {}", auc(0.5), auc(0.1));
 }
 
 /// 360 labels: the standard error of a chance AUC is .03, the bound 4 of them.
@@ -59,7 +95,7 @@ fn without_feedback_what_suits_the_user_is_learnt_from_the_history() {
 #[test]
 fn training_is_a_function_of_its_key_and_lowers_the_loss() {
     let context = testing::context(&testing::log(40, Rule::LikeByFeature), 40);
-    let ((a, steps), (b, _)) = (train(&context, 0..40, 4), train(&context, 0..40, 4));
+    let ((a, steps), (b, _)) = (train(&context, 0..40, config(4)), train(&context, 0..40, config(4)));
     assert_eq!(crate::checkpoint::to_bytes(&a).unwrap(), crate::checkpoint::to_bytes(&b).unwrap());
     let mean = |steps: &[TrainingStep]| steps.iter().map(|s| s.report.loss).sum::<f64>() / steps.len() as f64;
     assert!(mean(&steps[steps.len() - 4..]) < mean(&steps[..4]) - 0.05, "{steps:?}");

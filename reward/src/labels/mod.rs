@@ -1,4 +1,4 @@
-//! From logged feedback to the targets of the session reward model.
+//! From logged feedback to the targets of the reward models.
 //!
 //! OneRec (2502.18965) names the targets - session watch time, view-through, follow, like - and not how they become
 //! 0 and 1. The following is a reconstruction:
@@ -9,12 +9,18 @@
 //! | `vtr` | at least half of its items were viewed through (`long_view`, else `watch_ratio >= 0.9`) |
 //! | `wtr` | at least one item led to a follow |
 //! | `ltr` | at least one item was liked |
-//! | `next` | the user really saw these items (logs without feedback; see [`crate::session::batch`]) |
+//! | `next` | the user really saw these items (logs without feedback; see [`crate::batch`]) |
 //!
-//! For a list of one item - how candidates are scored - each is a property of that item.
+//! For a list of one item - how candidates are scored - each is a property of that item. With
+//! [`WatchLabel::DurationAware`], `swt` compares watch times within the user and the items' durations.
 
+mod duration;
+pub mod problems;
+
+use duration::DurationAware;
 use policy::history::Log;
 use policy::ids::UserId;
+use problems::MOST_WATCHED;
 use serde::{Deserialize, Serialize};
 
 /// What a head predicts.
@@ -74,6 +80,19 @@ pub struct Labels {
     columns: Columns,
     /// Median watch time of training sessions of length 1, 2, ...
     watch_medians: Vec<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    duration_aware: Option<DurationAware>,
+}
+
+/// When a session's watch time counts as long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WatchLabel {
+    /// Above the median of training sessions of the same length.
+    #[default]
+    Median,
+    /// In the upper quarter of what the user watches of items about as long (OneRec-V2).
+    DurationAware,
 }
 
 /// Where the signals are; names differ between logs.
@@ -123,21 +142,45 @@ impl Feedback<'_> {
     fn value(&self, user: UserId, position: usize, column: usize) -> f32 {
         self.log.history(user).feedback[position * self.log.signals.len() + column]
     }
+    /// Within `[0, MOST_WATCHED durations]`.
     fn watch_time(&self, columns: &Columns, user: UserId, position: usize) -> f64 {
+        let Watched { time, duration } = self.raw_watch_time(columns, user, position);
+        time.clamp(0.0, duration.map_or(f64::INFINITY, |duration| MOST_WATCHED * duration))
+    }
+    /// As it was logged.
+    fn raw_watch_time(&self, columns: &Columns, user: UserId, position: usize) -> Watched {
+        let item = self.log.history(user).items[position];
+        let known = self.durations.map(|durations| f64::from(durations[item.index()]));
         if let Some(column) = columns.watch_time {
-            return f64::from(self.value(user, position, column));
+            // An unknown duration is stored as 0, that is exp(0) = 1 here: no bound.
+            return Watched {
+                time: f64::from(self.value(user, position, column)),
+                duration: known.filter(|d| *d > 1.0),
+            };
         }
         let ratio = columns.watch_ratio.map_or(0.0, |column| self.value(user, position, column));
-        let item = self.log.history(user).items[position];
-        f64::from(ratio) * self.durations.map_or(1.0, |durations| f64::from(durations[item.index()]))
+        let duration = known.unwrap_or(1.0);
+        Watched { time: f64::from(ratio) * duration, duration: Some(duration) }
     }
 }
 
+/// A watch time with the duration of the item, where it is known.
+struct Watched {
+    time: f64,
+    duration: Option<f64>,
+}
+
 impl Labels {
-    /// The heads this log supports and the watch-time medians over sessions of 1 to `session_items` items of `users`.
+    /// The heads this log supports and what makes a watch long, over sessions of 1 to `session_items` items of `users`.
     /// A head is kept when both classes occur among the sessions of one item; a log that leaves no head gets `next`.
-    pub fn fit(feedback: Feedback<'_>, users: &[UserId], session_items: usize) -> Self {
+    pub fn fit(
+        feedback: Feedback<'_>,
+        users: &[UserId],
+        (session_items, watch): (usize, WatchLabel),
+    ) -> Self {
         let columns = Columns::find(&feedback.log.signals);
+        let duration_aware =
+            (watch == WatchLabel::DurationAware).then(|| DurationAware::fit(&feedback, &columns, users));
         let median = |length| {
             let watched = |session: Session| total_watch_time(&feedback, &columns, session);
             median(sessions(feedback.log, users, length).map(watched).collect())
@@ -145,6 +188,7 @@ impl Labels {
         let mut labels = Self {
             heads: columns.heads(),
             watch_medians: (1..=session_items).map(median).collect(),
+            duration_aware,
             columns,
         };
         let mut seen = vec![[false; 2]; labels.heads.len()];
@@ -173,6 +217,15 @@ impl Labels {
         out.extend(self.heads.iter().map(|&head| f32::from(self.label(&feedback, head, session))));
     }
 
+    /// The watch time of an observed session, in the log's unit; absent where the log does not tell.
+    pub fn watch_time(&self, feedback: Feedback<'_>, session: Session) -> Option<f32> {
+        self.knows_watch_time().then(|| total_watch_time(&feedback, &self.columns, session) as f32)
+    }
+    /// Whether the log tells watch times.
+    pub fn knows_watch_time(&self) -> bool {
+        self.columns.watch_time.or(self.columns.watch_ratio).is_some()
+    }
+
     fn label(&self, feedback: &Feedback<'_>, head: Head, session: Session) -> bool {
         let Session { user, start, length } = session;
         let count = |column: Option<usize>, least: f32| {
@@ -182,7 +235,10 @@ impl Labels {
             (start..start + length).filter(above).count()
         };
         match head {
-            Head::Swt => total_watch_time(feedback, &self.columns, session) > self.watch_medians[length - 1],
+            Head::Swt => match &self.duration_aware {
+                Some(rule) => rule.label(feedback, &self.columns, session),
+                None => total_watch_time(feedback, &self.columns, session) > self.watch_medians[length - 1],
+            },
             Head::Vtr => {
                 let viewed = match self.columns.long_view {
                     Some(column) => count(Some(column), 0.5),
@@ -222,7 +278,7 @@ mod tests {
         Log { histories: vec![history], num_items: 7, signals: signals.iter().map(|s| (*s).into()).collect() }
     }
     fn fit(log: &Log, durations: Option<&[f32]>) -> Labels {
-        Labels::fit(Feedback { log, durations }, &[UserId::new(0)], 2)
+        Labels::fit(Feedback { log, durations }, &[UserId::new(0)], (2, WatchLabel::Median))
     }
     fn labels(log: &Log, durations: Option<&[f32]>, start: usize, length: usize) -> Vec<f32> {
         let mut out = Vec::new();
@@ -249,6 +305,57 @@ mod tests {
         let log = log(&["watch_ratio", "like"], &ROWS);
         let durations = [1.0, 100.0, 1.0, 1.0, 1.0, 1.0, 1.0];
         assert!(labels(&log, Some(&durations), 1, 1)[0] > 0.5);
+    }
+
+    /// Times of positions 0 to 4: 1 .2 .95 .4 1.5 (times durations). Position 4 is the longest watch of the short items; among
+    /// long items, position 2 is the only one.
+    #[test]
+    fn duration_aware_labels_compare_within_the_bucket() {
+        let log = log(&["watch_ratio", "like"], &ROWS);
+        let durations = [1.0, 1.0, 100.0, 1.0, 1.0, 1.0, 1.0];
+        let feedback = Feedback { log: &log, durations: Some(&durations) };
+        let labels = Labels::fit(feedback, &[UserId::new(0)], (1, WatchLabel::DurationAware));
+        let long =
+            |start| labels.label(&feedback, Head::Swt, Session { user: UserId::new(0), start, length: 1 });
+        // Ranks of positions 1 to 4: (0 + .5) / 4, .5 (alone), (1 + .5) / 4, (3 + .5) / 4; three of four are at most .5.
+        assert_eq!([1, 2, 3, 4].map(long), [false, false, false, true]);
+        let rule = labels.duration_aware.as_ref().unwrap();
+        assert_eq!(serde_json::to_value(rule).unwrap()["threshold"], 0.5);
+    }
+
+    #[test]
+    fn defects_of_a_log_are_named_and_bounded() {
+        use problems::{LogProblem, problems};
+        let mut rows = ROWS;
+        rows[1] = &[-3.0, 0.0];
+        rows[2] = &[144.0, 0.0];
+        let mut log = log(&["watch_ratio", "like"], &rows);
+        log.histories[0].items[4] = log.histories[0].items[3];
+        log.histories[0].timestamps = vec![5, 6, 4, 7, 7, 8, 9];
+        let feedback = Feedback { log: &log, durations: None };
+        let labels = fit(&log, None);
+        let found = problems(feedback, &labels, &[UserId::new(0)]);
+        let expected = [
+            LogProblem::NegativeWatchTime(1),
+            LogProblem::ImpossibleWatchTime(1),
+            LogProblem::MissingHead(Head::Wtr),
+            LogProblem::OneClass(Head::Ltr),
+            LogProblem::RepeatedEvent(1),
+            LogProblem::TimeGoesBackwards(1),
+        ];
+        assert_eq!(found, expected);
+        assert!(found[3].to_string().contains("every training label of ltr is the same"), "{}", found[3]);
+        let time = |start| labels.watch_time(feedback, Session { user: UserId::new(0), start, length: 1 });
+        assert_eq!([time(1), time(2), time(3)], [Some(0.0), Some(20.0), Some(0.4)]);
+    }
+
+    #[test]
+    fn a_good_log_and_one_without_feedback_have_no_problems() {
+        let users = [UserId::new(0)];
+        let none: [&[f32]; 7] = [&[]; 7];
+        let log = log(&[], &none);
+        let found = problems::problems(Feedback { log: &log, durations: None }, &fit(&log, None), &users);
+        assert_eq!(found, []);
     }
 
     #[test]

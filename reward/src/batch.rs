@@ -3,9 +3,9 @@
 //! A batch gathers the features of its distinct items once; histories and lists are rows of that table. Where the log
 //! has no feedback, every observed session is followed by lists of the same length that the user was not seen with.
 
-use super::model::{ListInput, SessionModel, UserInput};
 use crate::context::Context;
 use crate::labels::Session;
+use crate::model::{ListInput, Outputs, RewardModel, UserInput};
 use burn::prelude::*;
 use burn::tensor::TensorData;
 use policy::history::Log;
@@ -58,13 +58,13 @@ impl NegativeSampler {
 
 /// Where a user stands: whose history, and how much of it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Viewer {
-    pub(super) user: UserId,
-    pub(super) known: usize,
+pub(crate) struct Viewer {
+    pub(crate) user: UserId,
+    pub(crate) known: usize,
 }
 
 /// Padded histories, as rows of some table of item vectors.
-pub(super) struct Histories {
+pub(crate) struct Histories {
     items: Vec<i64>,
     behaviour: Vec<f32>,
     mask: Vec<f32>,
@@ -73,7 +73,7 @@ pub(super) struct Histories {
 
 impl Histories {
     /// The latest items known of each viewer, latest first; `row` is an item's row in the table.
-    pub(super) fn new(context: &Context, viewers: &[Viewer], row: impl Fn(ItemId) -> i64) -> Self {
+    pub(crate) fn new(context: &Context, viewers: &[Viewer], row: impl Fn(ItemId) -> i64) -> Self {
         let config = context.config();
         let length = |viewer: &Viewer| viewer.known.min(config.history_items);
         let longest = viewers.iter().map(length).max().unwrap_or(0).max(1);
@@ -99,8 +99,8 @@ impl Histories {
         self.mask.extend(std::iter::repeat_n(0.0, places));
         self.behaviour.extend(std::iter::repeat_n(0.0, places * signals));
     }
-    /// The input of [`SessionModel::users`] over the table `vectors` (`[n, d]`).
-    pub(super) fn input(self, vectors: &Tensor<2>) -> UserInput {
+    /// The input of [`RewardModel::users`] over the table `vectors` (`[n, d]`).
+    pub(crate) fn input(self, vectors: &Tensor<2>) -> UserInput {
         let ([batch, longest], device) = (self.shape, vectors.device());
         let signals = self.behaviour.len() / (batch * longest).max(1);
         let behaviour = TensorData::new(self.behaviour, [batch, longest, signals]);
@@ -130,6 +130,15 @@ pub struct Batch {
     owners: Vec<i64>,
     list_items: usize,
     labels: Vec<f32>,
+    watch_times: Option<Vec<f32>>,
+}
+
+/// What a step learns from.
+pub struct Targets {
+    /// `[c, x]`: 0 or 1 per list and head.
+    pub labels: Tensor<2>,
+    /// Watch time per list, where the log has it and nothing was sampled.
+    pub watch_times: Option<Vec<f32>>,
 }
 
 struct List {
@@ -176,26 +185,52 @@ impl Batch {
             list_mask,
             list_items,
             labels,
+            watch_times: watch_times(context, sessions),
         }
     }
 
-    /// Logits and labels of every list.
-    ///
-    /// # Shapes
-    /// Both `[c, x]`.
-    pub fn forward(self, model: &SessionModel, device: &Device) -> (Tensor<2>, Tensor<2>) {
+    /// Turns over a share of the observed sessions' labels, always the same ones of a session for the same key: a test of how
+    /// much noise a judge endures.
+    pub fn turn_labels(&mut self, sessions: &[Session], share: f64, key: Key) {
+        if share == 0.0 {
+            return;
+        }
+        let heads = self.labels.len() / self.owners.len();
+        for (index, session) in sessions.iter().enumerate() {
+            let Some(first) = self.owners.iter().position(|&owner| owner == index as i64) else { continue };
+            let draws = key.at(session.user.index() as u64).at(session.start as u64);
+            for (head, label) in (0..).zip(&mut self.labels[first * heads..(first + 1) * heads]) {
+                if draws.at(head).unit() < share {
+                    *label = 1.0 - *label;
+                }
+            }
+        }
+    }
+
+    /// What the model says of every list, and what it should say.
+    pub fn forward(self, model: &RewardModel, device: &Device) -> (Outputs, Targets) {
         let (n, c) = (self.items.len(), self.owners.len());
         let (width, heads) = (self.features.len() / n, self.labels.len() / c);
         let vectors = model.items(Tensor::from_data(TensorData::new(self.features, [n, width]), device));
-        let users = model.users(self.histories.input(&vectors));
+        let users = model.user_side(model.users(self.histories.input(&vectors)));
         let owners = Tensor::<1, Int>::from_data(TensorData::new(self.owners, [c]), device);
-        let logits = model.logits(ListInput {
-            items: rows(&vectors, self.lists, [c, self.list_items]),
+        let outputs = model.outputs(ListInput {
+            items: rows(&model.item_side(vectors), self.lists, [c, self.list_items]),
             mask: Tensor::from_data(TensorData::new(self.list_mask, [c, self.list_items]), device),
             users: users.select(0, owners),
         });
-        (logits, Tensor::from_data(TensorData::new(self.labels, [c, heads]), device))
+        let labels = Tensor::from_data(TensorData::new(self.labels, [c, heads]), device);
+        (outputs, Targets { labels, watch_times: self.watch_times })
     }
+}
+
+/// The watch time of every session, where the log has it and every list is an observed one.
+fn watch_times(context: &Context, sessions: &[Session]) -> Option<Vec<f32>> {
+    let labels = &context.config().labels;
+    if labels.needs_negatives() {
+        return None;
+    }
+    sessions.iter().map(|&session| labels.watch_time(context.feedback(), session)).collect()
 }
 
 fn labelled_lists(

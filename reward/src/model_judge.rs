@@ -1,10 +1,10 @@
-//! The judge that scores with a session reward model: every candidate as a list of one.
+//! The judge that scores with a reward model: every candidate as a list of one.
 
-use super::batch::{Histories, Viewer};
-use super::model::{ListInput, SessionModel};
+use crate::batch::{Histories, Viewer};
 use crate::context::Context;
 use crate::fusion::{Fusion, FusionError};
 use crate::judge::{Judge, Request, Score};
+use crate::model::{ListInput, Outputs, RewardModel};
 use burn::module::Module;
 use burn::prelude::*;
 use burn::tensor::{TensorData, activation};
@@ -16,16 +16,18 @@ const USERS_PER_PASS: usize = 512;
 /// Candidates that share one forward pass of attention and heads.
 const CANDIDATES_PER_PASS: usize = 16_384;
 
-/// A trained session reward model with the log it reads histories from.
+/// A trained reward model with the log it reads histories from.
 #[derive(Clone, Debug)]
-pub struct SessionJudge {
+pub struct ModelJudge {
     name: String,
     heads: Vec<String>,
     fusion: Fusion,
     context: Arc<Context>,
-    model: SessionModel,
+    model: RewardModel,
     /// `[items, d]`: the vector of every item, computed once.
     vectors: Tensor<2>,
+    /// `[items, p]`: all of a pair's score that depends on the item alone.
+    sides: Tensor<2>,
 }
 
 /// A trained model with what it takes to be a judge.
@@ -34,12 +36,12 @@ pub struct Trained {
     /// `proxy`, `held-out`.
     pub name: String,
     /// The weights.
-    pub model: SessionModel,
+    pub model: RewardModel,
     /// How heads become one score.
     pub fusion: Fusion,
 }
 
-impl SessionJudge {
+impl ModelJudge {
     /// The judge of this model. Gradients are switched off.
     ///
     /// # Errors
@@ -53,7 +55,8 @@ impl SessionJudge {
         let shape = [features.num_items(), features.width()];
         let vectors =
             model.items(Tensor::from_data(TensorData::new(features.values().to_vec(), shape), &device));
-        Ok(Self { name: trained.name, heads, fusion: trained.fusion, context, model, vectors })
+        let sides = model.item_side(vectors.clone());
+        Ok(Self { name: trained.name, heads, fusion: trained.fusion, context, model, vectors, sides })
     }
 
     /// The same judge over other histories of the same items.
@@ -70,20 +73,35 @@ impl SessionJudge {
         self.context.log()
     }
     /// The weights.
-    pub fn model(&self) -> &SessionModel {
+    pub fn model(&self) -> &RewardModel {
         &self.model
     }
     /// How heads become one score, with weights.
     pub fn fusion(&self) -> String {
+        if self.model.has_learned_score() {
+            return format!("p-score, trained on {}", self.fusion.describe(&self.heads));
+        }
         self.fusion.describe(&self.heads)
     }
 
-    /// Head probabilities of every candidate of these requests, row-major `[candidates, x]`.
-    fn probabilities(&self, requests: &[Request<'_>]) -> Vec<f32> {
+    /// The watch time of every candidate, in the log's unit, where the model has a head for it.
+    pub fn watch_times(&self, requests: &[Request<'_>]) -> Option<Vec<f64>> {
+        let codec = self.context.config().watch.as_ref()?;
+        let mut times = Vec::new();
+        for requests in requests.chunks(USERS_PER_PASS) {
+            for outputs in self.outputs(requests) {
+                times.extend(self.model.watch_times(&outputs, codec)?.into_iter().map(f64::from));
+            }
+        }
+        Some(times)
+    }
+
+    /// The outputs for every candidate of these requests, some [`CANDIDATES_PER_PASS`] at a time.
+    fn outputs(&self, requests: &[Request<'_>]) -> impl Iterator<Item = Outputs> {
         let viewers: Vec<_> =
             requests.iter().map(|request| Viewer { user: request.user, known: request.known }).collect();
         let histories = Histories::new(&self.context, &viewers, |item| item.index() as i64);
-        let users = self.model.users(histories.input(&self.vectors));
+        let users = self.model.user_side(self.model.users(histories.input(&self.vectors)));
         let pairs: Vec<(i64, i64)> = requests
             .iter()
             .enumerate()
@@ -91,39 +109,53 @@ impl SessionJudge {
                 request.candidates.iter().map(move |c| (owner as i64, c.index() as i64))
             })
             .collect();
-        pairs.chunks(CANDIDATES_PER_PASS).flat_map(|pairs| self.pass(&users, pairs)).collect()
+        let passes = pairs.len().div_ceil(CANDIDATES_PER_PASS);
+        (0..passes).map(move |pass| {
+            let from = pass * CANDIDATES_PER_PASS;
+            self.pass(&users, &pairs[from..(from + CANDIDATES_PER_PASS).min(pairs.len())])
+        })
     }
 
-    /// `users: [b, d]`; pairs of (row of `users`, item).
-    fn pass(&self, users: &Tensor<2>, pairs: &[(i64, i64)]) -> Vec<f32> {
+    /// `users: [b, p]`; pairs of (row of `users`, item).
+    fn pass(&self, users: &Tensor<2>, pairs: &[(i64, i64)]) -> Outputs {
         let (count, device) = (pairs.len(), self.vectors.device());
         let indices =
             |values: Vec<i64>| Tensor::<1, Int>::from_data(TensorData::new(values, [count]), &device);
         let owners = indices(pairs.iter().map(|pair| pair.0).collect());
         let items = indices(pairs.iter().map(|pair| pair.1).collect());
-        let logits = self.model.logits(ListInput {
-            items: self.vectors.clone().select(0, items).unsqueeze_dim::<3>(1),
+        self.model.outputs(ListInput {
+            items: self.sides.clone().select(0, items).unsqueeze_dim::<3>(1),
             mask: Tensor::ones([count, 1], &device),
             users: users.clone().select(0, owners),
-        });
-        activation::sigmoid(logits).into_data().iter::<f32>().collect()
+        })
     }
 
     fn verdicts(&self, requests: &[Request<'_>]) -> Vec<Vec<Score>> {
-        let probabilities = self.probabilities(requests);
-        let mut rows = probabilities.chunks_exact(self.heads.len()).map(<[f32]>::to_vec);
+        let (mut heads, mut personal) = (Vec::new(), Vec::new());
+        for outputs in self.outputs(requests) {
+            heads.extend(probabilities(outputs.heads));
+            personal.extend(outputs.personal.map(probabilities).unwrap_or_default());
+        }
+        let mut rows = heads.chunks_exact(self.heads.len()).map(<[f32]>::to_vec);
+        let mut personal = personal.into_iter();
         requests
             .iter()
             .map(|request| {
-                let heads: Vec<Vec<f32>> = rows.by_ref().take(request.candidates.len()).collect();
-                let fused = self.fusion.fuse(&self.heads, &heads);
+                let count = request.candidates.len();
+                let heads: Vec<Vec<f32>> = rows.by_ref().take(count).collect();
+                let learned: Vec<f32> = personal.by_ref().take(count).collect();
+                let fused = if learned.is_empty() { self.fusion.fuse(&self.heads, &heads) } else { learned };
                 heads.into_iter().zip(fused).map(|(heads, fused)| Score { heads, fused }).collect()
             })
             .collect()
     }
 }
 
-impl Judge for SessionJudge {
+fn probabilities(logits: Tensor<2>) -> Vec<f32> {
+    activation::sigmoid(logits).into_data().iter::<f32>().collect()
+}
+
+impl Judge for ModelJudge {
     fn name(&self) -> &str {
         &self.name
     }
