@@ -6,7 +6,7 @@ use crate::stages::align::Round;
 use crate::stages::bench::Bench;
 use crate::stages::evaluate::{NamedPolicy, Policies};
 use crate::stages::{align, evaluate, ingest, pretrain, report, reward, sample, tokenize};
-use ::reward::world::{OracleJudge, World, WorldConfig};
+use ::reward::world::{OracleJudge, World};
 use anyhow::Context as _;
 use reports::schema::Stages;
 use sampler::recommend::Codebook;
@@ -173,8 +173,8 @@ pub(crate) fn stage_name(phase: &str, arm: &Arm, round: usize) -> String {
 /// The truth, where it is known and anybody is judged.
 pub(crate) fn oracle(config: &Config) -> Option<OracleJudge> {
     match config.data.source {
-        Source::World { users, items, seed } if config.run.stages == Stages::Alignment => {
-            Some(OracleJudge::new(World::generate(&WorldConfig { users, items, seed })))
+        Source::World(ref world) if config.run.stages == Stages::Alignment => {
+            Some(OracleJudge::new(World::generate(world)))
         }
         _ => None,
     }

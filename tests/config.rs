@@ -77,6 +77,30 @@ const OUT_OF_RANGE: &[&str] = &[
     "data.items={file='a', id='b', text=[]}",
     "data.source.users=5",
     "data.source.items=5",
+    "data.source.feed={slate=0}",
+    "data.source.feed={position_bias=-1.0}",
+    "data.source.feed={leaving=nan}",
+    "data.source.feed={restlessness=11.0}",
+    "data.source.exposure={relevance=-1.0}",
+    "data.source.exposure={popularity_bias=6.0}",
+    "data.source.exposure={continuation=inf}",
+    "data.source.exposure={cold_share=1.1}",
+    "data.source.dynamics={keep=1.1}",
+    "data.source.dynamics={step=-0.1}",
+    "data.source.dynamics={fatigue=-0.1}",
+    "data.source.marginals={activity=11.0}",
+    "data.source.marginals={activity_spread=-0.1}",
+    "data.source.marginals={min_length=4}",
+    "data.source.marginals={max_length=4}",
+    "data.source.marginals={duration=13.0}",
+    "data.source.marginals={duration_spread=6.0}",
+    "data.source.marginals={popularity_exponent=4.0}",
+    "data.source.marginals={watch=11.0}",
+    "data.source.marginals={watch_spread=0.0}",
+    "data.source.marginals={watch_duration=6.0}",
+    "data.source.marginals={like=21.0}",
+    "data.source.click_bait={share=2.0}",
+    "data.source.click_bait={lift=-1.0}",
     "tokenize.levels=0",
     "tokenize.codes=1",
     "tokenize.codes=65537",
@@ -245,6 +269,8 @@ fn an_unknown_key_is_refused_at_every_level() {
         "run.sedd",
         "data.sedd",
         "data.source.sedd",
+        "data.source.feed.sedd",
+        "data.source.marginals.seed",
         "data.embeddings.sedd",
         "tokenize.sedd",
         "tokenize.collaborative.sedd",
@@ -276,6 +302,21 @@ fn a_key_of_another_variant_is_refused() {
     assert_eq!(found[0].key, "data.source.file");
     let arms = "align.arms=[{name='a', objective={kind='grpo', beta=0.1}}]";
     assert_eq!(problems(MINIMAL, &[arms])[0].key, "align.arms.0.objective.beta");
+}
+
+/// Inside the tagged source serde forgets the keys; messages must not.
+#[test]
+fn mistakes_inside_the_mechanisms_of_a_world_are_located() {
+    for (set, key) in [
+        ("data.source.feed={slate='x'}", "data.source.feed.slate"),
+        ("data.source.feed=7", "data.source.feed"),
+        ("data.source.signals=ful", "data.source.signals"),
+        ("data.source.click_bait={share=[]}", "data.source.click_bait.share"),
+    ] {
+        let found = problems(MINIMAL, &[set]);
+        let keys: Vec<_> = found.iter().map(|problem| problem.key.as_str()).collect();
+        assert_eq!(keys, [key], "{found:?}");
+    }
 }
 
 #[test]

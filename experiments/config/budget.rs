@@ -15,9 +15,9 @@ impl Config {
     }
 
     fn shrink_data(&mut self) {
-        if let Source::World { users, items, .. } = &mut self.data.source {
-            at_most(users, 200);
-            at_most(items, 200);
+        if let Source::World(world) = &mut self.data.source {
+            at_most(&mut world.users, 200);
+            at_most(&mut world.items, 200);
         }
         self.data.max_users = Some(self.data.max_users.map_or(300, |users| users.min(300)));
         if self.tokenize.quantizer.fits_codes() {

@@ -13,6 +13,7 @@ use policy::collaborative::contrastive::ContrastiveConfig;
 use policy::quantize::{Collisions, LearnedConfig, Quantizer};
 use reward::fusion::Fusion;
 use reward::model::Kind;
+use reward::world::{WorldConfig, WorldError};
 use std::collections::BTreeSet;
 use std::fmt::{Debug, Display};
 use std::ops::RangeInclusive;
@@ -111,7 +112,7 @@ fn data(data: &Data, check: &mut Check) {
         check.that("data.items.text", columns >= 1, "[]", "at least one column name");
     }
     source(&data.source, check);
-    if data.path.is_none() && !matches!(data.source, Source::World { .. }) {
+    if data.path.is_none() && !matches!(data.source, Source::World(_)) {
         let message =
             "missing key `data.path`: the directory or file of the log, for example --set data.path=DIR";
         check.between_keys("data.path", message.into(), "data.source");
@@ -120,10 +121,7 @@ fn data(data: &Data, check: &mut Check) {
 
 fn source(source: &Source, check: &mut Check) {
     match source {
-        Source::World { users, items, .. } => {
-            check.within("data.source.users", *users, 20..=10_000_000);
-            check.within("data.source.items", *items, 20..=10_000_000);
-        }
+        Source::World(world) => self::world(world, check),
         Source::Csv { separator, columns, .. } => {
             let usable = separator.is_ascii() && !"\"\n\r".contains(*separator);
             check.that(
@@ -138,6 +136,17 @@ fn source(source: &Source, check: &mut Check) {
             self::columns(columns, check);
         }
         Source::S3rec { .. } | Source::Kuairand { .. } | Source::SequencesJson { .. } => {}
+    }
+}
+
+fn world(world: &WorldConfig, check: &mut Check) {
+    check.within("data.source.users", world.users, 20..=10_000_000);
+    check.within("data.source.items", world.items, 20..=10_000_000);
+    for problem in world.problems() {
+        if let WorldError::Mechanism { key, value, low, high } = problem {
+            let allowed = format!("{low} to {high}");
+            check.that(format!("data.source.{key}"), false, value, &allowed);
+        }
     }
 }
 
@@ -208,7 +217,7 @@ fn learned(rq_vae: &LearnedConfig, check: &mut Check) {
 /// Only of a world is the number of items known before the data is read.
 fn codes_of_a_world(config: &Config, check: &mut Check) {
     let codes = config.tokenize.codes;
-    if let Source::World { items, .. } = config.data.source
+    if let Source::World(WorldConfig { items, .. }) = config.data.source
         && codes > items
         && config.tokenize.quantizer.fits_codes()
     {

@@ -1,5 +1,6 @@
 //! `[data]`: where the log comes from and how it is filtered.
 
+use reward::world::WorldConfig;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -33,15 +34,8 @@ pub struct Data {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Source {
-    /// The built-in simulator with known truth.
-    World {
-        /// Users.
-        users: usize,
-        /// Items.
-        items: usize,
-        /// Seed of the world itself (the run's seed does not change the data).
-        seed: u64,
-    },
+    /// The built-in simulator with known truth: `users`, `items`, `seed`, and mechanisms that are off by default.
+    World(WorldConfig),
     /// S3-Rec text: `user item item ...` per line, chronological; optionally a tab and gaps in seconds.
     S3rec {
         /// File inside `data.path`.

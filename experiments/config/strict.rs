@@ -102,24 +102,32 @@ impl<T: Serialize + DeserializeOwned> Repair<T> {
         }
     }
 
-    /// The path of a mistake. Inside tagged enums serde forgets the key; it is the one that fails alike on its own.
+    /// The path of a mistake. Inside tagged enums serde forgets the keys; each is the one that fails alike on its own.
     fn locate(&self, fault: &Fault) -> Vec<String> {
         let mut path = fault.path();
-        if !matches!(fault.mistake, Mistake::WrongType { .. }) {
-            return path;
+        while let Some(key) = self.culprit(&path, fault) {
+            path.push(key);
         }
-        let Some(Value::Table(table)) = lookup(&self.value, &path) else {
-            return path;
-        };
-        let culprit = table.keys().find(|key| {
-            let mut alone = self.value.clone();
-            if let Some(Value::Table(table)) = lookup_mut(&mut alone, &path) {
-                table.retain(|other, _| other == key.as_str() || other == TAG);
-            }
-            key.as_str() != TAG && T::deserialize(Node(&alone)).is_err_and(|other| other == *fault)
-        });
-        path.extend(culprit.cloned());
         path
+    }
+
+    /// The key of the table at `path` whose value has the mistake; `None` if the table itself has it.
+    fn culprit(&self, path: &[String], fault: &Fault) -> Option<String> {
+        let own = match &fault.mistake {
+            Mistake::UnknownField { field, .. } => field,
+            Mistake::WrongType { .. } | Mistake::UnknownVariant { .. } => "",
+            Mistake::MissingField(_) | Mistake::Other(_) => return None,
+        };
+        let Value::Table(table) = lookup(&self.value, path)? else { return None };
+        let fails_alike = |kept: &str| {
+            let mut alone = self.value.clone();
+            if let Some(Value::Table(table)) = lookup_mut(&mut alone, path) {
+                table.retain(|other, _| other == kept || other == TAG);
+            }
+            T::deserialize(Node(&alone)).is_err_and(|other| other == *fault)
+        };
+        let mut others = table.keys().filter(|key| *key != TAG && *key != own);
+        if fails_alike(TAG) { None } else { others.find(|key| fails_alike(key)).cloned() }
     }
 
     /// First without the value (a default may step in), then with placeholders of every type.

@@ -1,6 +1,7 @@
 //! Items: groups, topics, latent vectors, and everything about an item that does not depend on who looks at it.
 
 use super::blueprint;
+use super::config::WorldConfig;
 use super::math::dot;
 use policy::embeddings::Embeddings;
 use policy::ids::ItemId;
@@ -53,8 +54,12 @@ pub(super) struct Item {
     pub(super) log_duration: f32,
     /// Share of attention, sums to 1 over the items; only weakly related to quality.
     pub(super) popularity: f64,
+    /// Log of the share of attention times the number of items: 0 for an average item.
+    pub(super) log_popularity: f64,
     /// Seconds since the epoch.
     pub(super) released: i64,
+    /// What is added to the log odds of being taken and of a logged like: 0 unless it is click-bait.
+    pub(super) lift: f64,
 }
 
 /// All items with the indices the logging policy draws from.
@@ -77,8 +82,8 @@ struct Topic {
 }
 
 impl Items {
-    pub(super) fn generate(count: usize, key: Key) -> Self {
-        let (items, centres) = blueprint::draw(count, key);
+    pub(super) fn generate(config: &WorldConfig, key: Key) -> Self {
+        let (items, centres) = blueprint::draw(config, key);
         let mut topics: Vec<Topic> =
             centres.into_iter().map(|centre| Topic { centre, ..Topic::default() }).collect();
         for (index, item) in items.iter().enumerate() {
@@ -88,8 +93,10 @@ impl Items {
         }
         let cumulative = running_sums(items.iter().map(|item| item.popularity));
         let mut world = Self { all: items, cumulative, topics, continuations: Vec::new(), key };
-        world.continuations =
-            (0..count).into_par_iter().map(|item| world.find_continuations(ItemId::new(item))).collect();
+        world.continuations = (0..config.items)
+            .into_par_iter()
+            .map(|item| world.find_continuations(ItemId::new(item)))
+            .collect();
         world
     }
 
@@ -119,9 +126,8 @@ impl Items {
         (!topic.members.is_empty()).then(|| topic.members[draw_index(&topic.cumulative, rng)])
     }
 
-    /// How much `next` continues `previous`, in `[-1, 1]`: the latent of the continuation is the latent of the
-    /// previous item turned by 40 degrees in every coordinate plane, so what comes next is near but not the same.
-    pub(super) fn continuation(&self, previous: ItemId, next: ItemId) -> f32 {
+    /// How much `next` continues `previous`, in `[-1, 1]`.
+    fn continuation(&self, previous: ItemId, next: ItemId) -> f32 {
         dot(&turned(&self.get(previous).latent), &self.get(next).latent)
     }
 
@@ -174,7 +180,9 @@ impl Items {
     }
 }
 
-fn turned(latent: &[f32; LATENT]) -> [f32; LATENT] {
+/// Where an item's continuations lie: its latent turned by 40 degrees in every coordinate plane, so that what comes next
+/// is near but not the same.
+pub(super) fn turned(latent: &[f32; LATENT]) -> [f32; LATENT] {
     let (sin, cos) = 40.0_f32.to_radians().sin_cos();
     std::array::from_fn(|i| match i % 2 {
         0 => cos * latent[i] - sin * latent[i + 1],
