@@ -94,8 +94,8 @@ pub(super) fn frontier(run: &Run) -> Option<Figure> {
     let words = Words {
         name: "frontier",
         title: "Reward against ranking quality",
-        caption: "Up is more reward, right is better ranking. Left: the arms' paths over training on the probed validation users, which \
-                  begin close together at the pretrained policy. Right: every system on the test users.",
+        caption: "Up is more reward, right is better ranking. First the arms' paths over training on the probed validation \
+                  users, which begin close together at the pretrained policy, then every system on the test users.",
     };
     let reward =
         SHOWN.into_iter().find(|key| run.arms().iter().any(|arm| rows(run, arm, key).next().is_some()));

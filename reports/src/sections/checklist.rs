@@ -115,6 +115,14 @@ pub(super) fn absent(run: &Run) -> Section {
     if run.stages.iter().all(|stage| stage.manifest.peak_memory.is_none()) {
         say("peak memory", "the system did not tell, or the run is of an older version");
     }
+    if let Some(first) = run.not_finite.first() {
+        let what = format!("{} measurements that are no finite number", run.not_finite.len());
+        let why = format!(
+            "the first is {} of stage {} at step {}; no curve shows them",
+            first.key, first.stage, first.step
+        );
+        say(&what, &why);
+    }
     if run.metrics_cut {
         say("the last row of metrics.jsonl", "it was cut off by an interruption");
     }

@@ -26,33 +26,33 @@ pub(super) fn slices(run: &Run, figures: &Figures<'_>) -> Result<Section, Report
                  not the mean.",
             ));
             blocks.extend(figures.block("slices")?);
-            blocks.push(table(evaluation));
+            blocks.extend(METRICS.iter().filter_map(|metric| table(evaluation, metric)));
         }
     }
     Ok(Section { id: "groups", title: "Groups of users", blocks })
 }
 
-fn table(evaluation: &Evaluation) -> Block {
-    let mut columns = vec![Column::text("metric"), Column::text("group"), Column::number("users")];
+fn table(evaluation: &Evaluation, metric: &str) -> Option<Block> {
+    let mut columns = vec![Column::text("group"), Column::number("users")];
     columns.extend(evaluation.systems.iter().map(|system| Column::number(system.name.clone())));
-    let groups = || SLICES.iter().filter(|slice| evaluation.slices.contains_key(**slice));
-    let rows = METRICS.iter().flat_map(|metric| groups().map(move |slice| row(evaluation, (metric, slice))));
-    let rows = rows.filter(|row| row.iter().skip(3).any(|cell| cell[0].text != "–")).collect();
-    Block::Table(Table { caption: "Mean over the users of each group [95 % interval]".into(), columns, rows })
+    let groups = SLICES.iter().filter(|slice| evaluation.slices.contains_key(**slice));
+    let rows = groups.map(|slice| row(evaluation, (metric, slice)));
+    let rows: Vec<_> = rows.filter(|row| row.iter().skip(2).any(|cell| cell[0].text != "–")).collect();
+    let caption = format!("{metric}: mean over the users of each group [95 % interval]");
+    (!rows.is_empty()).then_some(Block::Table(Table { caption, columns, rows }))
 }
 
 fn row(evaluation: &Evaluation, (metric, slice): (&str, &str)) -> Vec<Cell> {
     let key = format!("{metric}/{slice}");
     let users = number::count(evaluation.slices[slice]);
     let cell = |system: &SystemResult| match system.metrics.get(&key) {
-        Some(estimate) => estimate_cell(
-            &number::estimate(estimate),
-            &format!("stage evaluate, key {key} (system {})", system.name),
-        ),
+        Some(estimate) => {
+            let source = format!("stage evaluate, key {key} (system {})", system.name);
+            estimate_cell(&number::estimate(estimate), &source)
+        }
         None => vec![Span::text("–")],
     };
-    let head: [Cell; 3] = [
-        vec![Span::code(metric)],
+    let head: [Cell; 2] = [
         vec![Span::text(slice)],
         vec![Span::number(users, "evaluate", &format!("evaluation.slices.{slice}"))],
     ];
@@ -87,10 +87,10 @@ fn case_table(system: &SystemCases, metric: &str) -> Block {
         Column::text("user"),
         Column::number("before"),
         Column::number("after"),
-        Column::prose("known, most recent first"),
-        Column::prose("what the user did next"),
-        Column::prose("pretrained policy showed"),
-        Column::prose("aligned policy showed"),
+        Column::text("known, most recent first"),
+        Column::text("what the user did next"),
+        Column::text("pretrained policy showed"),
+        Column::text("aligned policy showed"),
     ];
     let row = |case: &Case| {
         let number = |value: f64, when: &str| {

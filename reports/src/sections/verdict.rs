@@ -194,8 +194,8 @@ fn limits(run: &Run, verdict: &Verdict) -> Block {
     if verdict.intervals > 0 {
         let chance = number::fixed(verdict.intervals as f64 / 20.0, 1);
         sentences.push(format!(
-            "{} differences are tested at 95 % without adjustment; about {chance} of them would exclude zero by \
-             chance alone.",
+            "{} differences are tested at 95 %; about {chance} of them would exclude zero by chance alone. Holm's p beside \
+             the comparisons says which hold together.",
             verdict.intervals
         ));
     }
@@ -203,11 +203,17 @@ fn limits(run: &Run, verdict: &Verdict) -> Block {
         let words = "The budget was smoke: every stage was shrunk to check that it works, and no number here is a result.";
         sentences.push(words.to_owned());
     }
+    if !run.not_finite.is_empty() {
+        let count = run.not_finite.len();
+        sentences.push(format!(
+            "{count} measurements along the way are no finite numbers and are left out: something diverged."
+        ));
+    }
     if run.metrics_cut {
         let words = "The last line of metrics.jsonl was cut off by an interruption and is left out.";
         sentences.push(words.to_owned());
     }
     let spans = vec![Span::text(sentences.join(" "))];
-    let tone = if smoke { Tone::Alarm } else { Tone::Neutral };
+    let tone = if smoke || !run.not_finite.is_empty() { Tone::Alarm } else { Tone::Neutral };
     Block::Callout { tone, title: "Limits".to_owned(), spans, evidence: Vec::new() }
 }
