@@ -8,8 +8,8 @@ fn help_lists_every_verb_and_every_exit_code() {
     let (code, stdout, _) = outcome(&["--help"]);
     assert_eq!(code, 0);
     for word in [
-        "run", "sweep", "report", "compare", "watch", "verify", "evaluate", "inspect", "arena", "export", "serve", "bench", "doctor", "130", "143",
-        "NO_COLOR",
+        "run", "sweep", "report", "compare", "watch", "verify", "evaluate", "inspect", "arena", "export",
+        "serve", "bench", "doctor", "130", "143", "NO_COLOR",
     ] {
         assert!(stdout.contains(word), "--help does not mention {word}:\n{stdout}");
     }
@@ -22,7 +22,10 @@ fn help_lists_every_verb_and_every_exit_code() {
         .collect();
     assert_eq!(
         verbs,
-        ["run", "sweep", "report", "verify", "evaluate", "inspect", "arena", "export", "serve", "bench", "doctor", "help"],
+        [
+            "run", "sweep", "report", "verify", "evaluate", "inspect", "arena", "export", "serve", "bench",
+            "doctor", "help"
+        ],
         "a verb was added or lost"
     );
 }

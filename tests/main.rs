@@ -4,8 +4,8 @@
 mod arena;
 mod cli;
 mod config;
-mod export;
 mod evaluate;
+mod export;
 #[cfg(feature = "webgpu")]
 mod gpu;
 mod ingest;

@@ -151,9 +151,3 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 pub(crate) fn join_key(prefix: &str, key: &str) -> String {
     if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") }
 }
-
-/// Whether a key has its type's default. Keys that are left out then, because they are newer than the file format, leave
-/// the fingerprints of finished stages as they are.
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
-}
