@@ -3,6 +3,7 @@
 use super::blueprint;
 use super::config::WorldConfig;
 use super::math::dot;
+use super::weighted::Weighted;
 use policy::embeddings::Embeddings;
 use policy::ids::ItemId;
 use policy::random::Key;
@@ -66,8 +67,7 @@ pub(super) struct Item {
 #[derive(Clone, Debug)]
 pub(super) struct Items {
     all: Vec<Item>,
-    /// Running sums of popularity over all items.
-    cumulative: Vec<f64>,
+    by_popularity: Weighted,
     topics: Vec<Topic>,
     continuations: Vec<[ItemId; CONTINUATIONS]>,
     key: Key,
@@ -77,8 +77,7 @@ pub(super) struct Items {
 struct Topic {
     centre: [f32; LATENT],
     members: Vec<ItemId>,
-    /// Running sums of popularity over the members.
-    cumulative: Vec<f64>,
+    by_popularity: Weighted,
 }
 
 impl Items {
@@ -87,12 +86,14 @@ impl Items {
         let mut topics: Vec<Topic> =
             centres.into_iter().map(|centre| Topic { centre, ..Topic::default() }).collect();
         for (index, item) in items.iter().enumerate() {
-            let topic = &mut topics[usize::from(item.topic)];
-            topic.members.push(ItemId::new(index));
-            topic.cumulative.push(topic.cumulative.last().unwrap_or(&0.0) + item.popularity);
+            topics[usize::from(item.topic)].members.push(ItemId::new(index));
         }
-        let cumulative = running_sums(items.iter().map(|item| item.popularity));
-        let mut world = Self { all: items, cumulative, topics, continuations: Vec::new(), key };
+        for topic in &mut topics {
+            topic.by_popularity =
+                Weighted::new(topic.members.iter().map(|item| items[item.index()].popularity));
+        }
+        let by_popularity = Weighted::new(items.iter().map(|item| item.popularity));
+        let mut world = Self { all: items, by_popularity, topics, continuations: Vec::new(), key };
         world.continuations = (0..config.items)
             .into_par_iter()
             .map(|item| world.find_continuations(ItemId::new(item)))
@@ -103,6 +104,7 @@ impl Items {
     pub(super) fn len(&self) -> usize {
         self.all.len()
     }
+    #[inline]
     pub(super) fn get(&self, item: ItemId) -> &Item {
         &self.all[item.index()]
     }
@@ -118,12 +120,12 @@ impl Items {
     }
     /// An item by popularity.
     pub(super) fn draw(&self, rng: &mut impl Rng) -> ItemId {
-        ItemId::new(draw_index(&self.cumulative, rng))
+        ItemId::new(self.by_popularity.draw(rng))
     }
     /// An item of this topic by popularity; `None` for a topic without items.
     pub(super) fn draw_of_topic(&self, topic: u16, rng: &mut impl Rng) -> Option<ItemId> {
         let topic = &self.topics[usize::from(topic)];
-        (!topic.members.is_empty()).then(|| topic.members[draw_index(&topic.cumulative, rng)])
+        (!topic.members.is_empty()).then(|| topic.members[topic.by_popularity.draw(rng)])
     }
 
     /// How much `next` continues `previous`, in `[-1, 1]`.
@@ -182,6 +184,7 @@ impl Items {
 
 /// Where an item's continuations lie: its latent turned by 40 degrees in every coordinate plane, so that what comes next
 /// is near but not the same.
+#[inline]
 pub(super) fn turned(latent: &[f32; LATENT]) -> [f32; LATENT] {
     let (sin, cos) = 40.0_f32.to_radians().sin_cos();
     std::array::from_fn(|i| match i % 2 {
@@ -202,20 +205,4 @@ pub(super) fn gaussian<const N: usize>(rng: &mut impl Rng) -> [f32; N] {
 pub(super) fn unit<const N: usize>(vector: [f32; N]) -> [f32; N] {
     let norm = dot(&vector, &vector).sqrt().max(f32::MIN_POSITIVE);
     vector.map(|x| x / norm)
-}
-
-fn running_sums(values: impl Iterator<Item = f64>) -> Vec<f64> {
-    values
-        .scan(0.0, |sum, value| {
-            *sum += value;
-            Some(*sum)
-        })
-        .collect()
-}
-
-/// An index in proportion to the increments of `cumulative`.
-fn draw_index(cumulative: &[f64], rng: &mut impl Rng) -> usize {
-    let total = cumulative[cumulative.len() - 1];
-    let draw = rng.random::<f64>() * total;
-    cumulative.partition_point(|&sum| sum <= draw).min(cumulative.len() - 1)
 }

@@ -97,10 +97,9 @@ struct Proposal {
 impl Session<'_> {
     /// The user takes one item.
     fn picked(&mut self) {
-        let pool = self.pool(BY_INTEREST + BY_POPULARITY);
-        let item =
-            if pool.is_empty() { self.fallback() } else { pool[softmax_draw(&pool, &mut self.rng)].item };
-        let feedback = self.watched(item);
+        let mut pool = self.pool(BY_INTEREST + BY_POPULARITY);
+        let item = if pool.is_empty() { self.fallback() } else { softmax_draw(&mut pool, &mut self.rng) };
+        let (_, feedback) = self.watched(item);
         self.log(item, 0, feedback);
         let pause = if self.rng.random_bool(1.0 / SITTING) { self.half_a_day() } else { 2.0 };
         self.wait(&feedback, pause);
@@ -114,14 +113,8 @@ impl Session<'_> {
         }
         for (place, item) in without_replacement(pool, length, &mut self.rng).into_iter().enumerate() {
             let looked = self.rng.random::<f64>() < self.person.simulator.config.examination(place);
-            let mut feedback = Feedback::UNSEEN;
-            let mut leaving = self.person.leaving(0.0);
-            if looked {
-                let (utility, laws) = self.person.laws(&self.state, item, Likes::Logged);
-                feedback = laws.sampled(&mut self.rng, self.comments.at(self.shown.len() as u64).unit());
-                leaving = self.person.leaving(utility);
-            }
-            let left = self.rng.random::<f64>() < leaving;
+            let (utility, mut feedback) = if looked { self.watched(item) } else { (0.0, Feedback::UNSEEN) };
+            let left = self.rng.random::<f64>() < self.person.leaving(utility);
             feedback.session_end = f64::from(left);
             self.log(item, place, feedback);
             let pause = if left { self.half_a_day() } else { 0.0 };
@@ -132,9 +125,11 @@ impl Session<'_> {
         }
     }
 
-    fn watched(&mut self, item: ItemId) -> Feedback {
-        let (_, laws) = self.person.laws(&self.state, item, Likes::Logged);
-        laws.sampled(&mut self.rng, self.comments.at(self.shown.len() as u64).unit())
+    /// The utility of an item that is looked at, and what comes of it.
+    fn watched(&mut self, item: ItemId) -> (f64, Feedback) {
+        let (utility, laws) = self.person.laws(&self.state, item, Likes::Logged);
+        let comment = self.comments.at(self.shown.len() as u64).unit();
+        (utility, laws.sampled(&mut self.rng, comment))
     }
 
     fn log(&mut self, item: ItemId, place: usize, feedback: Feedback) {
@@ -160,18 +155,17 @@ impl Session<'_> {
             self.propose(item, self.person.simulator.config.exposure.continuation, &mut pool);
         }
         for slot in 0..draws {
-            let item = self.drawn(slot * (BY_INTEREST + BY_POPULARITY) < BY_POPULARITY * draws);
+            // The same mixture for any number of draws.
+            let popular = slot * (BY_INTEREST + BY_POPULARITY) < BY_POPULARITY * draws;
+            let item = if popular { items.draw(&mut self.rng) } else { self.of_interest() };
             self.propose(item, 0.0, &mut pool);
         }
         pool
     }
 
-    /// An item by popularity, or one of an interest.
-    fn drawn(&mut self, popular: bool) -> ItemId {
+    /// An item of one of the user's interests.
+    fn of_interest(&mut self) -> ItemId {
         let items = &self.person.simulator.items;
-        if popular {
-            return items.draw(&mut self.rng);
-        }
         let topic = self.state.topic(self.person.user, self.rng.random::<f32>());
         items.draw_of_topic(topic, &mut self.rng).unwrap_or_else(|| items.draw(&mut self.rng))
     }
@@ -200,17 +194,25 @@ impl Session<'_> {
     }
 }
 
-fn softmax_draw(pool: &[Proposal], rng: &mut impl Rng) -> usize {
-    let largest = pool.iter().map(|proposal| proposal.logit).fold(f64::NEG_INFINITY, f64::max);
-    let weights: Vec<f64> = pool.iter().map(|proposal| (proposal.logit - largest).exp()).collect();
-    let mut left = rng.random::<f64>() * weights.iter().sum::<f64>();
-    weights
-        .iter()
-        .position(|weight| {
-            left -= weight;
-            left < 0.0
-        })
-        .unwrap_or(pool.len() - 1)
+/// Leaves weights where the logits were.
+fn softmax_draw(pool: &mut [Proposal], rng: &mut impl Rng) -> ItemId {
+    let mut largest = f64::NEG_INFINITY;
+    for proposal in &*pool {
+        largest = largest.max(proposal.logit);
+    }
+    let mut total = 0.0;
+    for proposal in &mut *pool {
+        proposal.logit = (proposal.logit - largest).exp();
+        total += proposal.logit;
+    }
+    let mut left = rng.random::<f64>() * total;
+    for proposal in &*pool {
+        left -= proposal.logit;
+        if left < 0.0 {
+            return proposal.item;
+        }
+    }
+    pool[pool.len() - 1].item
 }
 
 /// `count` distinct items in the order they are drawn: the order of logits with Gumbel noise is that of successive draws

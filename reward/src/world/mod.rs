@@ -26,6 +26,7 @@ mod person;
 mod simulator;
 mod slates;
 mod users;
+mod weighted;
 mod words;
 
 pub use config::{ClickBait, Dynamics, Exposure, Feed, Marginals, Signals, WorldConfig, WorldError};

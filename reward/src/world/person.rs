@@ -20,6 +20,7 @@ pub(super) struct Person<'a> {
 }
 
 impl<'a> Person<'a> {
+    #[inline]
     pub(super) fn item(&self, item: ItemId) -> &'a Item {
         self.simulator.items.get(item)
     }
@@ -45,6 +46,7 @@ impl<'a> Person<'a> {
     }
 
     /// How much this user, in this state, would value the item; about standard normal over logged items.
+    #[inline]
     pub(super) fn utility(&self, state: &State, item: &Item) -> f32 {
         let user = self.user;
         3.0 * (state.affinity(user, &item.latent) - 0.35)

@@ -1,4 +1,8 @@
 //! Users: interests that drift, tastes, patience, activity; and the state a history leaves them in.
+#![expect(
+    clippy::needless_range_loop,
+    reason = "iterators are calls here, not loops, in a build without LTO"
+)]
 
 use super::config::{Dynamics, WorldConfig};
 use super::items::{BRAND, Item, Items, LATENT, TASTE, gaussian, normal, turned, unit};
@@ -83,11 +87,12 @@ impl Interests {
     }
 
     /// The cosines with a latent vector; 0 where there is no interest.
+    #[inline]
     fn cosines(&self, latent: &[f32; LATENT]) -> [f32; MAX_INTERESTS] {
         let mut sums = [0.0; MAX_INTERESTS];
-        for (row, z) in self.directions.iter().zip(latent) {
-            for (sum, direction) in sums.iter_mut().zip(row) {
-                *sum += direction * z;
+        for i in 0..LATENT {
+            for k in 0..MAX_INTERESTS {
+                sums[k] += self.directions[i][k] * latent[i];
             }
         }
         sums
@@ -151,12 +156,15 @@ impl State {
     }
 
     /// How well an item fits the interests: a smooth maximum of the cosines, `ln(sum_k w_k exp(4 cos_k)) / 4`.
+    #[inline]
     pub(super) fn affinity(&self, user: &User, latent: &[f32; LATENT]) -> f32 {
         /// Larger is closer to a hard maximum over interests.
         const SHARPNESS: f32 = 4.0;
         let cosines = user.interests.cosines(latent);
-        let terms = self.weights.iter().zip(cosines).take(user.interests.count);
-        let sum: f32 = terms.map(|(weight, cosine)| weight * (SHARPNESS * cosine).exp()).sum();
+        let mut sum = 0.0;
+        for k in 0..user.interests.count.min(MAX_INTERESTS) {
+            sum += self.weights[k] * (SHARPNESS * cosines[k]).exp();
+        }
         sum.ln() / SHARPNESS
     }
 
@@ -171,11 +179,12 @@ impl State {
     }
 
     /// How tired the user is of a topic: 1 for the topic just seen, fading.
+    #[inline]
     pub(super) fn fatigue(&self, topic: u16) -> f32 {
         let mut level = 0.0;
         let mut share = 1.0;
-        for recent in self.recent {
-            level += if recent == Some(topic) { share } else { 0.0 };
+        for recent in &self.recent {
+            level += if *recent == Some(topic) { share } else { 0.0 };
             share *= FATIGUE_DECAY;
         }
         level
