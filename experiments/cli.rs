@@ -175,6 +175,10 @@ pub struct EvaluateArgs {
     /// Change a key of that file, for example data.path=../data; repeatable
     #[arg(long = "set", value_name = "KEY=VALUE", requires = "data")]
     pub overrides: Vec<String>,
+    /// Examine the judges themselves on the users they were not trained on: on the run's log, with and without correction for
+    /// propensities, and on --data's
+    #[arg(long, conflicts_with = "recommendations")]
+    pub judges: bool,
     /// Parquet file with columns user, item (ids of the log's file) and rank, judged instead of the run's policies
     #[arg(long, value_name = "FILE")]
     pub recommendations: Option<PathBuf>,

@@ -43,6 +43,10 @@ pub struct Reward {
     /// `towers` and `p-score`.
     #[serde(skip_serializing_if = "super::is_default")]
     pub watch_time: Option<reward::watch::Kind>,
+    /// The feedback column with the probability that the interaction was shown: training counts every interaction as often
+    /// as its inverse says, at most 20 times the mean. For heads alone: not with `p-score` or `watch_time`.
+    #[serde(skip_serializing_if = "super::is_default")]
+    pub propensity: Option<String>,
     /// Bootstrap resamples of users behind the intervals of the judges' quality; 0: no intervals, pair accuracy, NDCG or
     /// drift.
     #[serde(skip_serializing_if = "super::is_default")]
@@ -73,6 +77,7 @@ impl Default for Reward {
             ensemble: 0,
             watch_label: reward::labels::WatchLabel::default(),
             watch_time: None,
+            propensity: None,
             resamples: 0,
             learning_curve: Vec::new(),
             label_noise: Vec::new(),

@@ -330,9 +330,16 @@ fn reward_models(reward: &Reward, check: &mut Check) {
                        `reward.held_out_architecture`, where given) to be \"towers\" or \"p-score\"";
         check.between_keys("reward.watch_time", message.into(), "reward.architecture");
     }
-    if any(Kind::PScore) && !matches!(reward.fusion, Fusion::WeightedSum { .. }) {
-        let message = "`reward.fusion` must be a weighted-sum for `reward.architecture` = \"p-score\": the score is learned, \
-                       the weights are those of the heads in its loss";
+    if reward.propensity.is_some() && (any(Kind::PScore) || reward.watch_time.is_some()) {
+        let message = "`reward.propensity` corrects the heads alone: leave out `reward.watch_time`, and use \"session\" or \
+                       \"towers\" as `reward.architecture`";
+        check.between_keys("reward.propensity", message.into(), "reward.architecture");
+    }
+    let learnable =
+        matches!(&reward.fusion, Fusion::WeightedSum { weights } if weights.values().all(|w| *w >= 0.0));
+    if any(Kind::PScore) && !learnable {
+        let message = "`reward.fusion` must be a weighted-sum without negative weights for `reward.architecture` = \"p-score\": \
+                       the score is learned, the weights are those of the heads in its loss";
         check.between_keys("reward.fusion", message.into(), "reward.architecture");
     }
 }

@@ -131,6 +131,7 @@ pub struct Batch {
     list_items: usize,
     labels: Vec<f32>,
     watch_times: Option<Vec<f32>>,
+    weights: Option<Vec<f32>>,
 }
 
 /// What a step learns from.
@@ -139,6 +140,8 @@ pub struct Targets {
     pub labels: Tensor<2>,
     /// Watch time per list, where the log has it and nothing was sampled.
     pub watch_times: Option<Vec<f32>>,
+    /// `[c, 1]`: how much each list counts, where propensities are corrected for.
+    pub weights: Option<Tensor<2>>,
 }
 
 struct List {
@@ -186,6 +189,7 @@ impl Batch {
             list_items,
             labels,
             watch_times: watch_times(context, sessions),
+            weights: weights(context, sessions, &lists),
         }
     }
 
@@ -220,7 +224,8 @@ impl Batch {
             users: users.select(0, owners),
         });
         let labels = Tensor::from_data(TensorData::new(self.labels, [c, heads]), device);
-        (outputs, Targets { labels, watch_times: self.watch_times })
+        let weights = self.weights.map(|weights| Tensor::from_data(TensorData::new(weights, [c, 1]), device));
+        (outputs, Targets { labels, watch_times: self.watch_times, weights })
     }
 }
 
@@ -231,6 +236,19 @@ fn watch_times(context: &Context, sessions: &[Session]) -> Option<Vec<f32>> {
         return None;
     }
     sessions.iter().map(|&session| labels.watch_time(context.feedback(), session)).collect()
+}
+
+/// The mean weight of an observed list's interactions; sampled lists count once.
+fn weights(context: &Context, sessions: &[Session], lists: &[List]) -> Option<Vec<f32>> {
+    let propensity = context.config().propensity?;
+    let observed = |session: &Session| {
+        let positions = session.start..session.start + session.length;
+        let weight = |position| propensity.weight(context.log(), session.user, position);
+        (positions.map(weight).sum::<f64>() / session.length as f64) as f32
+    };
+    let first = |at: usize| at == 0 || lists[at - 1].owner != lists[at].owner;
+    let weight = |at: usize| if first(at) { observed(&sessions[lists[at].owner]) } else { 1.0 };
+    Some((0..lists.len()).map(weight).collect())
 }
 
 fn labelled_lists(

@@ -3,6 +3,7 @@
 use crate::features::{Behaviour, FeatureError, FeatureTable, ItemFeatures, ItemTables};
 use crate::labels::problems::{self, LogProblem};
 use crate::labels::{Feedback, Labels, WatchLabel, sessions};
+use crate::propensity::{Propensity, PropensityError};
 use crate::watch::{self, Codec};
 use policy::history::Log;
 use policy::ids::UserId;
@@ -29,10 +30,13 @@ pub struct ContextConfig {
     /// How watch times are learned, where a head predicts them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watch: Option<Codec>,
+    /// With which probability interactions were shown, where training corrects for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub propensity: Option<Propensity>,
 }
 
 /// Choices that are made before anything is fitted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sizes {
     /// What a judge knows of an item.
     pub item_features: ItemFeatures,
@@ -44,6 +48,8 @@ pub struct Sizes {
     pub watch_label: WatchLabel,
     /// How watch time is predicted as a number.
     pub watch: Option<watch::Kind>,
+    /// The feedback column that training weights interactions by the inverse of.
+    pub propensity: Option<String>,
 }
 
 /// A log and item tables that do not fit the stored description.
@@ -61,6 +67,9 @@ pub enum ContextError {
         /// `watch_time` or `watch_label`.
         key: &'static str,
     },
+    /// The propensities cannot be used.
+    #[error(transparent)]
+    Propensity(#[from] PropensityError),
     /// The log has other feedback columns than the judge was trained on.
     #[error("the judge was trained on the feedback columns [{trained}], this log has [{found}]")]
     Signals {
@@ -128,14 +137,21 @@ impl Context {
             return Err(ContextError::NoWatchTime { key: "watch_label" });
         }
         let watch = sizes.watch.map(|kind| codec(kind, feedback, (&labels, users))).transpose()?;
+        let propensity =
+            sizes.propensity.map(|name| Propensity::fit(&name, source.log, users)).transpose()?;
+        let behaviour = Behaviour::fit(source.log, users);
         let config = ContextConfig {
             item_features: sizes.item_features,
             history_items: sizes.history_items,
             session_items: sizes.session_items,
             signals: source.log.signals.clone(),
-            behaviour: Behaviour::fit(source.log, users),
+            behaviour: match &propensity {
+                Some(propensity) => propensity.hide_from(behaviour),
+                None => behaviour,
+            },
             labels,
             watch,
+            propensity,
         };
         Self::restore(source, config)
     }
@@ -186,6 +202,10 @@ impl Context {
         problems::problems(self.feedback(), &self.config.labels, users)
     }
     pub(crate) fn feedback(&self) -> Feedback<'_> {
-        Feedback { log: &self.log, durations: self.durations.as_deref() }
+        self.feedback_of(&self.log)
+    }
+    /// The feedback of a log over the same items.
+    pub(crate) fn feedback_of<'a>(&'a self, log: &'a Log) -> Feedback<'a> {
+        Feedback { log, durations: self.durations.as_deref() }
     }
 }

@@ -21,6 +21,7 @@ pub mod legality;
 pub mod model;
 pub mod model_judge;
 pub mod off_policy;
+pub mod propensity;
 pub mod quality;
 pub mod ranking;
 pub mod rule;

@@ -15,6 +15,8 @@ use std::sync::Arc;
 const USERS_PER_PASS: usize = 512;
 /// Candidates that share one forward pass of attention and heads.
 const CANDIDATES_PER_PASS: usize = 16_384;
+/// The same of point-wise models, whose intermediate results then stay in a core's cache.
+const POINTWISE_PER_PASS: usize = 4096;
 
 /// A trained reward model with the log it reads histories from.
 #[derive(Clone, Debug)]
@@ -76,6 +78,10 @@ impl ModelJudge {
     pub fn model(&self) -> &RewardModel {
         &self.model
     }
+    /// What it knows of users and items.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
     /// How heads become one score, with weights.
     pub fn fusion(&self) -> String {
         if self.model.has_learned_score() {
@@ -96,7 +102,7 @@ impl ModelJudge {
         Some(times)
     }
 
-    /// The outputs for every candidate of these requests, some [`CANDIDATES_PER_PASS`] at a time.
+    /// The outputs for every candidate of these requests, some thousands at a time.
     fn outputs(&self, requests: &[Request<'_>]) -> impl Iterator<Item = Outputs> {
         let viewers: Vec<_> =
             requests.iter().map(|request| Viewer { user: request.user, known: request.known }).collect();
@@ -109,10 +115,10 @@ impl ModelJudge {
                 request.candidates.iter().map(move |c| (owner as i64, c.index() as i64))
             })
             .collect();
-        let passes = pairs.len().div_ceil(CANDIDATES_PER_PASS);
-        (0..passes).map(move |pass| {
-            let from = pass * CANDIDATES_PER_PASS;
-            self.pass(&users, &pairs[from..(from + CANDIDATES_PER_PASS).min(pairs.len())])
+        let most = if self.model.is_list_wise() { CANDIDATES_PER_PASS } else { POINTWISE_PER_PASS };
+        (0..pairs.len().div_ceil(most)).map(move |pass| {
+            let from = pass * most;
+            self.pass(&users, &pairs[from..(from + most).min(pairs.len())])
         })
     }
 

@@ -8,6 +8,7 @@ use crate::judge::{Judge, Request};
 use crate::labels::{Session, sessions};
 use crate::model_judge::ModelJudge;
 use crate::statistics::Rows;
+use policy::history::Log;
 use policy::ids::{ItemId, UserId};
 use policy::random::Key;
 
@@ -100,6 +101,33 @@ impl Examination {
         };
         let questions = positions.iter().enumerate().step_by(every).map(question).collect();
         Self { questions, num_heads: labels.heads().len() }
+    }
+
+    /// Every interaction that `users` have in another log over the same users, items and feedback columns, judged given the
+    /// training part of the context's log: what a log that nobody's choices shaped says of judges trained on one that they
+    /// did.
+    pub fn elsewhere(context: &Context, other: &Log, users: &[UserId]) -> Self {
+        let labels = &context.config().labels;
+        let question = |&user: &UserId| {
+            let candidates = other.history(user).items.clone();
+            let mut row = Vec::new();
+            for start in 0..candidates.len() {
+                labels.append(context.feedback_of(other), Session { user, start, length: 1 }, &mut row);
+            }
+            Question { user, known: context.log().train_items(user).len(), candidates, labels: row }
+        };
+        let known = users.iter().filter(|user| !other.history(**user).items.is_empty());
+        Self { questions: known.map(question).collect(), num_heads: labels.heads().len() }
+    }
+
+    /// How much each candidate counts where propensities are corrected for; `None` where the context has none.
+    pub fn weights(&self, context: &Context) -> Option<Vec<f64>> {
+        let propensity = context.config().propensity?;
+        let weight = |question: &Question| {
+            let own = propensity.weight(context.log(), question.user, question.known);
+            std::iter::repeat_n(own, question.candidates.len())
+        };
+        Some(self.questions.iter().flat_map(weight).collect())
     }
 
     /// Candidates judged.

@@ -75,6 +75,7 @@ pub(crate) fn sizes() -> Sizes {
         session_items: 3,
         watch_label: WatchLabel::Median,
         watch: None,
+        propensity: None,
     }
 }
 

@@ -3,7 +3,9 @@
 use crate::batch::{Batch, NegativeSampler, Negatives, Targets};
 use crate::context::Context;
 use crate::labels::{Session, sessions};
-use crate::model::{Kind, ModelConfig, RewardModel, binary_cross_entropy, personal_loss};
+use crate::model::{
+    Kind, ModelConfig, RewardModel, binary_cross_entropy, personal_loss, weighted_cross_entropy,
+};
 use crate::watch::Lesson;
 use burn::prelude::*;
 use policy::ids::UserId;
@@ -186,8 +188,12 @@ impl<'a> Trainer<'a> {
         };
         let mut batch = Batch::new(self.context, sessions, negatives);
         batch.turn_labels(sessions, self.config.label_noise, self.key.named("noise"));
-        let (outputs, Targets { labels, watch_times }) = batch.forward(&self.model, &self.device);
-        let mut loss = binary_cross_entropy(outputs.heads.clone(), labels.clone());
+        let (outputs, Targets { labels, watch_times, weights }) = batch.forward(&self.model, &self.device);
+        let (heads, targets) = (outputs.heads.clone(), labels.clone());
+        let mut loss = match weights {
+            Some(weights) => weighted_cross_entropy(heads, targets, weights),
+            None => binary_cross_entropy(heads, targets),
+        };
         if let Some(personal) = &outputs.personal {
             loss = loss + personal_loss(personal, labels, &self.config.score_weights);
         }

@@ -48,6 +48,7 @@ fn context(log: &Log, users: &[UserId]) -> Context {
         session_items: 3,
         watch_label: WatchLabel::Median,
         watch: None,
+        propensity: None,
     };
     Context::fit(Source { log, items, attribute_names: &[] }, sizes, users).unwrap()
 }

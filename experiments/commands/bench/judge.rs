@@ -54,6 +54,7 @@ fn judge() -> anyhow::Result<ModelJudge> {
         session_items: 1,
         watch_label: WatchLabel::Median,
         watch: None,
+        propensity: None,
     };
     let users: Vec<UserId> = log.users().collect();
     let items = ItemTables { embeddings: &embeddings, attributes: None };

@@ -210,6 +210,7 @@ fn fit(section: &Reward, dataset: &Dataset, split: &JudgeSplit) -> anyhow::Resul
         session_items: section.session_items,
         watch_label: section.watch_label,
         watch: section.watch_time,
+        propensity: section.propensity.clone(),
     };
     let users = [split.proxy.as_slice(), &split.held_out].concat();
     let context = Context::fit(source(dataset), sizes, &users)?;

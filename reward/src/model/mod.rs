@@ -131,6 +131,10 @@ impl RewardModel {
             Self::Towers(model) => model,
         }
     }
+    /// Whether an item's score depends on the items shown beside it.
+    pub fn is_list_wise(&self) -> bool {
+        matches!(self, Self::Session(_))
+    }
     /// Whether a score is learned from the heads ([`Outputs::personal`]).
     pub fn has_learned_score(&self) -> bool {
         matches!(self, Self::Towers(model) if model.has_learned_score())
@@ -201,6 +205,15 @@ impl RewardModel {
 pub fn binary_cross_entropy(logits: Tensor<2>, labels: Tensor<2>) -> Tensor<1> {
     let lists = logits.dims()[0];
     cross_entropies(logits, labels).sum().div_scalar(lists as f64)
+}
+
+/// [`binary_cross_entropy`] in which lists count as much as their weights say.
+///
+/// # Shapes
+/// `weights: [c, 1]`; output `[1]`.
+pub fn weighted_cross_entropy(logits: Tensor<2>, labels: Tensor<2>, weights: Tensor<2>) -> Tensor<1> {
+    let lists = logits.dims()[0];
+    (cross_entropies(logits, labels) * weights).sum().div_scalar(lists as f64)
 }
 
 /// Binary cross-entropy of every logit.

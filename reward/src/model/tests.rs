@@ -246,6 +246,18 @@ fn the_learned_score_is_the_weighted_rate_of_the_targets() {
 }
 
 #[test]
+fn a_list_that_weighs_two_counts_as_two_and_one_that_weighs_nothing_is_not_there() {
+    let device = Device::flex();
+    let logits = || Tensor::<2>::from_data([[0.3, -1.0], [2.0, 0.5], [1.0, 1.0]], &device);
+    let labels = || Tensor::<2>::from_data([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]], &device);
+    let weights = Tensor::<2>::from_data([[2.0], [0.0], [1.0]], &device);
+    let rows = Tensor::<1, Int>::from_data([0_i64, 0, 2], &device);
+    let repeated = binary_cross_entropy(logits().select(0, rows.clone()), labels().select(0, rows));
+    let weighted = super::weighted_cross_entropy(logits(), labels(), weights);
+    assert!((values(weighted)[0] - values(repeated)[0]).abs() < 1e-6);
+}
+
+#[test]
 fn p_score_fuses_by_what_it_learned_and_towers_by_the_rule() {
     let context = Arc::new(testing::context(&testing::log(8, Rule::LikeByFeature), 8));
     let items: Vec<_> = (0..testing::ITEMS).map(ItemId::new).collect();

@@ -16,7 +16,7 @@ use super::{Kind, ListInput, ModelConfig, Outputs};
 use crate::watch::WatchHead;
 use burn::module::Param;
 use burn::prelude::*;
-use burn::tensor::activation;
+use policy::kernels;
 
 /// The weights of point-wise towers, with or without the learned score.
 #[derive(Module, Debug)]
@@ -90,15 +90,15 @@ impl super::Architecture for TowersModel {
         let [lists, items, sides] = input.items.dims();
         assert!(items == 1, "point-wise models judge items one by one, this list has {items}");
         let (items, users) = (input.items.reshape([lists, sides]), input.users);
-        let sums = items.clone() + users.clone();
         let d = self.towers.hidden.inputs();
         let part =
             |side: &Tensor<2>, index: usize| side.clone().slice([0..lists, index * d..(index + 1) * d]);
-        let states = activation::silu(part(&sums, 0) + part(&items, 1) * part(&users, 1));
-        let hidden = activation::silu(self.towers.hidden.apply(states.clone()));
+        let sum = |index| part(&items, index) + part(&users, index);
+        let states = kernels::silu(sum(0) + part(&items, 1) * part(&users, 1));
+        let hidden = kernels::silu(self.towers.hidden.apply(states.clone()));
         let personal = self.personal.as_ref().map(|personal| {
-            let mixed = personal.hidden.apply(hidden.clone()) + part(&sums, 2);
-            personal.output.apply(activation::silu(mixed))
+            let mixed = personal.hidden.apply(hidden.clone()) + sum(2);
+            personal.output.apply(kernels::silu(mixed))
         });
         Outputs { heads: self.towers.logits(hidden), personal, states: Some(states) }
     }

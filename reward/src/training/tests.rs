@@ -114,3 +114,57 @@ fn users_without_sessions_are_refused() {
     let error = Trainer::new(&context, config(1), &apprentice).err().unwrap();
     assert_eq!(error, TrainingError::NoSessions { users: 4 });
 }
+
+#[test]
+fn another_log_is_judged_by_its_own_labels_given_the_own_histories() {
+    let log = testing::log(60, Rule::LikeByFeature);
+    let context = Arc::new(testing::context(&log, 40));
+    let (model, _) = train(&context, 0..40, config(8));
+    let trained = Trained { name: "proxy".into(), model, fusion: Fusion::default() };
+    let judge = ModelJudge::new(trained, context.clone(), &Device::flex()).unwrap();
+    let mut other = log.clone();
+    // One user has nothing there.
+    other.histories[59] = policy::history::History::default();
+    let auc = |other: &policy::history::Log| {
+        let examination = Examination::elsewhere(&context, other, &ids(40..60));
+        assert_eq!(examination.len(), 19 * 12);
+        examination.examine(&judge).heads[0].auc.unwrap()
+    };
+    let straight = auc(&other);
+    for history in &mut other.histories {
+        history.feedback.iter_mut().for_each(|like| *like = 1.0 - *like);
+    }
+    assert!(straight > 0.7 && (auc(&other) - (1.0 - straight)).abs() < 1e-9, "{straight}");
+}
+
+#[test]
+fn interactions_that_were_hardly_ever_shown_count_for_more() {
+    // Liked items are shown nine times as often as others: uncorrected, the judge believes that most are liked.
+    let mut log = testing::log(120, Rule::LikeAtRandom);
+    log.signals.push("shown".into());
+    for (user, history) in log.histories.iter_mut().enumerate() {
+        let coin = |at: usize| Key::new(21).at(user as u64).at(at as u64).unit();
+        let likes = std::mem::take(&mut history.feedback);
+        let shown = |like: f32| if like > 0.5 { 0.9 } else { 0.1 };
+        let kept: Vec<usize> =
+            (0..likes.len()).filter(|&at| at > 9 || coin(at) < f64::from(shown(likes[at]))).collect();
+        history.items = kept.iter().map(|&at| history.items[at]).collect();
+        history.timestamps = (0..kept.len() as i64).collect();
+        history.feedback = kept.iter().flat_map(|&at| [likes[at], shown(likes[at])]).collect();
+    }
+    let mean = |propensity: Option<&str>| {
+        let embeddings = testing::embeddings();
+        let items = crate::features::ItemTables { embeddings: &embeddings, attributes: None };
+        let source = crate::context::Source { log: &log, items, attribute_names: &[] };
+        let sizes = crate::context::Sizes { propensity: propensity.map(String::from), ..testing::sizes() };
+        let context = Arc::new(Context::fit(source, sizes, &ids(0..120)).unwrap());
+        let config = TrainingConfig { kind: Kind::Towers, ..config(6) };
+        let (model, _) = train(&context, 0..120, config);
+        let trained = Trained { name: "proxy".into(), model, fusion: Fusion::default() };
+        let judge = ModelJudge::new(trained, context.clone(), &Device::flex()).unwrap();
+        let result = Examination::new(&context, &ids(0..120), 1, Key::new(8)).examine(&judge);
+        result.predictions[0].iter().sum::<f64>() / result.predictions[0].len() as f64
+    };
+    let (plain, corrected) = (mean(None), mean(Some("shown")));
+    assert!(plain > 0.75 && (corrected - 0.5).abs() < 0.12, "{plain} {corrected}");
+}

@@ -1,5 +1,7 @@
 //! `recalign evaluate`: every policy of a run, or somebody else's recommendations, by every judge of the run.
 
+mod judges;
+
 use super::output::print;
 use super::table;
 use crate::cli::EvaluateArgs;
@@ -33,6 +35,9 @@ struct Summary {
 }
 
 pub(super) fn evaluate(arguments: &EvaluateArgs) -> anyhow::Result<()> {
+    if arguments.judges {
+        return print(&in_pool(|| judges::examine(arguments))?);
+    }
     let summary = in_pool(|| summarize(arguments))?;
     if arguments.json {
         return print(&format!("{}\n", serde_json::to_string(&summary)?));
