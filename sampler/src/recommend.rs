@@ -79,18 +79,11 @@ impl<'a> Recommender<'a> {
         seen: Seen,
         mut progress: impl FnMut(u64) -> Result<(), E>,
     ) -> Result<Vec<Vec<Candidate>>, E> {
-        let mut order: Vec<usize> = (0..contexts.len()).collect();
-        order.sort_by_key(|&user| contexts[user].len().min(self.history_items));
         let mut candidates = vec![Vec::new(); contexts.len()];
-        for users in order.chunks(USERS_PER_BATCH) {
+        for users in self.batches(contexts) {
             let batch: Vec<&[ItemId]> = users.iter().map(|&user| contexts[user]).collect();
-            let exclude: Vec<&[ItemId]> = match seen {
-                Seen::Excluded => batch.clone(),
-                Seen::Allowed => vec![&[]; batch.len()],
-            };
-            let search = Search { width, exclude: &exclude };
             let encoded = self.encode(&batch, Dropout::Off);
-            let beams = self.search(&encoded, &search);
+            let beams = self.found(&encoded, (&batch, seen), width);
             for (&user, beam) in users.iter().zip(beams) {
                 candidates[user] = beam;
             }
@@ -99,11 +92,28 @@ impl<'a> Recommender<'a> {
         Ok(candidates)
     }
 
+    /// Numbers of contexts that are decoded together: those of like history length.
+    pub(crate) fn batches(&self, contexts: &[&[ItemId]]) -> Vec<Vec<usize>> {
+        let mut order: Vec<usize> = (0..contexts.len()).collect();
+        order.sort_by_key(|&user| contexts[user].len().min(self.history_items));
+        order.chunks(USERS_PER_BATCH).map(<[usize]>::to_vec).collect()
+    }
+
     /// Beam search; the whole catalog where codes do not depend on each other.
-    fn search(&self, encoded: &Encoded, search: &Search<'_>) -> Vec<Vec<Candidate>> {
+    pub(crate) fn found(
+        &self,
+        encoded: &Encoded,
+        (contexts, seen): (&[&[ItemId]], Seen),
+        width: usize,
+    ) -> Vec<Vec<Candidate>> {
+        let exclude: Vec<&[ItemId]> = match seen {
+            Seen::Excluded => contexts.to_vec(),
+            Seen::Allowed => vec![&[]; contexts.len()],
+        };
+        let search = Search { width, exclude: &exclude };
         if self.model.writes_all_codes_at_once() && self.space == LogProbSpace::Full {
-            return rank_catalog(&self.scorer(), &self.codebook.catalog, encoded, search);
+            return rank_catalog(&self.scorer(), &self.codebook.catalog, encoded, &search);
         }
-        beam_search(&self.scorer(), &self.codebook.trie, encoded, search)
+        beam_search(&self.scorer(), &self.codebook.trie, encoded, &search)
     }
 }
