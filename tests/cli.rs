@@ -19,7 +19,7 @@ fn help_lists_every_verb_and_every_exit_code() {
         .collect();
     assert_eq!(
         verbs,
-        ["run", "sweep", "report", "verify", "inspect", "bench", "doctor", "help"],
+        ["run", "sweep", "report", "verify", "inspect", "rollout", "bench", "doctor", "help"],
         "a verb was added or lost"
     );
 }

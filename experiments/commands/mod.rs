@@ -5,6 +5,7 @@ mod doctor;
 pub mod exit;
 mod inspect;
 mod output;
+mod rollout;
 mod run;
 mod signals;
 mod sweep;
@@ -26,6 +27,7 @@ pub fn execute(command: Command) -> anyhow::Result<()> {
         Command::Sweep(arguments) => sweep::sweep(&arguments),
         Command::Report { runs } => report(&runs),
         Command::Verify { run } => verify::verify(&run),
+        Command::Rollout(arguments) => rollout::rollout(&arguments),
         Command::Inspect(arguments) => inspect::inspect(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments),
         Command::Doctor { device } => doctor::doctor(device),
