@@ -7,6 +7,7 @@ use crate::run::Resume;
 use crate::serve::limits::Limits;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use policy::ids::Code;
+use sampler::rollout::Shard;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -80,6 +81,8 @@ pub enum Command {
     Export(ExportArgs),
     /// Serve an exported directory over HTTP
     Serve(ServeArgs),
+    /// Find the candidates of one shard of a stage's users
+    Rollout(RolloutArgs),
     /// Time a canonical workload on the CPU
     Bench(BenchArgs),
     /// Check what this machine and this build can do
@@ -190,6 +193,30 @@ pub struct EvaluateArgs {
     pub json: bool,
 }
 
+/// `recalign rollout`.
+#[derive(Args, Clone, Debug)]
+pub struct RolloutArgs {
+    /// Run directory; it is not locked, shards may be computed side by side
+    pub run: PathBuf,
+    /// Which part of how many, from 0: 0/4, 1/4, 2/4, 3/4
+    #[arg(long, value_name = "I/N", value_parser = shard)]
+    pub shard: Shard,
+    /// Sampling stage, for example sample-grpo-1 [default: the first that waits]
+    #[arg(long, value_name = "STAGE")]
+    pub stage: Option<String>,
+    /// Where tensors live: cpu, cuda:N or webgpu; all shards need the same
+    #[arg(long, default_value_t, value_name = "DEVICE")]
+    pub device: DeviceChoice,
+}
+
+fn shard(text: &str) -> Result<Shard, String> {
+    let parts = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+    match parts {
+        Some((index, count)) if index < count => Ok(Shard { index, count }),
+        _ => Err("write it as I/N with I from 0 to N - 1, for example 0/4".into()),
+    }
+}
+
 /// `recalign inspect`.
 #[derive(Args, Clone, Debug)]
 pub struct InspectArgs {
@@ -203,7 +230,7 @@ pub struct InspectArgs {
     /// List the items whose semantic ID starts with these codes, for example 12,7 (sids)
     #[arg(long, value_delimiter = ',', value_name = "CODES")]
     pub prefix: Option<Vec<Code>>,
-    /// Print one JSON object instead of text (sids)
+    /// Print one JSON object (sids) or one per pair, all of them (pairs), instead of text
     #[arg(long)]
     pub json: bool,
 }

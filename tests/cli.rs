@@ -23,8 +23,8 @@ fn help_lists_every_verb_and_every_exit_code() {
     assert_eq!(
         verbs,
         [
-            "run", "sweep", "report", "verify", "evaluate", "inspect", "arena", "export", "serve", "bench",
-            "doctor", "help"
+            "run", "sweep", "report", "verify", "evaluate", "inspect", "rollout", "arena", "export", "serve",
+            "bench", "doctor", "help"
         ],
         "a verb was added or lost"
     );

@@ -158,12 +158,26 @@ const OUT_OF_RANGE: &[&str] = &[
     "sample.users=0",
     "sample.beam_width=1",
     "sample.min_margin=-1.0",
+    "sample.method={kind='diverse-beam', groups=1}",
+    "sample.method={kind='diverse-beam', penalty=-1.0}",
+    "sample.method={kind='sample', temperature=0.0}",
+    "sample.method={kind='sample', top_k=0}",
+    "sample.method={kind='sample', top_p=1.5}",
+    "sample.method={kind='gumbel-top-k', temperature=-1.0}",
     "align.rounds=0",
     "align.batch_size=0",
     "align.epochs=0",
     "align.learning_rate=0",
     "align.max_grad_norm=0",
     "align.arms=[]",
+    "align.sample_every=0",
+    "align.sample_every=2",
+    "align.arms=[{name='a', objective={kind='ipa'}, reference={kind='ema', decay=1.0}}]",
+    "align.arms=[{name='a', objective={kind='s-dpo'}, pairs={negatives=0}}]",
+    "align.arms=[{name='a', objective={kind='dpo'}, pairs={negatives=2}}]",
+    "align.arms=[{name='a', objective={kind='dpo'}, pairs={max_disagreement=2.0}}]",
+    "align.arms=[{name='a', objective={kind='grpo'}, imported='a.jsonl'}]",
+    "align.arms=[{name='a', objective={kind='dpo'}, imported='a.jsonl', pairs={contrast='hard'}}]",
     "evaluate.beam_width=0",
     "evaluate.cutoffs=[]",
     "evaluate.cutoffs=[10, 5]",
@@ -193,12 +207,66 @@ fn every_range_of_an_objective_rejects_a_value_outside_of_it() {
         ("grpo", "clip_low=1"),
         ("grpo", "clip_high=-0.1"),
         ("grpo", "kl_weight=nan"),
+        ("grpo", "surrogate={kind='dual-clip', bound=1.1}"),
+        ("grpo", "surrogate={kind='two-sided', bound=inf}"),
+        ("grpo", "surrogate={kind='cispo', bound=0.0}"),
+        ("grpo", "surrogate={kind='sapo', positive=0.0}"),
+        ("grpo", "surrogate={kind='ecpo', delta=0.0}"),
+        ("dpo", "beta=0"),
+        ("dpo", "tau=0"),
+        ("dpo", "alpha=inf"),
+        ("dpo", "label_smoothing=0.5"),
+        ("dpo", "loss=exo-pair"),
+        ("s-dpo", "beta=-1"),
+        ("cpo", "nll_weight=-1"),
+        ("simpo", "gamma=-1"),
+        ("orpo", "beta=-1"),
+        ("ntp", "further=5000"),
+        ("duration-aware", "top_share=1.0"),
+        ("format", "drawn=0"),
+        ("format", "selected=1000"),
     ] {
         let arms = format!("align.arms=[{{name='a', objective={{kind='{kind}'}}}}]");
         let found = problems(MINIMAL, &[&arms, &format!("align.arms.0.objective.{set}")]);
-        let key = format!("align.arms.0.objective.{}", set.split('=').next().unwrap());
-        assert_eq!(found.iter().map(|problem| &problem.key).collect::<Vec<_>>(), [&key]);
+        let key = match set {
+            "loss=exo-pair" => "align.arms.0.objective.label_smoothing".into(),
+            _ => format!("align.arms.0.objective.{}", set.split('=').next().unwrap()),
+        };
+        assert!(found[0].key.starts_with(&key), "{set}: {found:?}");
     }
+}
+
+#[test]
+fn unknown_keys_and_words_inside_objectives_are_refused_with_a_suggestion() {
+    for (arm, expected) in [
+        ("objective={kind='dpo', los='hinge'}", "did you mean `loss`?"),
+        ("objective={kind='dpo', loss='hing'}", "did you mean \"hinge\"?"),
+        (
+            "objective={kind='sum', terms=[{objective={kind='grpo', agregation='tokens'}}]}",
+            "did you mean `aggregation`?",
+        ),
+        ("objective={kind='dpo'}, pairs={contrast='self-pla'}", "did you mean \"self-play\"?"),
+        ("objective={kind='dpo', loss='bco-pair', divergence='js'}", "defined for \"reverse-kl\" only"),
+    ] {
+        let found = problems(MINIMAL, &[&format!("align.arms=[{{name='a', {arm}}}]")]);
+        assert!(found.iter().any(|problem| problem.message.contains(expected)), "{arm}: {found:?}");
+    }
+}
+
+/// Defaults of newer keys are not written into the resolved file; that must not make them unknown.
+#[test]
+fn a_default_may_be_written_down_but_nothing_beside_it() {
+    let arm = "name='a', objective={kind='grpo', surrogate={kind='clip'}, level='token', kl='k3', kl_in='loss'}, \
+               pairs={contrast='best-worst', negatives=1}, reference={kind='round'}";
+    let arms = format!("align.arms=[{{{arm}}}]");
+    let sets = [arms.as_str(), "sample.method={kind='beam'}", "align.sample_every=1"];
+    let config = load_with(MINIMAL, &sets).unwrap();
+    assert!(!config.to_toml().contains("surrogate") && !config.to_toml().contains("method"));
+    let found = problems(MINIMAL, &["sample.method={kind='beam', groups=3}"]);
+    assert_eq!(
+        found.iter().map(|problem| problem.key.as_str()).collect::<Vec<_>>(),
+        ["sample.method.groups"]
+    );
 }
 
 #[test]

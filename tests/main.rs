@@ -10,6 +10,7 @@ mod export;
 mod gpu;
 mod ingest;
 mod inspect;
+mod objectives;
 mod off_policy;
 mod pipeline;
 mod resume;

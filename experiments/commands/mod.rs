@@ -10,6 +10,7 @@ mod export;
 mod inspect;
 mod output;
 mod page;
+mod rollout;
 mod run;
 mod serve;
 mod signals;
@@ -36,6 +37,7 @@ pub fn execute(command: Command) -> anyhow::Result<()> {
         Command::Report { runs } => report(&runs),
         Command::Verify { run } => verify::verify(&run),
         Command::Evaluate(arguments) => evaluate::evaluate(&arguments),
+        Command::Rollout(arguments) => rollout::rollout(&arguments),
         Command::Inspect(arguments) => inspect::inspect(&arguments),
         Command::Arena(arguments) => arena::arena(&arguments),
         Command::Export(arguments) => export::export(&arguments),

@@ -1,7 +1,10 @@
 //! `[reward]`, `[sample]`, `[align]` and `[evaluate]`: judges, rollouts, updates and what is measured.
 
 use super::is_default;
+use align::pair_rule::PairRule;
+use sampler::method::Method;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// `[reward]`: two judges of one architecture, trained on disjoint users.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -97,6 +100,9 @@ pub struct Sample {
     pub log_prob_space: policy::log_prob::LogProbSpace,
     /// Least difference of judge scores within a pair.
     pub min_margin: f64,
+    /// How candidates are found; always under the trie.
+    #[serde(skip_serializing_if = "is_default")]
+    pub method: Method,
 }
 
 impl Default for Sample {
@@ -106,6 +112,7 @@ impl Default for Sample {
             beam_width: 16,
             log_prob_space: policy::log_prob::LogProbSpace::Trie,
             min_margin: 0.0,
+            method: Method::Beam,
         }
     }
 }
@@ -126,6 +133,46 @@ pub struct Align {
     pub max_grad_norm: f64,
     /// Arms: each starts from the pretrained policy and is aligned with its own objective on its own rollouts.
     pub arms: Vec<Arm>,
+    /// Candidates are sampled anew every so many rounds; more than 1 needs `stale = "weights"`.
+    #[serde(skip_serializing_if = "is_one")]
+    pub sample_every: usize,
+    /// What to do with rollouts of another policy than the one that enters the round.
+    #[serde(skip_serializing_if = "is_default")]
+    pub stale: Stale,
+}
+
+/// What to do with rollouts of an older policy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stale {
+    /// Refuse them.
+    #[default]
+    Refuse,
+    /// Take them. Ratios and references are those of the policy that enters the round; a candidate's advantage is multiplied by the
+    /// truncated importance weight `min(entering / sampling, 2)` of its whole ID (TRL's truncated importance sampling).
+    Weights,
+}
+
+/// What anchors an arm.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Reference {
+    /// The policy at the start of the round: the anchor moves (`OneRec`, Alg. 2).
+    #[default]
+    Round,
+    /// The pretrained policy, throughout (DPO).
+    Pretrained,
+    /// An exponential moving average of the policy's weights over all steps of the arm, from the pretrained policy on (TR-DPO's soft
+    /// update, 2404.09656, at every step).
+    Ema {
+        /// Share of the average that stays at each step, in `[0, 1)`.
+        decay: f64,
+    },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_one(value: &usize) -> bool {
+    *value == 1
 }
 
 /// One `[[align.arms]]`.
@@ -136,11 +183,27 @@ pub struct Arm {
     pub name: String,
     /// What is optimised.
     pub objective: align::objective::Objective,
+    /// Which candidates preference objectives compare.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub pairs: PairRule,
+    /// A file of preferences to learn from instead of the rollouts: Parquet or JSON lines with `prompt`, `chosen` and `rejected`,
+    /// as in `pairs.parquet`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<PathBuf>,
+    /// What the policy is kept close to, where the objective has a reference.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub reference: Reference,
 }
 
 impl Default for Align {
     fn default() -> Self {
-        let arm = |name: &str, objective| Arm { name: name.into(), objective };
+        let arm = |name: &str, objective| Arm {
+            name: name.into(),
+            objective,
+            pairs: PairRule::default(),
+            imported: None,
+            reference: Reference::Round,
+        };
         Self {
             rounds: 2,
             batch_size: 32,
@@ -151,6 +214,8 @@ impl Default for Align {
                 arm("ipa", align::objective::Objective::Ipa(align::ipa::Ipa::default())),
                 arm("grpo", align::objective::Objective::Grpo(align::grpo::Grpo::default())),
             ],
+            sample_every: 1,
+            stale: Stale::Refuse,
         }
     }
 }

@@ -2,12 +2,13 @@
 //!
 //! A range excludes what cannot work or is surely a slip; it is no judgement of what works well.
 
+mod objective;
+
 use super::{
     Align, Architecture, Columns, Config, Data, EmbeddingSource, Encoding, Evaluate, Model, Pretrain,
-    Problem, Reward, Run, Sample,
+    Problem, Reward, Run, Sample, Stale,
 };
 use super::{Source, Targets, Tokenize};
-use align::objective::Objective;
 use policy::collaborative::CollaborativeConfig;
 use policy::collaborative::contrastive::ContrastiveConfig;
 use policy::quantize::{Collisions, LearnedConfig, Quantizer};
@@ -349,6 +350,7 @@ fn sample(sample: &Sample, check: &mut Check) {
     check.within("sample.beam_width", sample.beam_width, 2..=4096);
     let margin = sample.min_margin;
     check.that("sample.min_margin", margin >= 0.0 && margin.is_finite(), margin, "at least 0 and finite");
+    objective::method(sample, check);
 }
 
 fn align(align: &Align, check: &mut Check) {
@@ -363,28 +365,15 @@ fn align(align: &Align, check: &mut Check) {
         let key = format!("align.arms.{index}.name");
         check.that(&key, is_name(&arm.name), &arm.name, NAME);
         check.that(&key, seen.insert(&arm.name), &arm.name, "a name that no other arm has");
-        objective(&format!("align.arms.{index}.objective"), &arm.objective, check);
+        objective::arm(&format!("align.arms.{index}"), arm, check);
     }
-}
-
-fn objective(key: &str, objective: &Objective, check: &mut Check) {
-    let mut that = |name: &str, holds: bool, value: f64, allowed: &str| {
-        check.that(format!("{key}.{name}"), holds, value, allowed);
-    };
-    let not_negative = |value: f64| value >= 0.0 && value.is_finite();
-    match objective {
-        Objective::Ipa(ipa) => {
-            that("beta", ipa.beta > 0.0 && ipa.beta.is_finite(), ipa.beta, "above 0 and finite");
-            that("lambda", not_negative(ipa.lambda), ipa.lambda, "at least 0 and finite");
-            let share = ipa.dpo_share;
-            that("dpo_share", share > 0.0 && share <= 1.0, share, "above 0 and at most 1");
-        }
-        Objective::Grpo(grpo) => {
-            let low = grpo.clip_low;
-            that("clip_low", (0.0..1.0).contains(&low), low, "at least 0 and below 1");
-            that("clip_high", not_negative(grpo.clip_high), grpo.clip_high, "at least 0 and finite");
-            that("kl_weight", not_negative(grpo.kl_weight), grpo.kl_weight, "at least 0 and finite");
-        }
+    check.within("align.sample_every", align.sample_every, 1..=1000);
+    if align.sample_every > 1 && align.stale == Stale::Refuse {
+        let message = format!(
+            "`align.sample_every` = {} uses rollouts of older policies; allow it with `align.stale` = \"weights\"",
+            align.sample_every
+        );
+        check.between_keys("align.sample_every", message, "align.stale");
     }
 }
 

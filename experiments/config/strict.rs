@@ -179,26 +179,42 @@ impl<T: Serialize + DeserializeOwned> Repair<T> {
         }
     }
 
-    /// Tagged enums ignore what a variant without fields does not know; what does not come back was not understood.
+    /// Tagged enums ignore what a variant without fields does not know; what does not come back was not understood, unless it is
+    /// a default that is not written.
     fn report_ignored_keys(&mut self, value: &T) {
         let understood = Value::try_from(value).expect("every field of a configuration has a TOML form");
         let mut ignored = Vec::new();
         collect_ignored("", (&self.value, &understood), &mut ignored);
-        ignored.retain(|key| !self.is_read(key));
-        for key in ignored {
+        let meaningless: Vec<String> = ignored.into_iter().flat_map(|key| self.not_understood(key)).collect();
+        for key in meaningless {
             self.report(&key, format!("unknown key `{key}`: it means nothing here, remove it"));
         }
     }
 
-    /// Whether nonsense in place of the key's value is refused. A key with its default value may be missing from what was
-    /// understood and is read all the same.
-    fn is_read(&self, key: &str) -> bool {
-        let path: Vec<String> = key.split('.').map(String::from).collect();
-        [Value::Array(Vec::new()), Value::Boolean(true)].into_iter().any(|nonsense| {
-            let mut changed = self.value.clone();
-            let place = lookup_mut(&mut changed, &path);
-            place.map(|place| *place = nonsense).is_some() && T::deserialize(Node(&changed)).is_err()
-        })
+    /// Of a key that did not come back, the parts that could as well be anything.
+    fn not_understood(&self, key: String) -> Vec<String> {
+        let path: Vec<String> = key.split('.').map(str::to_owned).collect();
+        if self.takes_anything(&path) {
+            return vec![key];
+        }
+        match lookup(&self.value, &path) {
+            Some(Value::Table(table)) => {
+                table.keys().flat_map(|inner| self.not_understood(join_key(&key, inner))).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether a truth value and a list will both do: no key of a configuration is either.
+    fn takes_anything(&self, path: &[String]) -> bool {
+        let with = |value: Value| {
+            let mut altered = self.value.clone();
+            if let Some(slot) = lookup_mut(&mut altered, path) {
+                *slot = value;
+            }
+            T::deserialize(Node(&altered)).is_ok()
+        };
+        with(Value::Boolean(true)) && with(Value::Array(Vec::new()))
     }
 }
 

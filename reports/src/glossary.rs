@@ -338,6 +338,25 @@ pub const ENTRIES: &[Entry] = &[
         "Preference part of the objective; ln 2 = 0.6931 when policy and reference agree.",
     ),
     entry(
+        "nll_loss",
+        "nats",
+        Down,
+        "Negative log-likelihood of chosen items per token, the part of CPO and ORPO that keeps them probable.",
+    ),
+    entry("objective/<term>", "nats", Watch, "One term of a sum of objectives, before its weight."),
+    entry(
+        "legality",
+        "share",
+        Up,
+        "Share of completions drawn over the whole vocabulary that name an item of the catalogue, by the policy that enters the round.",
+    ),
+    entry(
+        "sampling/importance_sampling_ratio/mean",
+        "ratio",
+        Watch,
+        "Mean truncated importance weight of candidates of an older policy; far below one the rollouts say little about the policy now.",
+    ),
+    entry(
         "policy/loss",
         "score",
         Watch,

@@ -6,7 +6,10 @@ pub mod candidate;
 pub mod exhaustive;
 pub mod free;
 mod level;
+pub mod method;
+mod proposals;
 pub mod recommend;
+pub mod rollout;
 pub mod sampling;
 #[cfg(test)]
 mod testing;

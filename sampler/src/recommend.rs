@@ -80,9 +80,7 @@ impl<'a> Recommender<'a> {
         seen: Seen,
         progress: impl FnMut(u64) -> Result<(), E>,
     ) -> Result<Vec<Vec<Candidate>>, E> {
-        self.in_batches(contexts, seen, progress, |encoded, exclude| {
-            self.search(encoded, &Search { width, exclude })
-        })
+        self.in_batches(contexts, progress, |encoded, batch| self.found(encoded, (batch, seen), width))
     }
 
     /// The same without the trie, for measuring what it hides; see [`crate::free`].
@@ -96,29 +94,28 @@ impl<'a> Recommender<'a> {
         seen: Seen,
         progress: impl FnMut(u64) -> Result<(), E>,
     ) -> Result<Vec<Free>, E> {
-        self.in_batches(contexts, seen, progress, |encoded, exclude| {
-            free_beam_search(&self.scorer(), &self.codebook.trie, encoded, &Search { width, exclude })
+        self.in_batches(contexts, progress, |encoded, batch| {
+            let exclude = excluded(batch, seen);
+            free_beam_search(
+                &self.scorer(),
+                &self.codebook.trie,
+                encoded,
+                &Search { width, exclude: &exclude },
+            )
         })
     }
 
-    /// What `search` finds for each context; it is given the encoded histories of a batch and their excluded items.
+    /// What `search` finds for each context; it is given the encoded histories of a batch, and the batch.
     fn in_batches<T: Clone + Default, E>(
         &self,
         contexts: &[&[ItemId]],
-        seen: Seen,
         mut progress: impl FnMut(u64) -> Result<(), E>,
         search: impl Fn(&Encoded, &[&[ItemId]]) -> Vec<T>,
     ) -> Result<Vec<T>, E> {
-        let mut order: Vec<usize> = (0..contexts.len()).collect();
-        order.sort_by_key(|&user| contexts[user].len().min(self.history_items));
         let mut found = vec![T::default(); contexts.len()];
-        for users in order.chunks(USERS_PER_BATCH) {
+        for users in self.batches(contexts) {
             let batch: Vec<&[ItemId]> = users.iter().map(|&user| contexts[user]).collect();
-            let exclude: Vec<&[ItemId]> = match seen {
-                Seen::Excluded => batch.clone(),
-                Seen::Allowed => vec![&[]; batch.len()],
-            };
-            let results = search(&self.encode(&batch, Dropout::Off), &exclude);
+            let results = search(&self.encode(&batch, Dropout::Off), &batch);
             for (&user, result) in users.iter().zip(results) {
                 found[user] = result;
             }
@@ -132,11 +129,36 @@ impl<'a> Recommender<'a> {
         self.search(&self.encode(contexts, Dropout::Off), search)
     }
 
+    /// Numbers of contexts that are decoded together: those of like history length.
+    pub(crate) fn batches(&self, contexts: &[&[ItemId]]) -> Vec<Vec<usize>> {
+        let mut order: Vec<usize> = (0..contexts.len()).collect();
+        order.sort_by_key(|&user| contexts[user].len().min(self.history_items));
+        order.chunks(USERS_PER_BATCH).map(<[usize]>::to_vec).collect()
+    }
+
+    /// The `width` most probable candidates of the contexts of a batch.
+    pub(crate) fn found(
+        &self,
+        encoded: &Encoded,
+        (contexts, seen): (&[&[ItemId]], Seen),
+        width: usize,
+    ) -> Vec<Vec<Candidate>> {
+        self.search(encoded, &Search { width, exclude: &excluded(contexts, seen) })
+    }
+
     /// Beam search; the whole catalog where codes do not depend on each other.
     fn search(&self, encoded: &Encoded, search: &Search<'_>) -> Vec<Vec<Candidate>> {
         if self.model.writes_all_codes_at_once() && self.space == LogProbSpace::Full {
             return rank_catalog(&self.scorer(), &self.codebook.catalog, encoded, search);
         }
         beam_search(&self.scorer(), &self.codebook.trie, encoded, search)
+    }
+}
+
+/// Items not to propose, per context.
+fn excluded<'a>(contexts: &[&'a [ItemId]], seen: Seen) -> Vec<&'a [ItemId]> {
+    match seen {
+        Seen::Excluded => contexts.to_vec(),
+        Seen::Allowed => vec![&[]; contexts.len()],
     }
 }

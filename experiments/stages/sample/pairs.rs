@@ -39,7 +39,9 @@ pub(super) fn write(
     let text = |item: ItemId| bench.dataset.items[item.index()].text.clone();
     let mut columns = vec![
         integers("user", &|rollout, _| rollout.user.index()),
-        texts("prompt", &|rollout, _| prompt(rollout, bench)),
+        texts("prompt", &|rollout, _| {
+            prompt(&bench.dataset.log.history(rollout.user).items[..rollout.known], bench)
+        }),
         texts("chosen", &|rollout, pair| codes(item(rollout, pair.chosen), bench)),
         texts("rejected", &|rollout, pair| codes(item(rollout, pair.rejected), bench)),
         numbers(MARGIN, &|_, pair| pair.margin),
@@ -74,14 +76,14 @@ pub(super) fn margins(dir: &Path) -> anyhow::Result<BTreeMap<String, Vec<f64>>> 
     columns.map(|(judge, column)| Ok((judge, pairs.numbers(&column)?))).collect()
 }
 
-fn prompt(rollout: &Rollout, bench: &Bench) -> String {
-    let items = &bench.dataset.log.history(rollout.user).items[..rollout.known];
+/// A history as text: the codes of its most recent items, as many as the encoder sees.
+pub(crate) fn prompt(items: &[ItemId], bench: &Bench) -> String {
     let recent = &items[items.len().saturating_sub(bench.history_items)..];
     recent.iter().map(|&item| codes(item, bench)).collect()
 }
 
 /// `<s0_17><s1_3>...`: one token per code.
-fn codes(item: ItemId, bench: &Bench) -> String {
+pub(crate) fn codes(item: ItemId, bench: &Bench) -> String {
     let codes = bench.codebook.catalog.semantic_id(item).codes();
     let tokens: Vec<_> = codes.iter().enumerate().map(|(level, code)| format!("<s{level}_{code}>")).collect();
     tokens.concat()
