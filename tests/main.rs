@@ -9,5 +9,6 @@ mod ingest;
 mod inspect;
 mod pipeline;
 mod resume;
+mod simulate;
 mod support;
 mod sweep;

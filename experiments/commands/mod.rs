@@ -7,6 +7,7 @@ mod inspect;
 mod output;
 mod run;
 mod signals;
+mod simulate;
 mod sweep;
 mod table;
 mod verify;
@@ -27,6 +28,7 @@ pub fn execute(command: Command) -> anyhow::Result<()> {
         Command::Report { runs } => report(&runs),
         Command::Verify { run } => verify::verify(&run),
         Command::Inspect(arguments) => inspect::inspect(&arguments),
+        Command::Simulate(arguments) => simulate::simulate(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments),
         Command::Doctor { device } => doctor::doctor(device),
     }

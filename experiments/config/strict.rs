@@ -179,14 +179,26 @@ impl<T: Serialize + DeserializeOwned> Repair<T> {
         }
     }
 
-    /// Tagged enums ignore what a variant without fields does not know; what does not come back was not understood.
+    /// Tagged enums ignore what a variant without fields does not know; what does not come back may not have been
+    /// understood.
     fn report_ignored_keys(&mut self, value: &T) {
         let understood = Value::try_from(value).expect("every field of a configuration has a TOML form");
         let mut ignored = Vec::new();
         collect_ignored("", (&self.value, &understood), &mut ignored);
+        ignored.retain(|key| self.takes_anything(key));
         for key in ignored {
             self.report(&key, format!("unknown key `{key}`: it means nothing here, remove it"));
         }
+    }
+
+    /// Whether any value of this key will do. What is merely not written back, because it is the default, minds.
+    fn takes_anything(&self, key: &str) -> bool {
+        let path: Vec<String> = key.split('.').map(String::from).collect();
+        let mut poisoned = self.value.clone();
+        if let Some(value) = lookup_mut(&mut poisoned, &path) {
+            *value = Value::Table(Table::from_iter([("\0".to_owned(), Value::Boolean(false))]));
+        }
+        T::deserialize(Node(&poisoned)).is_ok()
     }
 }
 
