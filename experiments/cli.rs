@@ -83,6 +83,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Find the candidates of one shard of a stage's users
     Rollout(RolloutArgs),
+    /// Write a log of the built-in world with its truth, or compare it with a real log
+    Simulate(SimulateArgs),
     /// Time a canonical workload on the CPU
     Bench(BenchArgs),
     /// Check what this machine and this build can do
@@ -384,6 +386,61 @@ pub struct WatchArgs {
     /// Seconds between two looks
     #[arg(long, default_value_t = 2.0, value_name = "SECONDS")]
     pub every: f64,
+}
+
+/// `recalign simulate`.
+#[derive(Args, Clone, Debug)]
+pub struct SimulateArgs {
+    /// Directory to make; an empty one may be there
+    #[arg(long, value_name = "DIR")]
+    pub to: PathBuf,
+    /// Format of the log
+    #[arg(long, value_enum, default_value = "parquet")]
+    pub format: LogFormat,
+    /// Experiment file whose [data.source] is the world [default: 1000 users, 1000 items, seed 7]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Users; short for --set data.source.users=N
+    #[arg(long, value_name = "N")]
+    pub users: Option<usize>,
+    /// Items; short for --set data.source.items=M
+    #[arg(long, value_name = "M")]
+    pub items: Option<usize>,
+    /// Seed of the world; short for --set data.source.seed=S
+    #[arg(long, value_name = "S")]
+    pub seed: Option<u64>,
+    /// Impressions of a user on average, never more than a quarter of the items; the longest history becomes at least
+    /// four times as long
+    #[arg(long, value_name = "L")]
+    pub impressions: Option<NonZeroUsize>,
+    /// Change a key of the experiment file, for example data.source.feed.slate=8; repeatable
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// Write no log: plots of the world's marginals beside those of the log that this experiment file reads
+    #[arg(long, value_name = "CONFIG")]
+    pub compare: Option<PathBuf>,
+    /// data.path of the experiment file to compare with
+    #[arg(long, value_name = "PATH", requires = "compare")]
+    pub compare_path: Option<PathBuf>,
+}
+
+/// A format that ingest reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// S3-Rec text with time gaps: no feedback
+    S3rec,
+    /// KuaiRand's tab-separated table: whole milliseconds, its own signals
+    Kuairand,
+    /// JSON object of item lists: no times, no feedback
+    Letter,
+    /// Comma-separated
+    Csv,
+    /// One JSON object per line
+    Jsonl,
+    /// Parquet
+    Parquet,
+    /// RecBole atomic file
+    Inter,
 }
 
 /// `recalign bench`.

@@ -9,7 +9,7 @@ fn help_lists_every_verb_and_every_exit_code() {
     assert_eq!(code, 0);
     for word in [
         "run", "sweep", "report", "compare", "watch", "verify", "evaluate", "inspect", "arena", "export",
-        "serve", "bench", "doctor", "130", "143", "NO_COLOR",
+        "serve", "simulate", "bench", "doctor", "130", "143", "NO_COLOR",
     ] {
         assert!(stdout.contains(word), "--help does not mention {word}:\n{stdout}");
     }
@@ -23,7 +23,7 @@ fn help_lists_every_verb_and_every_exit_code() {
     assert_eq!(
         verbs,
         [
-            "run", "sweep", "report", "verify", "evaluate", "inspect", "rollout", "arena", "export", "serve",
+            "run", "sweep", "report", "verify", "evaluate", "inspect", "rollout", "arena", "export", "serve", "simulate",
             "bench", "doctor", "help"
         ],
         "a verb was added or lost"

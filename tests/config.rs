@@ -27,7 +27,7 @@ fn problems(text: &str, overrides: &[&str]) -> Vec<Problem> {
 #[test]
 fn every_committed_file_is_good_in_full_and_as_smoke() {
     let paths = committed();
-    assert_eq!(paths.len(), 8, "{paths:?}");
+    assert_eq!(paths.len(), 9, "{paths:?}");
     for path in paths {
         load(&path, &[]).unwrap();
         let smoke = load(&path, &["run.budget=smoke".into()]).unwrap();
@@ -370,6 +370,16 @@ fn a_key_of_another_variant_is_refused() {
     assert_eq!(found[0].key, "data.source.file");
     let arms = "align.arms=[{name='a', objective={kind='grpo', beta=0.1}}]";
     assert_eq!(problems(MINIMAL, &[arms])[0].key, "align.arms.0.objective.beta");
+}
+
+/// Fingerprints of stages hash the section: mechanisms that are off must not show in it, nor change it when written out.
+#[test]
+fn a_plain_world_is_written_as_ever() {
+    let plain = load_with(MINIMAL, &[]).unwrap();
+    let expected = serde_json::json!({ "kind": "world", "users": 100, "items": 300, "seed": 1 });
+    assert_eq!(serde_json::to_value(&plain.data.source).unwrap(), expected);
+    let spelled = load_with(MINIMAL, &["data.source.marginals.like=-3.2", "data.source.exposure={}"]);
+    assert_eq!(spelled.unwrap(), plain);
 }
 
 /// Inside the tagged source serde forgets the keys; messages must not.

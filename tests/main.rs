@@ -15,5 +15,6 @@ mod off_policy;
 mod pipeline;
 mod resume;
 mod serve;
+mod simulate;
 mod support;
 mod sweep;

@@ -14,6 +14,7 @@ mod rollout;
 mod run;
 mod serve;
 mod signals;
+mod simulate;
 mod sweep;
 mod table;
 mod verify;
@@ -42,6 +43,7 @@ pub fn execute(command: Command) -> anyhow::Result<()> {
         Command::Arena(arguments) => arena::arena(&arguments),
         Command::Export(arguments) => export::export(&arguments),
         Command::Serve(arguments) => serve::serve(&arguments),
+        Command::Simulate(arguments) => simulate::simulate(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments),
         Command::Doctor { device } => doctor::doctor(device),
     }

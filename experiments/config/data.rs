@@ -34,7 +34,8 @@ pub struct Data {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Source {
-    /// The built-in simulator with known truth: `users`, `items`, `seed`, and mechanisms that are off by default.
+    /// The built-in simulator with known truth: `users`, `items`, `seed` (the run's seed does not change the data), and
+    /// mechanisms that are off by default; the keys are the fields of [`WorldConfig`].
     World(WorldConfig),
     /// S3-Rec text: `user item item ...` per line, chronological; optionally a tab and gaps in seconds.
     S3rec {

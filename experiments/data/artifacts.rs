@@ -206,7 +206,11 @@ fn write_parquet(path: &Path, columns: Vec<Column>) -> Result<(), DataError> {
     write_bytes(path, &bytes)
 }
 
-fn write_embeddings(path: &Path, table: &Embeddings) -> Result<(), DataError> {
+/// Writes vectors as the one tensor `embeddings`.
+///
+/// # Errors
+/// If the file cannot be written.
+pub(crate) fn write_embeddings(path: &Path, table: &Embeddings) -> Result<(), DataError> {
     let bytes: Vec<u8> = table.values().iter().flat_map(|value| value.to_le_bytes()).collect();
     let view = TensorView::new(Dtype::F32, vec![table.rows(), table.width()], &bytes);
     // Readers of the Hugging Face family want to be told the layout.

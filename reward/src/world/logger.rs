@@ -88,10 +88,10 @@ struct Session<'a> {
 }
 
 /// An item that may be taken.
-struct Proposal {
-    item: ItemId,
+pub(super) struct Proposal {
+    pub(super) item: ItemId,
     /// Log odds of being taken.
-    logit: f64,
+    pub(super) logit: f64,
 }
 
 impl Session<'_> {
@@ -218,7 +218,7 @@ fn softmax_draw(pool: &mut [Proposal], rng: &mut impl Rng) -> ItemId {
 /// `count` distinct items in the order they are drawn: the order of logits with Gumbel noise is that of successive draws
 /// from the softmax (Plackett-Luce; Kool et al. 2019, theorem 1). An item proposed twice keeps its better draw, which
 /// adds its odds up, as in [`softmax_draw`].
-fn without_replacement(mut pool: Vec<Proposal>, count: usize, rng: &mut impl Rng) -> Vec<ItemId> {
+pub(super) fn without_replacement(mut pool: Vec<Proposal>, count: usize, rng: &mut impl Rng) -> Vec<ItemId> {
     for proposal in &mut pool {
         proposal.logit -= (-(1.0 - rng.random::<f64>()).ln()).ln();
     }

@@ -4,6 +4,7 @@
 //! are fixed.
 
 use super::*;
+use crate::world::logger::{Proposal, without_replacement};
 use policy::random::Key;
 
 fn mean_and_spread(values: &[f64]) -> (f64, f64) {
@@ -181,4 +182,31 @@ fn popularity_bias_shows_popular_items_more_often() {
     };
     let means = [-0.5, 0.0, 0.45, 1.5].map(mean_log_popularity);
     assert!(means.is_sorted() && means[3] > means[0] + 0.5, "{means:?}");
+}
+
+/// Plackett and Luce: the first by its odds among all, the second by its odds among the rest. Twelve ordered pairs,
+/// chi-square with eleven degrees of freedom is above 50 with probability 6e-7.
+#[test]
+fn slates_are_successive_draws_by_odds_that_add_up() {
+    const DRAWS: u32 = 40_000;
+    // Item 0 is proposed twice.
+    let odds = [1.0_f64, 2.0, 0.5, 1.0, 1.5];
+    let items = [0, 0, 1, 2, 3];
+    let total = [3.0, 0.5, 1.0, 1.5];
+    let mut rng = Key::new(4).rng();
+    let mut pairs = [[0.0; 4]; 4];
+    for _ in 0..DRAWS {
+        let proposal = |(&item, odds): (&usize, &f64)| Proposal { item: ItemId::new(item), logit: odds.ln() };
+        let pool = items.iter().zip(&odds).map(proposal).collect();
+        let slate = without_replacement(pool, 2, &mut rng);
+        pairs[slate[0].index()][slate[1].index()] += 1.0;
+    }
+    let mut chi_square = 0.0;
+    for first in 0..4 {
+        for second in (0..4).filter(|second| *second != first) {
+            let expected = f64::from(DRAWS) * total[first] / 6.0 * total[second] / (6.0 - total[first]);
+            chi_square += (pairs[first][second] - expected).powi(2) / expected;
+        }
+    }
+    assert!(chi_square < 50.0, "{chi_square}: {pairs:?}");
 }
