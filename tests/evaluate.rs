@@ -70,6 +70,29 @@ fn policies_and_foreign_lists_are_scored_by_every_judge_of_the_run() {
 }
 
 #[test]
+fn the_judges_themselves_are_examined_on_their_own_log_and_on_another() {
+    let (dir, run) = judged();
+    // The same users in the same world: another log only by name.
+    let other = dir.path().join("other.toml");
+    std::fs::write(&other, MINIMAL.replace("users = 100", "users = 90")).unwrap();
+    let (code, stdout, stderr) = evaluate(&run, &["--judges", "--data", other.to_str().unwrap(), "--json"]);
+    assert_eq!(code, 0, "{stderr}");
+    let lines: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for judge in ["proxy", "held-out", "ensemble-1", "ensemble-2"] {
+        for log in ["own", "other"] {
+            let own = lines.iter().filter(|line| line["judge"] == judge && line["log"] == log);
+            let known =
+                own.filter(|line| line["auc"]["low"].as_f64() <= line["auc"]["value"].as_f64()).count();
+            assert!(known >= 1, "{judge}, {log}: {stdout}");
+        }
+    }
+    let (code, stdout, _) = evaluate(&run, &["--judges"]);
+    assert!(code == 0 && stdout.contains("base rate") && stdout.contains("held-out"), "{stdout}");
+    let (code, _, stderr) = evaluate(&run, &["--judges", "--recommendations", "x.parquet"]);
+    assert!(code == 2 && stderr.contains("cannot be used with"), "{stderr}");
+}
+
+#[test]
 fn broken_lists_and_runs_are_named() {
     let (dir, run) = judged();
     let problem = |columns: Vec<Column>| {
@@ -97,7 +120,7 @@ fn broken_lists_and_runs_are_named() {
     let columns = lists(vec!["3"], vec![1], vec![1]).into_iter().take(2).collect();
     assert!(problem(columns).contains("no column `rank` (asked for by `--recommendations`)"));
 
-    let (_other, config) = experiment(&MINIMAL.replace("items = 300", "items = 250"));
+    let (_other, config) = experiment(&MINIMAL.replace("items = 300", "items = 260"));
     let (code, _, stderr) = evaluate(&run, &["--data", config.to_str().unwrap()]);
     assert!(code == 2 && stderr.contains("its catalog is not the run's"), "{stderr}");
     let (code, _, stderr) = evaluate(dir.path(), &[]);

@@ -6,7 +6,7 @@
 //!
 //! Shape legend: `b` sessions of a step, `c` lists (observed and sampled sessions), `m` items of a list, `h` items of
 //! a history, `n` distinct items of a step, `f` item features, `s` feedback signals, `d` width, `q` pooling queries,
-//! `x` heads.
+//! `x` heads, `p` width of a side (what of a pair depends on one of the two), `t` width of a tower, or tokens of a number.
 
 pub mod batch;
 pub mod calibration;

@@ -5,18 +5,17 @@ use crate::cli::EvaluateArgs;
 use crate::commands::table;
 use crate::config;
 use crate::data::{self, Dataset};
+use crate::stages::reward::{Statistic, bootstrap};
 use crate::stages::{ingest, reward};
 use ::reward::ensemble::Ensemble;
 use ::reward::judge::Judge as _;
 use ::reward::model_judge::ModelJudge;
 use ::reward::quality::Examination;
-use ::reward::statistics::{HeadStatistics, Rows, draws};
+use ::reward::statistics::{HeadStatistics, Rows};
 use policy::history::{History, Log};
 use policy::ids::{ItemId, UserId};
 use policy::random::Key;
-use rayon::prelude::*;
 use reports::schema::Estimate;
-use reports::statistics::interval;
 use serde::Serialize;
 use std::collections::HashMap;
 
@@ -54,7 +53,7 @@ pub(super) fn examine(arguments: &EvaluateArgs) -> anyhow::Result<String> {
     }));
     let members = judges.ensemble.iter().flat_map(Ensemble::members);
     let all: Vec<&ModelJudge> = [&judges.proxy, &judges.held_out].into_iter().chain(members).collect();
-    let resamples = run.config.evaluate.resamples as u64;
+    let resamples = run.config.evaluate.resamples;
     let lines: Vec<Line> =
         all.iter().flat_map(|judge| papers.iter().flat_map(|paper| paper.lines(judge, resamples))).collect();
     if arguments.json {
@@ -71,7 +70,7 @@ struct Paper<'a> {
 }
 
 impl Paper<'_> {
-    fn lines(&self, judge: &ModelJudge, resamples: u64) -> Vec<Line> {
+    fn lines(&self, judge: &ModelJudge, resamples: usize) -> Vec<Line> {
         let result = self.examination.examine(judge);
         let line = |(index, head): (usize, &String)| {
             let truth = self.examination.truth(index);
@@ -79,26 +78,19 @@ impl Paper<'_> {
             let weights = self.weights.clone().unwrap_or_else(|| vec![1.0; rows.labels.len()]);
             // Every row on its own, so that it can have its own weight; its user decides how often it is drawn.
             let alone: Vec<usize> = (0..rows.labels.len()).collect();
-            let head_statistics = HeadStatistics::new(Rows { users: &alone, ..rows });
-            let estimate = |statistic: &(dyn Fn(&[f64]) -> Option<f64> + Sync)| {
-                let of = |draws: Option<Vec<f64>>| {
-                    let drawn = |user: usize| draws.as_ref().map_or(1.0, |draws| draws[user]);
-                    let rows = weights.iter().zip(rows.users).map(|(weight, &user)| weight * drawn(user));
-                    statistic(&rows.collect::<Vec<_>>())
-                };
-                let (users, key) = (rows.num_users(), Key::new(0).named("judges"));
-                let resampled = (0..resamples).into_par_iter();
-                let resampled = resampled.filter_map(|at| of(Some(draws(users, key.at(at))))).collect();
-                Some(interval(of(None)?, resampled))
+            let statistics = HeadStatistics::new(Rows { users: &alone, ..rows });
+            let drawn = |draws: &[f64]| -> Vec<f64> {
+                weights.iter().zip(rows.users).map(|(weight, &user)| weight * draws[user]).collect()
             };
+            let estimate = |statistic: &Statistic<'_>| bootstrap(rows.num_users(), resamples, statistic);
             let positive: f64 = weights.iter().zip(rows.labels).map(|(weight, label)| weight * label).sum();
             Line {
                 judge: judge.name().into(),
                 head: head.clone(),
                 log: self.log.clone(),
                 base_rate: positive / weights.iter().sum::<f64>().max(f64::MIN_POSITIVE),
-                auc: estimate(&|weights| head_statistics.auc(weights)),
-                ece: estimate(&|weights| head_statistics.ece(weights)),
+                auc: estimate(&|draws| statistics.auc(&drawn(draws))),
+                ece: estimate(&|draws| statistics.ece(&drawn(draws))),
             }
         };
         judge.heads().iter().enumerate().map(line).collect()

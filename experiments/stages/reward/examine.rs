@@ -103,17 +103,20 @@ impl Examiner<'_> {
         Ok(Some(WatchQuality { kind, mae, xauc }))
     }
 
-    /// A statistic with its interval over resamples of users; `None` where it is undefined or nobody asked for intervals.
     fn bootstrap(&self, users: usize, statistic: &Statistic<'_>) -> Option<Estimate> {
-        let resamples = self.school.section.resamples as u64;
-        // The same resamples for every judge, so that their intervals can be compared.
-        let key = Key::new(0).named("judges");
-        let value = statistic(&vec![1.0; users]).filter(|_| resamples > 0)?;
-        let drawn = (0..resamples).into_par_iter().filter_map(|at| statistic(&draws(users, key.at(at))));
-        let drawn: Vec<f64> = drawn.collect();
-        (!drawn.is_empty()).then(|| interval(value, drawn))
+        bootstrap(users, self.school.section.resamples, statistic)
     }
 }
 
+/// A statistic with its interval over resamples of users; `None` where it is undefined or there are no resamples. Resamples
+/// are always the same ones, so that intervals of judges can be compared.
+pub(crate) fn bootstrap(users: usize, resamples: usize, statistic: &Statistic<'_>) -> Option<Estimate> {
+    let key = Key::new(0).named("judges");
+    let value = statistic(&vec![1.0; users])?;
+    let drawn = (0..resamples as u64).into_par_iter();
+    let drawn: Vec<f64> = drawn.filter_map(|at| statistic(&draws(users, key.at(at)))).collect();
+    (!drawn.is_empty()).then(|| interval(value, drawn))
+}
+
 /// A number, given how often each user is drawn.
-type Statistic<'a> = dyn Fn(&[f64]) -> Option<f64> + Sync + 'a;
+pub(crate) type Statistic<'a> = dyn Fn(&[f64]) -> Option<f64> + Sync + 'a;

@@ -17,6 +17,7 @@ use crate::data::Dataset;
 use crate::run::context::StageContext;
 use anyhow::Context as _;
 use burn::prelude::Device;
+pub(crate) use examine::{Statistic, bootstrap};
 use files::{read_json, write, write_json};
 use policy::ids::UserId;
 use reports::schema::JudgeReport;

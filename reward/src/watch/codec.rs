@@ -40,14 +40,12 @@ impl Codec {
             Kind::Generative => Self::Generative(Vocabulary::fit(times)),
         }
     }
-    /// What a typical error is measured in: the mean, or the mean of the means.
+    /// What errors are measured in: the mean watch time, or the mean of the means.
     pub(super) fn scale(&self) -> f64 {
         match self {
             Self::Regression { mean } => *mean,
             Self::Ordinal { means, .. } => mean(means).max(f64::MIN_POSITIVE),
-            Self::Generative(vocabulary) => {
-                mean(&vocabulary.values().into_iter().map(f64::from).collect::<Vec<_>>())
-            }
+            Self::Generative(vocabulary) => vocabulary.mean().max(f64::MIN_POSITIVE),
         }
     }
 }

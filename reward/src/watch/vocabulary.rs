@@ -28,6 +28,8 @@ pub struct Vocabulary {
     tokens: Vec<u64>,
     /// Tokens of the longest training label, at least 1.
     longest: usize,
+    /// Mean training label.
+    mean: f64,
 }
 
 impl Vocabulary {
@@ -37,7 +39,8 @@ impl Vocabulary {
         // Milliseconds are whole numbers; shares of a duration are not.
         let whole = largest >= WHOLE_NUMBERS || labels.iter().all(|label| label.fract() == 0.0);
         let unit = if whole || largest == 0.0 { 1.0 } else { largest / PRECISION };
-        let mut vocabulary = Self { unit, tokens: Vec::new(), longest: 1 };
+        let mean = labels.iter().map(|label| label.max(0.0)).sum::<f64>() / labels.len().max(1) as f64;
+        let mut vocabulary = Self { unit, tokens: Vec::new(), longest: 1, mean };
         let counts: Vec<u64> = labels.iter().map(|&label| vocabulary.count(label)).collect();
         vocabulary.tokens = tokens(counts.clone());
         vocabulary.longest =
@@ -55,6 +58,10 @@ impl Vocabulary {
     /// Tokens of the longest training label.
     pub fn longest(&self) -> usize {
         self.longest
+    }
+    /// Mean training label.
+    pub fn mean(&self) -> f64 {
+        self.mean
     }
     /// What each token stands for, rising.
     pub fn values(&self) -> Vec<f32> {
