@@ -196,7 +196,7 @@ fn broken_requests_are_refused_with_a_reason_and_nothing_breaks() {
     }
     let (status, headers, _) = serving.client().get("/v1/recommend");
     assert_eq!(status, 405);
-    assert!(headers.contains("allow: POST"), "{headers}");
+    assert!(headers.contains("allow: post"), "{headers}");
     assert_eq!(serving.client().get("/v1/../etc/passwd").0, 404);
     let (status, _) = serving.client().post("/v1/recommend", &json!({"requests": [{"history": []}]}));
     assert_eq!(status, 200);
