@@ -131,12 +131,14 @@ def compare(arguments):
 
 def page(records, arguments):
     about = json.loads((arguments.folder / "serving.json").read_text())
+    least, most = min(r["loadavg"] for r in records), max(r["loadavg"] for r in records)
     rows = "".join(
         f"| {r['connections']} | {r['batch']} | {r['beam']} | {r['service']} | {r['requests_per_s']} | {r['p50_ms']} | {r['p95_ms']} | {r['p99_ms']} | {r['rss_mb']} |\n"
         for r in records)
     return (f"# Serving\n\nPolicy `{about['policy']}` ({about['architecture']}, {about['items']} items, weights `{about['policy_sha256'][:12]}`), the same directory for both; "
             f"histories of {arguments.items} items; clients in a third process on the same machine wait for each answer; {arguments.seconds:g} s per row after 2 s of "
-            f"warm-up; services started anew and loaded in turn. Made by `experiments/bench/load.py compare`; the load average of each row is in `serving.json`.\n\n"
+            f"warm-up; services started anew and loaded in turn, on {os.cpu_count()} cores with a load average of {least:.0f} to {most:.0f}: where that exceeds the cores, others were at work "
+            f"and only ratios mean something. Made by `experiments/bench/load.py compare`.\n\n"
             "| connections | histories per request | beam | service | requests/s | p50 ms | p95 ms | p99 ms | memory MB |\n|---|---|---|---|---|---|---|---|---|\n" + rows)
 
 

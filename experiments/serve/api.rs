@@ -2,11 +2,7 @@
 
 use super::error::Refusal;
 use super::limits::{Limits, MOST_ITEMS};
-use policy::ids::Code;
 use serde::{Deserialize, Serialize};
-
-/// Items shown where a request does not say.
-const DEFAULT_K: usize = 10;
 
 /// The body of `POST /v1/recommend` and `POST /v1/score`: a batch.
 #[derive(Debug, Deserialize)]
@@ -16,6 +12,26 @@ pub struct Batch<T> {
     pub requests: Vec<T>,
 }
 
+/// A number without fraction, `3` or `3.0`: JSON does not tell them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "f64")]
+pub struct Whole(u32);
+
+impl TryFrom<f64> for Whole {
+    type Error = String;
+    fn try_from(number: f64) -> Result<Self, String> {
+        let whole = number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number);
+        if whole { Ok(Self(number as u32)) } else { Err(format!("{number} is not a whole number from 0")) }
+    }
+}
+
+impl Whole {
+    /// The number.
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
 /// An item by its id in the log, or by the codes of its semantic ID (the best known item of these codes).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
@@ -23,7 +39,7 @@ pub enum ItemRef {
     /// The id in the log.
     Id(String),
     /// All codes, coarsest first.
-    Codes(Vec<Code>),
+    Codes(Vec<Whole>),
 }
 
 /// A wish for recommendations.
@@ -34,9 +50,10 @@ pub struct Recommend {
     pub history: Vec<ItemRef>,
     /// Most items to return.
     #[serde(default = "default_k")]
-    pub k: usize,
-    /// Hypotheses of the search [default: as the run was evaluated]; at least `k` are kept.
-    pub beam: Option<usize>,
+    pub k: Whole,
+    /// Hypotheses of the search [default: as the run was evaluated]; at least `k` are kept. Fewer than `k` items are
+    /// found where items that may not be returned take the places of a narrow beam.
+    pub beam: Option<Whole>,
     /// Whether items of the history may be returned.
     #[serde(default)]
     pub seen: SeenItems,
@@ -50,8 +67,8 @@ pub struct Recommend {
     pub rank_by: RankBy,
 }
 
-const fn default_k() -> usize {
-    DEFAULT_K
+const fn default_k() -> Whole {
+    Whole(10)
 }
 
 /// Whether items of the history may be returned.
@@ -168,6 +185,7 @@ impl Recommend {
     fn check_sizes(&self, position: usize, limits: &Limits) -> Result<(), Refusal> {
         let most = limits.beam;
         for (key, value) in [("k", Some(self.k)), ("beam", self.beam)] {
+            let value = value.map(|value| value.get() as usize);
             if let Some(value) = value.filter(|value| !(1..=most).contains(value)) {
                 let message =
                     format!("requests[{position}].{key} = {value} is out of range, must be 1 to {most}");
@@ -197,6 +215,18 @@ mod tests {
         assert!(refusal(r#"{"history": [], "beam": 1000}"#).contains("beam = 1000"));
         let long = format!(r#"{{"history": [{}"x"]}}"#, "\"x\",".repeat(MOST_ITEMS));
         assert!(refusal(&long).contains("requests[3].history is 1001 long"));
+    }
+
+    #[test]
+    fn whole_numbers_may_be_written_as_floats() {
+        let wish: Recommend = serde_json::from_str(r#"{"history": [[1.0, 4294967295]], "k": 32.0}"#).unwrap();
+        assert_eq!(wish.history, [ItemRef::Codes(vec![Whole(1), Whole(u32::MAX)])]);
+        assert_eq!(wish.k.get(), 32);
+        for k in ["-1", "0.5", "4294967296", "1e300"] {
+            let error =
+                serde_json::from_str::<Recommend>(&format!(r#"{{"history": [], "k": {k}}}"#)).unwrap_err();
+            assert!(error.to_string().contains("is not a whole number from 0"), "{error}");
+        }
     }
 
     #[test]

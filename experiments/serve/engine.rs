@@ -3,7 +3,7 @@
 use super::api::{Answer, Found, ItemRef, RankBy, Recommend, Score, SeenItems, Shown, Task};
 use crate::export::bundle::Bundle;
 use policy::history::{History, Log};
-use policy::ids::{ItemId, SemanticId, UserId};
+use policy::ids::{Code, ItemId, SemanticId, UserId};
 use policy::model::Dropout;
 use reward::judge::{Judge as _, Request};
 use sampler::beam::Search;
@@ -57,7 +57,8 @@ fn resolve(bundle: &Bundle, item: &ItemRef) -> Option<ItemId> {
     match item {
         ItemRef::Id(id) => bundle.item(id),
         ItemRef::Codes(codes) => {
-            bundle.codebook.catalog.items(&SemanticId::new(codes.as_slice())).first().copied()
+            let codes: Vec<Code> = codes.iter().map(|code| code.get()).collect();
+            bundle.codebook.catalog.items(&SemanticId::new(codes)).first().copied()
         }
     }
 }
@@ -73,7 +74,8 @@ fn by_width(bundle: &Bundle, tasks: &[&Task]) -> BTreeMap<usize, Vec<usize>> {
         if let Task::Recommend(wish) = task
             && wish.allow.is_none()
         {
-            let width = wish.beam.unwrap_or(bundle.description.beam_width).max(wish.k);
+            let width = wish.beam.map_or(bundle.description.beam_width, |beam| beam.get() as usize);
+            let width = width.max(wish.k.get() as usize);
             widths.entry(width).or_default().push(position);
         }
     }
@@ -121,7 +123,7 @@ fn shown(bundle: &Bundle, wish: &Recommend, known: &Known, found: Vec<Ranked>) -
         (RankBy::Judge, Some(_)) => judged(bundle, known, &ranked),
         _ => ranked.into_iter().map(|ranked| (ranked, None)).collect(),
     };
-    shown.truncate(wish.k);
+    shown.truncate(wish.k.get() as usize);
     let item = |((item, log_prob), judge)| Shown { id: bundle.raw_id(item).to_owned(), log_prob, judge };
     shown.into_iter().map(item).collect()
 }

@@ -181,7 +181,7 @@ async fn metrics(State(service): Shared) -> impl IntoResponse {
 async fn reload(State(service): Shared) -> Reply {
     if service.token.is_none() {
         let message = "loading again by request needs a token; send SIGHUP to the process";
-        return Err(Refusal::new(StatusCode::FORBIDDEN, "token", message));
+        return Err(Refusal::new(StatusCode::UNAUTHORIZED, "token", message));
     }
     let (current, metrics) = (service.current.clone(), service.metrics.clone());
     let outcome = tokio::task::spawn_blocking(move || current.reload(&metrics)).await;
