@@ -7,6 +7,7 @@ mod config;
 mod gpu;
 mod ingest;
 mod inspect;
+mod peers;
 mod pipeline;
 mod resume;
 mod support;

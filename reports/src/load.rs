@@ -262,7 +262,7 @@ fn metrics(path: &Path) -> Result<Metrics, ReportError> {
         match row(line) {
             Ok(row) => metrics.push(row),
             Err(error) if error.is_eof() && !text.ends_with('\n') && lines.peek().is_none() => {
-                metrics.cut = true
+                metrics.cut = true;
             }
             Err(source) => {
                 let (path, what) = (path.to_owned(), "metric row");
