@@ -8,8 +8,8 @@ fn help_lists_every_verb_and_every_exit_code() {
     let (code, stdout, _) = outcome(&["--help"]);
     assert_eq!(code, 0);
     for word in [
-        "run", "sweep", "report", "compare", "watch", "verify", "evaluate", "inspect", "arena", "export",
-        "serve", "simulate", "bench", "doctor", "130", "143", "NO_COLOR",
+        "run", "sweep", "compare", "watch", "report", "verify", "evaluate", "inspect", "rollout", "arena",
+        "export", "serve", "simulate", "bench", "doctor", "130", "143", "NO_COLOR",
     ] {
         assert!(stdout.contains(word), "--help does not mention {word}:\n{stdout}");
     }
@@ -23,8 +23,8 @@ fn help_lists_every_verb_and_every_exit_code() {
     assert_eq!(
         verbs,
         [
-            "run", "sweep", "report", "verify", "evaluate", "inspect", "rollout", "arena", "export", "serve", "simulate",
-            "bench", "doctor", "help"
+            "run", "sweep", "compare", "watch", "report", "verify", "evaluate", "inspect", "arena", "export",
+            "serve", "rollout", "simulate", "bench", "doctor", "help",
         ],
         "a verb was added or lost"
     );

@@ -12,6 +12,7 @@ mod ingest;
 mod inspect;
 mod objectives;
 mod off_policy;
+mod peers;
 mod pipeline;
 mod resume;
 mod serve;

@@ -13,7 +13,8 @@ pub(super) fn publish(files: Vec<(String, Vec<u8>)>, target: &Path) -> anyhow::R
     for (name, bytes) in files {
         let path = partial.join(name);
         commit::create_directory(path.parent().unwrap_or(&partial))?;
-        commit::write_file(&path, &bytes)?;
+        // Committing flushes them all.
+        std::fs::write(&path, &bytes).with_context(|| format!("cannot write {}", path.display()))?;
     }
     commit::commit_directory(&partial, target)?;
     Ok(target.join("index.html"))

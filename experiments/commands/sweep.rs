@@ -51,6 +51,12 @@ struct RunSummary<'a> {
 }
 
 pub(super) fn sweep(arguments: &SweepArgs) -> anyhow::Result<()> {
+    if let Some(hours) = arguments.max_hours {
+        anyhow::ensure!(
+            hours.is_finite() && hours > 0.0,
+            "--max-hours {hours}: must be a number of hours above 0"
+        );
+    }
     let plan = plan::load(&arguments.file, &arguments.overrides, arguments.dir.as_deref())?;
     if arguments.dry_run {
         arguments.device.open()?;
@@ -96,18 +102,19 @@ fn describe(plan: &Plan) -> String {
         shared: sum.shared + own.shared,
     });
     text + &format!(
-        "total: {}, from the manifests of finished stages; {} stages are done or shared\n",
+        "total: {}, from the manifests of finished stages; {} stages are done or shared, {} unknown\n",
         cost(&total),
-        total.shared
+        total.shared,
+        total.unknown
     )
 }
 
-/// `3m10s`, and how many stages nothing is known of.
+/// `3m10s`; with `+?` where nothing is known of some stages.
 fn cost(estimate: &estimate::Estimate) -> String {
     match (estimate.unknown, duration(estimate.seconds)) {
         (0, known) => known,
-        (unknown, _) if estimate.seconds == 0.0 => format!("{unknown} unknown"),
-        (unknown, known) => format!("{known} + {unknown} unknown"),
+        _ if estimate.seconds == 0.0 => "unknown".to_owned(),
+        (_, known) => format!("{known}+?"),
     }
 }
 

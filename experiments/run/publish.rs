@@ -50,7 +50,8 @@ fn publish(layout: &Layout) -> anyhow::Result<PathBuf> {
     for (name, bytes) in files {
         let path = partial.join(name);
         commit::create_directory(path.parent().unwrap_or(&partial))?;
-        commit::write_file(&path, &bytes)?;
+        // Committing flushes them all.
+        std::fs::write(&path, &bytes).with_context(|| format!("cannot write {}", path.display()))?;
     }
     let manifest = manifest(layout, &partial, watch)?;
     commit::write_file(&partial.join(MANIFEST), &to_json(&manifest)?)?;

@@ -255,7 +255,9 @@ pub fn run_directories(sweep: &Path, own: &Path) -> Vec<PathBuf> {
         found.sort();
         found
     };
-    let is_run = |dir: &PathBuf| dir.join("run.json").is_file() && dir != own;
+    // A report has a run.json, too.
+    let is_run =
+        |dir: &PathBuf| ["run.json", "config.toml"].iter().all(|file| dir.join(file).is_file()) && dir != own;
     let direct = children(sweep);
     let below: Vec<PathBuf> = direct.iter().flat_map(|dir| children(dir)).collect();
     direct.into_iter().chain(below).filter(is_run).collect()

@@ -90,7 +90,7 @@ pub struct SystemVerdict {
 pub struct Verdict {
     /// Per aligned system, in evaluation order.
     pub systems: Vec<SystemVerdict>,
-    /// Intervals in the evaluation's comparisons; about one in twenty excludes zero by chance.
+    /// Intervals in the evaluation's comparisons over all users; about one in twenty excludes zero by chance.
     pub intervals: usize,
     /// The best baseline on the headline ranking metric against the pretrained policy.
     pub baseline: Option<BaselineCheck>,
@@ -151,7 +151,8 @@ pub fn headline_ranking(evaluation: &Evaluation) -> Option<String> {
 }
 
 fn has_interval(comparison: &Comparison) -> bool {
-    Change::of(&comparison.difference) != Change::NoInterval
+    crate::glossary::slice(&comparison.metric).is_none()
+        && Change::of(&comparison.difference) != Change::NoInterval
 }
 
 fn system_verdict(evaluation: &Evaluation, system: &SystemResult) -> SystemVerdict {

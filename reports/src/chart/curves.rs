@@ -65,7 +65,11 @@ pub(super) fn extents(curves: &Curves) -> String {
     let (x, y) = axes(curves);
     let (left, right) = (px(54), px(WIDTH as i32 - 20));
     let (bottom, top) = (px(HEIGHT as i32 - 42), px(32));
-    let scale = |axis: &Axis| if axis.is_logarithmic() { "log" } else { "linear" };
+    let scale = |axis: &Axis| match (axis.is_logarithmic(), curves.frame) {
+        (true, _) => "log",
+        (false, Frame::Data) => "whole",
+        (false, _) => "linear",
+    };
     format!(
         " data-x=\"{} {} {left} {right} {}\" data-y=\"{} {} {bottom} {top} {}\"",
         x.low,
@@ -73,7 +77,7 @@ pub(super) fn extents(curves: &Curves) -> String {
         scale(&x),
         y.low,
         y.high,
-        scale(&y)
+        if y.is_logarithmic() { "log" } else { "linear" }
     )
 }
 

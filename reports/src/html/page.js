@@ -11,9 +11,9 @@
     const [low, high, from, to, scale] = text.split(" ");
     const f = scale === "log" ? Math.log10 : (v) => v, g = scale === "log" ? (v) => 10 ** v : (v) => v;
     const l = f(+low), h = f(+high);
-    return { low: +low, high: +high, from: +from, to: +to, value: (p) => g(l + (h - l) * (p - from) / (to - from)) };
+    return { low: +low, high: +high, from: +from, to: +to, value: (p) => { const v = g(l + (h - l) * (p - from) / (to - from)); return scale === "whole" ? Math.round(v) : v; } };
   };
-  const short = (v) => v === 0 ? "0" : Math.abs(v) >= 1e4 || Math.abs(v) < 1e-3 ? v.toExponential(2) : String(+v.toPrecision(3));
+  const short = (v) => v === 0 ? "0" : Number.isInteger(v) ? String(v) : Math.abs(v) >= 1e4 || Math.abs(v) < 1e-3 ? v.toExponential(2) : String(+v.toPrecision(3));
   const slot = (element) => ((element.getAttribute("class") || "").match(/[sf]-(?:line|thin|band|mark)(\d)/) || [])[1];
   const points = (line) => line.getAttribute("points").trim().split(/\s+/).map((p) => p.split(",").map(Number));
 

@@ -83,15 +83,37 @@ fn cell(system: &SystemResult, key: &str) -> Cell {
 }
 
 pub(super) fn comparisons(run: &Run) -> Section {
-    let compared = run.evaluation.iter().flat_map(|evaluation| &evaluation.comparisons);
-    let compared: Vec<&Comparison> = compared.collect();
-    let implied: Vec<_> = compared.iter().map(|found| of_interval(&found.difference)).collect();
+    let over_all = |found: &&Comparison| glossary::slice(&found.metric).is_none();
+    let table = run.evaluation.as_ref().and_then(|evaluation| {
+        compared(evaluation, (over_all, |_: &Comparison| true), "Aligned policies against the pretrained one")
+    });
+    let blocks = match table {
+        _ if run.evaluation.is_none() => vec![missing(run, "evaluate")],
+        None => vec![paragraph("The evaluation compares no aligned policy with the pretrained one.")],
+        Some(table) => vec![paragraph(INTRODUCTION), table],
+    };
+    Section { id: "comparisons", title: "Comparisons", blocks }
+}
+
+const INTRODUCTION: &str = "Paired over users. A change is claimed only when its interval excludes zero; the others are inside \
+    noise. Where many are compared, some exclude zero by chance: Holm's p, over all of them, says which hold together. \
+    Detectable is the smallest true difference that a comparison finds four times in five. Both are normal approximations from \
+    the interval.";
+
+/// A table of the comparisons of a family that are worth a row, with Holm's adjustment over all of the family; `None` without a row.
+pub(super) fn compared(
+    evaluation: &Evaluation,
+    (is_family, is_shown): (impl Fn(&&Comparison) -> bool, impl Fn(&Comparison) -> bool),
+    caption: &str,
+) -> Option<Block> {
+    let family: Vec<&Comparison> = evaluation.comparisons.iter().filter(is_family).collect();
+    let implied: Vec<_> = family.iter().map(|found| of_interval(&found.difference)).collect();
     let adjusted = holm(&implied.iter().flatten().map(|(p, _)| *p).collect::<Vec<_>>());
     let mut adjusted = adjusted.into_iter();
     let mut rows = Vec::new();
-    for (found, implied) in compared.into_iter().zip(implied) {
+    for (found, implied) in family.into_iter().zip(implied) {
         let adjusted = implied.and_then(|(_, detectable)| Some((adjusted.next()?, detectable)));
-        rows.push(comparison(found, adjusted));
+        rows.extend(is_shown(found).then(|| comparison(found, adjusted)));
     }
     let columns = vec![
         Column::text("system"),
@@ -101,25 +123,7 @@ pub(super) fn comparisons(run: &Run) -> Section {
         Column::number("p, Holm"),
         Column::number("detectable"),
     ];
-    let blocks = if run.evaluation.is_none() {
-        vec![missing(run, "evaluate")]
-    } else if rows.is_empty() {
-        vec![paragraph("The evaluation compares no aligned policy with the pretrained one.")]
-    } else {
-        let intro = "Paired over users. A change is claimed only when its interval excludes zero; the others are inside noise. \
-                     Where many are compared, some exclude zero by chance: Holm's p, over all rows of this table, says which \
-                     hold together. Detectable is the smallest true difference that this comparison finds four times in five. \
-                     Both are normal approximations from the interval.";
-        vec![
-            paragraph(intro),
-            Block::Table(Table {
-                caption: "Aligned policies against the pretrained one".into(),
-                columns,
-                rows,
-            }),
-        ]
-    };
-    Section { id: "comparisons", title: "Comparisons", blocks }
+    (!rows.is_empty()).then(|| Block::Table(Table { caption: caption.to_owned(), columns, rows }))
 }
 
 fn comparison(comparison: &Comparison, implied: Option<(f64, f64)>) -> Vec<Cell> {

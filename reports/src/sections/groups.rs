@@ -1,12 +1,14 @@
 //! Groups of users told apart, how recommendations spread, and the users whom alignment cost most.
 
-use super::{Figures, missing};
+use super::{Figures, evaluation, missing};
 use crate::document::{Block, Cell, Column, Section, Span, Style, Table, estimate_cell, paragraph};
 use crate::error::ReportError;
 use crate::figures::SLICES;
+use crate::glossary;
 use crate::load::Run;
 use crate::number;
-use crate::schema::{Case, Evaluation, ShownItem, SystemCases, SystemResult};
+use crate::schema::{Case, Comparison, Evaluation, ShownItem, SystemCases, SystemResult};
+use crate::verdict::Change;
 
 /// Metrics whose groups are listed.
 const METRICS: [&str; 4] = ["recall@10", "ndcg@10", "judge/held-out", "judge/oracle"];
@@ -27,6 +29,14 @@ pub(super) fn slices(run: &Run, figures: &Figures<'_>) -> Result<Section, Report
             ));
             blocks.extend(figures.block("slices")?);
             blocks.extend(METRICS.iter().filter_map(|metric| table(evaluation, metric)));
+            let in_groups = |found: &&Comparison| glossary::slice(&found.metric).is_some();
+            let moved = |found: &Comparison| {
+                !matches!(Change::of(&found.difference), Change::InsideNoise | Change::NoInterval)
+            };
+            let caption = "Groups that move by themselves; Holm's p is over all groups, metrics and policies";
+            blocks.push(evaluation::compared(evaluation, (in_groups, moved), caption).unwrap_or_else(|| {
+                paragraph("No group of users moves beyond noise from the pretrained to an aligned policy.")
+            }));
         }
     }
     Ok(Section { id: "groups", title: "Groups of users", blocks })
