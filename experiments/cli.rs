@@ -18,6 +18,7 @@ Exit codes:
   0    done
   1    a check failed: a hash differs (verify, export verify, serve), a loss or metric is not finite; or runs of a sweep failed
   2    could not run: wrong configuration or arguments, bad or missing data, device not available
+  3    an alarm of [align.alarms] stopped a round; what was finished before is kept
   130  interrupted by Ctrl-C; the same command continues
   143  interrupted by SIGTERM; the same command continues
 

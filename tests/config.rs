@@ -171,6 +171,8 @@ const OUT_OF_RANGE: &[&str] = &[
     "align.max_grad_norm=0",
     "align.arms=[]",
     "align.sample_every=0",
+    "align.alarms.kl={limit=0.0}",
+    "align.alarms.grad_norm={limit=inf, then='stop'}",
     "align.sample_every=2",
     "align.arms=[{name='a', objective={kind='ipa'}, reference={kind='ema', decay=1.0}}]",
     "align.arms=[{name='a', objective={kind='s-dpo'}, pairs={negatives=0}}]",

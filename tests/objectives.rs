@@ -217,3 +217,31 @@ fn older_rollouts_are_refused_or_weighted() {
             .any(|entry| { entry.unwrap().file_name().to_str().unwrap().contains("sample-grpo-2") })
     );
 }
+
+#[test]
+fn a_planted_blow_up_stops_warns_or_lowers_the_step_and_a_quiet_run_does_not() {
+    let (dir, _) = experiment(MINIMAL);
+    let arms = arms(&[("grpo", "objective = { kind = 'grpo', kl_weight = 0.0 }")]);
+    let alarm = |limit: &str, then: &str| format!("align.alarms.kl={{ limit = {limit}, then = '{then}' }}");
+    let epochs = "align.batch_size=4";
+    let wild = "align.learning_rate=0.5";
+    let (code, stopped, log) = run(dir.path(), "stop", &[&arms, epochs, wild, &alarm("0.01", "stop")]);
+    assert!(code == 3 && log.contains("alarm kl") && log.contains("left its reference"), "{code} {log}");
+    assert!(stopped.join("stages/03-pretrain/model.safetensors").is_file());
+    assert!(!stopped.join("stages/06-align-grpo-1").exists());
+
+    let rate = |run: &Path| {
+        let rows = metrics(run);
+        let rates = rows.iter().filter(|row| row.stage == "align-grpo-1" && row.key == "learning_rate");
+        rates.map(|row| row.value).collect::<Vec<_>>()
+    };
+    let (code, warned, log) = run(dir.path(), "warn", &[&arms, epochs, wild, &alarm("0.01", "warn")]);
+    assert!(code == 0 && log.contains("alarm kl"), "{log}");
+    let (code, lowered, log) =
+        run(dir.path(), "lower", &[&arms, epochs, wild, &alarm("0.01", "lower-the-step")]);
+    assert!(code == 0 && log.contains("alarm kl"), "{log}");
+    assert!(rate(&lowered).last() < rate(&warned).last(), "{:?}", rate(&lowered));
+
+    let (code, _, log) = run(dir.path(), "quiet", &[&arms, epochs, &alarm("5.0", "stop")]);
+    assert!(code == 0 && !log.contains("alarm"), "{log}");
+}

@@ -139,6 +139,51 @@ pub struct Align {
     /// What to do with rollouts of another policy than the one that enters the round.
     #[serde(skip_serializing_if = "is_default")]
     pub stale: Stale,
+    /// What is watched during a round.
+    #[serde(skip_serializing_if = "is_default")]
+    pub alarms: Alarms,
+}
+
+/// `[align.alarms]`; absent ones are silent. What is not finite always stops.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Alarms {
+    /// Estimated divergence from the reference, in nats per token: the policy ran away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kl: Option<Alarm>,
+    /// Fall of the mean log-probability of chosen items since the round's first step, in nats.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chosen_decline: Option<Alarm>,
+    /// Norm of the gradient before clipping.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grad_norm: Option<Alarm>,
+    /// Share of the round's groups whose candidates all score the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zero_variance: Option<Alarm>,
+}
+
+/// One alarm: `{ limit = 2.0, then = "stop" }`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Alarm {
+    /// Beyond it the alarm is raised; above 0.
+    pub limit: f64,
+    /// What happens then.
+    #[serde(default)]
+    pub then: Then,
+}
+
+/// What happens when an alarm is raised.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Then {
+    /// A warning, once per round.
+    #[default]
+    Warn,
+    /// The run ends with an exit code of its own; the policy that entered the round is kept.
+    Stop,
+    /// The learning rate is halved for the rest of the round, at every step at which the alarm is raised.
+    LowerTheStep,
 }
 
 /// What to do with rollouts of an older policy.
@@ -216,6 +261,7 @@ impl Default for Align {
             ],
             sample_every: 1,
             stale: Stale::Refuse,
+            alarms: Alarms::default(),
         }
     }
 }

@@ -367,6 +367,7 @@ fn align(align: &Align, check: &mut Check) {
         check.that(&key, seen.insert(&arm.name), &arm.name, "a name that no other arm has");
         objective::arm(&format!("align.arms.{index}"), arm, check);
     }
+    objective::alarms(&align.alarms, check);
     check.within("align.sample_every", align.sample_every, 1..=1000);
     if align.sample_every > 1 && align.stale == Stale::Refuse {
         let message = format!(

@@ -1,7 +1,7 @@
 //! The ranges of what an arm optimises and of how candidates are found.
 
 use super::Check;
-use crate::config::{Arm, Reference, Sample};
+use crate::config::{Alarms, Arm, Reference, Sample};
 use align::divergence::Divergence;
 use align::dpo::{Dpo, PairLoss};
 use align::duration::DurationAware;
@@ -30,6 +30,21 @@ pub(super) fn method(sample: &Sample, check: &mut Check) {
             keys.that("top_p", share, top_p, "above 0 and at most 1");
         }
         Method::GumbelTopK { temperature } => keys.positive("temperature", temperature),
+    }
+}
+
+/// Limits of alarms.
+pub(super) fn alarms(alarms: &Alarms, check: &mut Check) {
+    let Alarms { kl, chosen_decline, grad_norm, zero_variance } = alarms;
+    for (name, alarm) in [
+        ("kl", kl),
+        ("chosen_decline", chosen_decline),
+        ("grad_norm", grad_norm),
+        ("zero_variance", zero_variance),
+    ] {
+        if let Some(alarm) = alarm {
+            Keys { table: &format!("align.alarms.{name}"), check }.positive("limit", alarm.limit);
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! thing a round does is recompute them and refuse rollouts of another policy or probability space. Other references and older
 //! rollouts cost a pass over the candidates at the start of the round (`anchor`).
 
+pub mod alarms;
 mod anchor;
 mod average;
 mod completions;
@@ -20,6 +21,7 @@ mod steps;
 use super::bench::Bench;
 use crate::config::{Align, Arm, Pretrain, Reference};
 use crate::run::{StageContext, commit};
+use alarms::Watch;
 use align::pair_rule::Label;
 use anchor::Anchor;
 use anyhow::Context as _;
@@ -83,6 +85,10 @@ pub fn align(round: &Round<'_>, bench: &Bench, ctx: &StageContext) -> anyhow::Re
         ctx.metric(first_step, key, value)?;
     }
     let mut average = anchor.average;
+    let mut watch = Watch::new(&round.section.alarms);
+    for (key, value) in samples.spread() {
+        watch.look(first_step, (key, value))?;
+    }
     let plan = plan(round.section, samples.batches());
     let mut optimizer =
         Optimizer::new(&OptimizerConfig { weight_decay: 0.0, max_grad_norm: round.section.max_grad_norm });
@@ -97,7 +103,7 @@ pub fn align(round: &Round<'_>, bench: &Bench, ctx: &StageContext) -> anyhow::Re
         order.shuffle(&mut ctx.key().named("order").at(epoch).rng());
         for batch in order {
             ctx.check_stop()?;
-            let (rate, at) = (plan.at(step), first_step + step + 1);
+            let (rate, at) = (plan.at(step) * watch.scale(), first_step + step + 1);
             let key = ctx.key().named("step").at(step);
             let reference = average.as_ref().map(Average::model);
             let output = Step { samples: &samples, bench, reference, key }.loss(&model, batch);
@@ -110,6 +116,7 @@ pub fn align(round: &Round<'_>, bench: &Bench, ctx: &StageContext) -> anyhow::Re
             let own = own.map(|(key, value)| (key.to_owned(), value));
             for (key, value) in own.into_iter().chain(output.metrics) {
                 ctx.metric(at, &key, value)?;
+                watch.look(at, (&key, value))?;
             }
             step += 1;
             bar.inc(1);

@@ -10,7 +10,8 @@ use crate::run::StageContext;
 use crate::stages::bench::Bench;
 use crate::stages::pretrain::examples::{Example, examples};
 use crate::stages::sample::rollouts::Rollout;
-use align::objective::Objective;
+use align::advantage::reward_metrics;
+use align::objective::{Objective, Source};
 use align::pair_rule::{Position, PreferenceSet};
 use policy::ids::ItemId;
 use policy::random::Key;
@@ -103,6 +104,12 @@ impl<'a> Samples<'a> {
     /// What was measured on the way.
     pub(super) fn metrics(&self) -> impl Iterator<Item = (&'static str, f64)> + '_ {
         self.metrics.iter().copied()
+    }
+    /// How the judge's scores differ within groups, if a term learns from groups.
+    pub(super) fn spread(&self) -> Vec<(&'static str, f64)> {
+        let groups = self.terms.iter().any(|(_, term)| term.source() == Some(Source::Groups));
+        let scores = self.all.iter().filter(|_| groups).map(|sample| sample.rollout.scores.as_slice());
+        reward_metrics(scores)
     }
     pub(super) fn batches(&self) -> usize {
         self.all.len().div_ceil(self.batch_size)
