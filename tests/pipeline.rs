@@ -226,7 +226,8 @@ fn a_budget_of_time_ends_training_after_a_validation() {
     let rows: Vec<MetricRow> = rows.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let validations: Vec<u64> =
         rows.iter().filter(|row| row.key == "validation/ndcg@10").map(|row| row.step).collect();
-    assert_eq!(validations, [1]);
+    // The system counts CPU time in hundredths of a second: a few tiny steps fit into one. Without a budget there are 30.
+    assert!(validations.len() == 1 && validations[0] < 30, "{validations:?}");
 }
 
 #[test]

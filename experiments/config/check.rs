@@ -209,6 +209,9 @@ fn learned(rq_vae: &LearnedConfig, check: &mut Check) {
     check.that("tokenize.rq_vae.hidden", widths, format!("{hidden:?}"), "at most 8 widths of 1 to 8192");
     check.within("tokenize.rq_vae.latent", rq_vae.latent, 1..=4096);
     check.within("tokenize.rq_vae.commitment", rq_vae.commitment, 0.0..=10.0);
+    check.within("tokenize.rq_vae.collaborative_weight", rq_vae.collaborative_weight, 0.0..=1000.0);
+    check.within("tokenize.rq_vae.diversity_weight", rq_vae.diversity_weight, 0.0..=1000.0);
+    check.within("tokenize.rq_vae.diversity_groups", rq_vae.diversity_groups, 1..=100_000);
     check.within("tokenize.rq_vae.epochs", rq_vae.epochs, 1..=100_000);
     check.positive("tokenize.rq_vae.batch_size", rq_vae.batch_size);
     check.learning_rate("tokenize.rq_vae.learning_rate", rq_vae.learning_rate);
