@@ -49,6 +49,15 @@ bench-epoch *ARGS:
     cargo build --release
     python3 experiments/bench/beauty_epoch.py {{ARGS}}
 
+# an exported directory under transformers (PYTHON needs torch, transformers, safetensors, pyarrow)
+parity PYTHON DIR *ARGS:
+    {{PYTHON}} experiments/bench/parity.py {{DIR}} {{ARGS}}
+
+# the service on an exported T5 directory beside FastAPI and transformers (PYTHON needs these too); writes reports/published/serving
+bench-serving PYTHON DIR *ARGS:
+    cargo build --release
+    {{PYTHON}} experiments/bench/load.py compare {{DIR}} --write reports/published/serving {{ARGS}}
+
 # the kernels one by one
 bench-kernels *ARGS:
     cargo bench -p policy --bench kernels {{ARGS}}

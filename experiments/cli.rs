@@ -2,9 +2,13 @@
 
 use crate::console::Verbosity;
 use crate::device::DeviceChoice;
+use crate::export::{Precision, Requests};
 use crate::run::Resume;
+use crate::serve::limits::Limits;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use policy::ids::Code;
+use sampler::rollout::Shard;
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -12,8 +16,9 @@ use std::path::PathBuf;
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done
-  1    a check failed: a hash differs (verify), a loss or metric is not finite; or runs of a sweep failed
+  1    a check failed: a hash differs (verify, export verify, serve), a loss or metric is not finite; or runs of a sweep failed
   2    could not run: wrong configuration or arguments, bad or missing data, device not available
+  3    an alarm of [align.alarms] stopped a round; what was finished before is kept
   130  interrupted by Ctrl-C; the same command continues
   143  interrupted by SIGTERM; the same command continues
 
@@ -52,6 +57,10 @@ pub enum Command {
     Run(RunArgs),
     /// Run rows of experiments over their seeds and compare them on one page
     Sweep(SweepArgs),
+    /// Put runs or sweeps side by side: configurations, paired differences, curves, on one page
+    Compare(CompareArgs),
+    /// Follow a run in the terminal: stages, curves, judges, alarms
+    Watch(WatchArgs),
     /// Render the reports of run directories again
     Report {
         /// Run directories
@@ -66,8 +75,20 @@ pub enum Command {
         #[arg(long, value_name = "STAGE")]
         recompute: Option<String>,
     },
+    /// Score a run's policies, or a table of recommendations, with every judge of the run
+    Evaluate(EvaluateArgs),
     /// Look inside a run directory
     Inspect(InspectArgs),
+    /// Rank policies by pairwise comparison: of a judge, or of people
+    Arena(ArenaArgs),
+    /// Hand a policy over: a directory that serving stacks load, check and run
+    Export(ExportArgs),
+    /// Serve an exported directory over HTTP
+    Serve(ServeArgs),
+    /// Find the candidates of one shard of a stage's users
+    Rollout(RolloutArgs),
+    /// Write a log of the built-in world with its truth, or compare it with a real log
+    Simulate(SimulateArgs),
     /// Time a canonical workload on the CPU
     Bench(BenchArgs),
     /// Check what this machine and this build can do
@@ -107,6 +128,102 @@ pub struct RunArgs {
     /// Print the result as one JSON object on stdout
     #[arg(long)]
     pub json: bool,
+    /// The sweep that this run belongs to: its runs share stages
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub sweep: Option<PathBuf>,
+}
+
+/// `recalign arena`.
+#[derive(Args, Clone, Debug)]
+pub struct ArenaArgs {
+    /// Run directories with an evaluation: all their policies take part
+    #[arg(value_name = "RUN", conflicts_with = "votes")]
+    pub runs: Vec<PathBuf>,
+    /// Who compares the lists of two policies for a user
+    #[arg(long, value_enum, default_value_t)]
+    pub judge: ArenaJudge,
+    /// Votes of people instead: CSV with the columns voter, left, right, winner
+    #[arg(long, value_name = "FILE")]
+    pub votes: Option<PathBuf>,
+    /// The player that others are compared with [default: the first]
+    #[arg(long, value_name = "PLAYER")]
+    pub baseline: Option<String>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Who compares.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ArenaJudge {
+    /// The judge that made the training signal
+    Proxy,
+    /// The judge trained on other users
+    #[default]
+    HeldOut,
+    /// The truth, in the built-in world
+    Oracle,
+}
+
+impl ArenaJudge {
+    /// Its metric in an evaluation.
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Proxy => "judge/proxy",
+            Self::HeldOut => "judge/held-out",
+            Self::Oracle => "judge/oracle",
+        }
+    }
+}
+
+/// `recalign evaluate`.
+#[derive(Args, Clone, Debug)]
+pub struct EvaluateArgs {
+    /// Run directory, with finished stages up to reward
+    pub run: PathBuf,
+    /// Experiment file whose [data] is judged instead of the run's: other users of the same catalog
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
+    /// Change a key of that file, for example data.path=../data; repeatable
+    #[arg(long = "set", value_name = "KEY=VALUE", requires = "data")]
+    pub overrides: Vec<String>,
+    /// Examine the judges themselves on the users they were not trained on: on the run's log, with and without correction for
+    /// propensities, and on --data's
+    #[arg(long, conflicts_with = "recommendations")]
+    pub judges: bool,
+    /// Parquet file with columns user, item (ids of the log's file) and rank, judged instead of the run's policies
+    #[arg(long, value_name = "FILE")]
+    pub recommendations: Option<PathBuf>,
+    /// Where tensors live: cpu, cuda:N or webgpu
+    #[arg(long, default_value_t, value_name = "DEVICE")]
+    pub device: DeviceChoice,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `recalign rollout`.
+#[derive(Args, Clone, Debug)]
+pub struct RolloutArgs {
+    /// Run directory; it is not locked, shards may be computed side by side
+    pub run: PathBuf,
+    /// Which part of how many, from 0: 0/4, 1/4, 2/4, 3/4
+    #[arg(long, value_name = "I/N", value_parser = shard)]
+    pub shard: Shard,
+    /// Sampling stage, for example sample-grpo-1 [default: the first that waits]
+    #[arg(long, value_name = "STAGE")]
+    pub stage: Option<String>,
+    /// Where tensors live: cpu, cuda:N or webgpu; all shards need the same
+    #[arg(long, default_value_t, value_name = "DEVICE")]
+    pub device: DeviceChoice,
+}
+
+fn shard(text: &str) -> Result<Shard, String> {
+    let parts = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+    match parts {
+        Some((index, count)) if index < count => Ok(Shard { index, count }),
+        _ => Err("write it as I/N with I from 0 to N - 1, for example 0/4".into()),
+    }
 }
 
 /// `recalign inspect`.
@@ -122,7 +239,7 @@ pub struct InspectArgs {
     /// List the items whose semantic ID starts with these codes, for example 12,7 (sids)
     #[arg(long, value_delimiter = ',', value_name = "CODES")]
     pub prefix: Option<Vec<Code>>,
-    /// Print one JSON object instead of text (sids)
+    /// Print one JSON object (sids) or one per pair, all of them (pairs), instead of text
     #[arg(long)]
     pub json: bool,
 }
@@ -147,12 +264,193 @@ pub struct SweepArgs {
     /// Where tensors live: cpu, cuda:N or webgpu
     #[arg(long, default_value_t, value_name = "DEVICE")]
     pub device: DeviceChoice,
-    /// Check every row, print the runs, write nothing
+    /// Runs at a time, each in a process with its share of the cores; results do not depend on it
+    #[arg(long, default_value = "1", value_name = "N")]
+    pub jobs: NonZeroUsize,
+    /// Start at most this many runs that are not finished; the same command goes on
+    #[arg(long, value_name = "N")]
+    pub max_runs: Option<usize>,
+    /// Start no run after this many hours; the same command goes on
+    #[arg(long, value_name = "HOURS")]
+    pub max_hours: Option<f64>,
+    /// Check every row, print the runs and what they will cost, write nothing
     #[arg(long)]
     pub dry_run: bool,
     /// Print the result as one JSON object on stdout
     #[arg(long)]
     pub json: bool,
+}
+
+/// `recalign export`.
+#[derive(Args, Clone, Debug)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct ExportArgs {
+    /// Something about a directory that was exported, instead of exporting
+    #[command(subcommand)]
+    pub exported: Option<Exported>,
+    /// Run directory
+    #[arg(required = true)]
+    pub run: Option<PathBuf>,
+    /// Directory to make; it must not exist or be empty
+    #[arg(long, required = true, value_name = "DIR")]
+    pub to: Option<PathBuf>,
+    /// Which policy: pretrained or an arm's name [default: the only one]
+    #[arg(long, value_name = "POLICY")]
+    pub policy: Option<String>,
+    /// Number format of the weights
+    #[arg(long = "dtype", value_enum, default_value_t)]
+    pub precision: Precision,
+    /// Golden requests to store with their answers
+    #[arg(long, default_value_t = 32, value_name = "N")]
+    pub golden: usize,
+    /// Whose histories the golden requests are
+    #[arg(long, value_enum, default_value_t)]
+    pub requests: Requests,
+}
+
+/// What `export` does with directories that were exported.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Exported {
+    /// Hash every file again, load the weights, replay the golden requests
+    Verify {
+        /// Exported directory
+        dir: PathBuf,
+    },
+    /// What changes when B replaces A: files, items and their semantic IDs, answers
+    Diff {
+        /// Exported directory
+        a: PathBuf,
+        /// Exported directory
+        b: PathBuf,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `recalign serve`.
+#[derive(Args, Clone, Debug)]
+pub struct ServeArgs {
+    /// Exported directory; SIGHUP loads it again
+    pub dir: PathBuf,
+    /// Where to listen; beyond loopback only with a token
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
+    pub address: SocketAddr,
+    /// File with the bearer token that requests must carry [default: the environment's `RECALIGN_TOKEN`]
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Exported directory that answers one batch in ten again, to be compared in /v1/model and /metrics
+    #[arg(long, value_name = "DIR")]
+    pub shadow: Option<PathBuf>,
+    /// Histories answered together, and in one request, at most
+    #[arg(long, default_value_t = Limits::default().batch, value_name = "N")]
+    pub max_batch: usize,
+    /// How long a request waits for others to be answered with it
+    #[arg(long, default_value_t = Limits::default().wait.as_millis() as u64, value_name = "MILLISECONDS")]
+    pub max_wait: u64,
+    /// Histories that may wait or be computed; more are refused with 429
+    #[arg(long, default_value_t = Limits::default().queue, value_name = "N")]
+    pub max_queue: usize,
+    /// A request not answered by then is refused with 503
+    #[arg(long, default_value_t = Limits::default().time.as_millis() as u64, value_name = "MILLISECONDS")]
+    pub max_time: u64,
+    /// Widest beam and longest list that may be asked for
+    #[arg(long, default_value_t = Limits::default().beam, value_name = "N")]
+    pub max_beam: usize,
+    /// Largest body
+    #[arg(long, default_value_t = Limits::default().body, value_name = "BYTES")]
+    pub max_body: usize,
+    /// Open connections; more wait
+    #[arg(long, default_value_t = Limits::default().connections, value_name = "N")]
+    pub max_connections: usize,
+    /// Write one JSON object per request to standard output
+    #[arg(long)]
+    pub access_log: bool,
+    /// Where tensors live: cpu, cuda:N or webgpu
+    #[arg(long, default_value_t, value_name = "DEVICE")]
+    pub device: DeviceChoice,
+}
+
+/// `recalign compare`.
+#[derive(Args, Clone, Debug)]
+pub struct CompareArgs {
+    /// Run directories, or directories of sweeps; the first is what the others are compared with
+    #[arg(required = true, value_name = "RUN")]
+    pub runs: Vec<PathBuf>,
+    /// Where the page goes
+    #[arg(long, default_value = "comparison", value_name = "DIR")]
+    pub to: PathBuf,
+    /// Print the result as one JSON object on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `recalign watch`.
+#[derive(Args, Clone, Debug)]
+pub struct WatchArgs {
+    /// Run directory
+    pub run: PathBuf,
+    /// Print the state once and end
+    #[arg(long)]
+    pub once: bool,
+    /// Seconds between two looks
+    #[arg(long, default_value_t = 2.0, value_name = "SECONDS")]
+    pub every: f64,
+}
+
+/// `recalign simulate`.
+#[derive(Args, Clone, Debug)]
+pub struct SimulateArgs {
+    /// Directory to make; an empty one may be there
+    #[arg(long, value_name = "DIR")]
+    pub to: PathBuf,
+    /// Format of the log
+    #[arg(long, value_enum, default_value = "parquet")]
+    pub format: LogFormat,
+    /// Experiment file whose [data.source] is the world [default: 1000 users, 1000 items, seed 7]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Users; short for --set data.source.users=N
+    #[arg(long, value_name = "N")]
+    pub users: Option<usize>,
+    /// Items; short for --set data.source.items=M
+    #[arg(long, value_name = "M")]
+    pub items: Option<usize>,
+    /// Seed of the world; short for --set data.source.seed=S
+    #[arg(long, value_name = "S")]
+    pub seed: Option<u64>,
+    /// Impressions of a user on average, never more than a quarter of the items; the longest history becomes at least
+    /// four times as long
+    #[arg(long, value_name = "L")]
+    pub impressions: Option<NonZeroUsize>,
+    /// Change a key of the experiment file, for example data.source.feed.slate=8; repeatable
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// Write no log: plots of the world's marginals beside those of the log that this experiment file reads
+    #[arg(long, value_name = "CONFIG")]
+    pub compare: Option<PathBuf>,
+    /// data.path of the experiment file to compare with
+    #[arg(long, value_name = "PATH", requires = "compare")]
+    pub compare_path: Option<PathBuf>,
+}
+
+/// A format that ingest reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// S3-Rec text with time gaps: no feedback
+    S3rec,
+    /// KuaiRand's tab-separated table: whole milliseconds, its own signals
+    Kuairand,
+    /// JSON object of item lists: no times, no feedback
+    Letter,
+    /// Comma-separated
+    Csv,
+    /// One JSON object per line
+    Jsonl,
+    /// Parquet
+    Parquet,
+    /// RecBole atomic file
+    Inter,
 }
 
 /// `recalign bench`.
@@ -222,6 +520,8 @@ pub enum Workload {
     Kmeans,
     /// Reading and splitting a log
     Ingest,
+    /// Scores of the point-wise judge
+    Judge,
     /// Building the prefix trie of a million items
     Trie,
     /// An epoch of pretraining on the log of an experiment file

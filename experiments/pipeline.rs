@@ -1,12 +1,13 @@
 //! The whole method, top to bottom.
 
 use crate::config::{Arm, Config, Source};
+use crate::data::Dataset;
 use crate::run::{Input, Run, StageContext, StageOutput};
 use crate::stages::align::Round;
 use crate::stages::bench::Bench;
 use crate::stages::evaluate::{NamedPolicy, Policies};
 use crate::stages::{align, evaluate, ingest, pretrain, report, reward, sample, tokenize};
-use ::reward::world::{OracleJudge, World, WorldConfig};
+use ::reward::world::{OracleJudge, World};
 use anyhow::Context as _;
 use reports::schema::Stages;
 use sampler::recommend::Codebook;
@@ -45,32 +46,41 @@ fn stages(run: &Until<'_>, config: &Config) -> anyhow::Result<()> {
             reward::reward(&config.reward, &dataset, ctx)
         })?),
     };
-    let bench = Bench {
-        judges: judges
-            .as_ref()
-            .map(|output| reward::load(&output.dir, &dataset, run.device()))
-            .transpose()?,
-        oracle: oracle(config),
-        dataset,
-        codebook,
-        history_items: config.pretrain.history_items,
-        space: config.sample.log_prob_space,
-        min_margin: config.sample.min_margin,
-    };
+    let loaded = judges.as_ref().map(|output| reward::load(&output.dir, &dataset, run.device()));
+    let loaded = loaded.transpose()?;
+    let bench = Bench { judges: loaded, oracle: oracle(config), ..surroundings(config, dataset, codebook) };
 
     let upstream: Vec<Input> = [&data, &ids].into_iter().chain(&judges).map(Input::from).collect();
     let mut aligned = Vec::new();
     for arm in config.arms() {
         let mut policy = base.clone();
+        let mut rollouts = None;
         for round in 1..=config.align.rounds {
-            let rollouts = sample_round(run, config, (arm, round), (&policy, &upstream), &bench)?;
-            policy = align_round(run, config, (arm, round), (&policy, &rollouts, &upstream), &bench)?;
+            if samples(config, round) {
+                rollouts = Some(sample_round(run, config, (arm, round), (&policy, &upstream), &bench)?);
+            }
+            let rollouts = rollouts.as_ref().expect("the first round samples");
+            let before = Before { base: &base, policy: &policy, rollouts };
+            policy = align_round(run, config, (arm, round), (&before, &upstream), &bench)?;
         }
         aligned.push((arm.name.as_str(), policy));
     }
 
     evaluate_all(run, config, (&base, &aligned, &upstream), &bench)?;
     report::report(run).map(drop)
+}
+
+/// What a policy works in, without anybody who judges it.
+pub fn surroundings(config: &Config, dataset: Dataset, codebook: Codebook) -> Bench {
+    Bench {
+        judges: None,
+        oracle: None,
+        dataset,
+        codebook,
+        history_items: config.pretrain.history_items,
+        space: config.sample.log_prob_space,
+        min_margin: config.sample.min_margin,
+    }
 }
 
 /// The run, left after its last wanted stage.
@@ -116,11 +126,25 @@ fn sample_round(
 ) -> anyhow::Result<StageOutput> {
     let inputs = [upstream, &[policy.into()]].concat();
     let section = (&config.sample, bench.history_items);
-    run.stage(&stage_name("sample", arm, round), &section, &inputs, |ctx| {
+    let name = stage_name("sample", arm, round);
+    let shards = run.dir().join(sample::shards::DIRECTORY).join(&name);
+    run.stage(&name, &section, &inputs, |ctx| {
         let model = pretrain::load(&policy.dir, run.device())?;
         let step = align::arm_progress(&policy.dir)?.step;
-        sample::sample(&config.sample, (&model, step), bench, ctx)
+        sample::sample(&config.sample, (&model, step, &shards), bench, ctx)
     })
+}
+
+/// Whether a round starts with new candidates.
+fn samples(config: &Config, round: usize) -> bool {
+    (round - 1).is_multiple_of(config.align.sample_every)
+}
+
+/// What a round starts from.
+struct Before<'a> {
+    base: &'a StageOutput,
+    policy: &'a StageOutput,
+    rollouts: &'a StageOutput,
 }
 
 /// The policy that leaves the round.
@@ -128,16 +152,22 @@ fn align_round(
     run: &Until<'_>,
     config: &Config,
     (arm, round): (&Arm, usize),
-    (policy, rollouts, upstream): (&StageOutput, &StageOutput, &[Input]),
+    (before, upstream): (&Before<'_>, &[Input]),
     bench: &Bench,
 ) -> anyhow::Result<StageOutput> {
-    let inputs = [upstream, &[policy.into(), rollouts.into()]].concat();
+    let Before { base, policy, rollouts } = before;
+    let mut inputs = [upstream, &[(*policy).into(), (*rollouts).into()]].concat();
+    if Round::reads_pretrained(arm) {
+        inputs.push((*base).into());
+    }
+    inputs.extend(arm.imported.clone().map(Input::File));
     let section = (&config.align, arm, &config.sample, &config.pretrain);
     run.stage(&stage_name("align", arm, round), &section, &inputs, |ctx| {
         let round = Round {
             section: &config.align,
             arm,
             pretrain: &config.pretrain,
+            pretrained: &base.dir,
             policy: &policy.dir,
             rollouts: &rollouts.dir,
         };
@@ -166,15 +196,34 @@ fn evaluate_all(
     })
 }
 
-fn stage_name(phase: &str, arm: &Arm, round: usize) -> String {
+pub(crate) fn stage_name(phase: &str, arm: &Arm, round: usize) -> String {
     format!("{phase}-{}-{round}", arm.name)
 }
 
+/// A stage that samples.
+#[derive(Clone, Debug)]
+pub struct SampleStage {
+    /// Its name.
+    pub name: String,
+    /// The stage that made the policy it samples from.
+    pub policy: String,
+}
+
+/// The stages of a configuration that sample, in order.
+pub fn sample_stages(config: &Config) -> Vec<SampleStage> {
+    let stage = |arm: &Arm, round: usize| SampleStage {
+        name: stage_name("sample", arm, round),
+        policy: if round == 1 { "pretrain".into() } else { stage_name("align", arm, round - 1) },
+    };
+    let rounds = || (1..=config.align.rounds).filter(|&round| samples(config, round));
+    config.arms().iter().flat_map(|arm| rounds().map(move |round| stage(arm, round))).collect()
+}
+
 /// The truth, where it is known and anybody is judged.
-fn oracle(config: &Config) -> Option<OracleJudge> {
+pub(crate) fn oracle(config: &Config) -> Option<OracleJudge> {
     match config.data.source {
-        Source::World { users, items, seed } if config.run.stages == Stages::Alignment => {
-            Some(OracleJudge::new(World::generate(&WorldConfig { users, items, seed })))
+        Source::World(ref world) if config.run.stages == Stages::Alignment => {
+            Some(OracleJudge::new(World::generate(world)))
         }
         _ => None,
     }
@@ -186,7 +235,8 @@ pub fn stage_names(config: &Config) -> Vec<String> {
     names.extend((config.run.stages == Stages::Alignment).then(|| "reward".into()));
     for arm in config.arms() {
         for round in 1..=config.align.rounds {
-            names.extend(["sample", "align"].map(|phase| stage_name(phase, arm, round)));
+            names.extend(samples(config, round).then(|| stage_name("sample", arm, round)));
+            names.push(stage_name("align", arm, round));
         }
     }
     names.push("evaluate".into());

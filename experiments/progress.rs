@@ -2,8 +2,9 @@
 
 use crate::console::bars;
 use crate::run::clock::Stopwatch;
+use crate::run::live::{At, Broadcast};
 use indicatif::{ProgressBar, ProgressStyle};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use tracing::info;
 
 /// Shorter work shows nothing.
@@ -17,6 +18,7 @@ pub struct Progress {
     total: u64,
     watch: Stopwatch,
     shown: Mutex<Shown>,
+    live: Option<Arc<Broadcast>>,
 }
 
 #[derive(Default)]
@@ -30,7 +32,14 @@ struct Shown {
 impl Progress {
     /// Work of `total` units (0 = unknown), for example `"steps"`.
     pub fn new(label: &str, total: u64) -> Self {
-        Self { label: label.into(), total, watch: Stopwatch::start(), shown: Mutex::default() }
+        Self { label: label.into(), total, watch: Stopwatch::start(), shown: Mutex::default(), live: None }
+    }
+
+    /// Also tells whoever watches the run directory.
+    #[must_use]
+    pub(crate) fn told_to(mut self, live: Arc<Broadcast>) -> Self {
+        self.live = Some(live);
+        self
     }
 
     /// `units` more are done.
@@ -39,6 +48,10 @@ impl Progress {
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         shown.done += units;
         let seconds = self.watch.seconds();
+        if let Some(live) = &self.live {
+            let (label, done, total) = (self.label.clone(), shown.done, self.total);
+            live.progress(&At { label, done, total, seconds });
+        }
         if let Some(bar) = &shown.bar {
             bar.set_position(shown.done);
         } else if seconds >= SHOWN_AFTER

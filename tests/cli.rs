@@ -7,7 +7,10 @@ use std::process::Stdio;
 fn help_lists_every_verb_and_every_exit_code() {
     let (code, stdout, _) = outcome(&["--help"]);
     assert_eq!(code, 0);
-    for word in ["run", "sweep", "report", "verify", "inspect", "bench", "doctor", "130", "143", "NO_COLOR"] {
+    for word in [
+        "run", "sweep", "compare", "watch", "report", "verify", "evaluate", "inspect", "rollout", "arena",
+        "export", "serve", "simulate", "bench", "doctor", "130", "143", "NO_COLOR",
+    ] {
         assert!(stdout.contains(word), "--help does not mention {word}:\n{stdout}");
     }
     let verbs: Vec<_> = stdout
@@ -19,7 +22,10 @@ fn help_lists_every_verb_and_every_exit_code() {
         .collect();
     assert_eq!(
         verbs,
-        ["run", "sweep", "report", "verify", "inspect", "bench", "doctor", "help"],
+        [
+            "run", "sweep", "compare", "watch", "report", "verify", "evaluate", "inspect", "arena", "export",
+            "serve", "rollout", "simulate", "bench", "doctor", "help",
+        ],
         "a verb was added or lost"
     );
 }

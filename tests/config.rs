@@ -1,6 +1,6 @@
 //! Experiment files: every committed one is good, every range rejects, what is resolved reloads.
 
-use crate::support::{MINIMAL, experiment, project};
+use crate::support::{MINIMAL, experiment, outcome, project};
 use recalign::config::{Budget, Config, ConfigError, Problem, load};
 use std::path::PathBuf;
 
@@ -27,7 +27,7 @@ fn problems(text: &str, overrides: &[&str]) -> Vec<Problem> {
 #[test]
 fn every_committed_file_is_good_in_full_and_as_smoke() {
     let paths = committed();
-    assert_eq!(paths.len(), 8, "{paths:?}");
+    assert_eq!(paths.len(), 12, "{paths:?}");
     for path in paths {
         load(&path, &[]).unwrap();
         let smoke = load(&path, &["run.budget=smoke".into()]).unwrap();
@@ -77,6 +77,30 @@ const OUT_OF_RANGE: &[&str] = &[
     "data.items={file='a', id='b', text=[]}",
     "data.source.users=5",
     "data.source.items=5",
+    "data.source.feed={slate=0}",
+    "data.source.feed={position_bias=-1.0}",
+    "data.source.feed={leaving=nan}",
+    "data.source.feed={restlessness=11.0}",
+    "data.source.exposure={relevance=-1.0}",
+    "data.source.exposure={popularity_bias=6.0}",
+    "data.source.exposure={continuation=inf}",
+    "data.source.exposure={cold_share=1.1}",
+    "data.source.dynamics={keep=1.1}",
+    "data.source.dynamics={step=-0.1}",
+    "data.source.dynamics={fatigue=-0.1}",
+    "data.source.marginals={activity=11.0}",
+    "data.source.marginals={activity_spread=-0.1}",
+    "data.source.marginals={min_length=4}",
+    "data.source.marginals={max_length=4}",
+    "data.source.marginals={duration=13.0}",
+    "data.source.marginals={duration_spread=6.0}",
+    "data.source.marginals={popularity_exponent=4.0}",
+    "data.source.marginals={watch=11.0}",
+    "data.source.marginals={watch_spread=0.0}",
+    "data.source.marginals={watch_duration=6.0}",
+    "data.source.marginals={like=21.0}",
+    "data.source.click_bait={share=2.0}",
+    "data.source.click_bait={lift=-1.0}",
     "tokenize.levels=0",
     "tokenize.codes=1",
     "tokenize.codes=65537",
@@ -99,6 +123,9 @@ const OUT_OF_RANGE: &[&str] = &[
     "tokenize.rq_vae.batch_size=0",
     "tokenize.rq_vae.learning_rate=0.0",
     "tokenize.rq_vae.weight_decay=-0.1",
+    "tokenize.rq_vae.collaborative_weight=-1",
+    "tokenize.rq_vae.diversity_weight=-1",
+    "tokenize.rq_vae.diversity_groups=0",
     "model.d_model=4",
     "model.num_heads=0",
     "model.d_kv=1",
@@ -112,7 +139,8 @@ const OUT_OF_RANGE: &[&str] = &[
     "pretrain.batch_size=0",
     "pretrain.epochs=0",
     "pretrain.learning_rate=0.0",
-    "pretrain.max_minutes=-1",
+    "pretrain.max_cpu_minutes=-1",
+    "pretrain.ema_decay=1",
     "pretrain.label_smoothing=0.9",
     "pretrain.learning_rate=1.5",
     "pretrain.weight_decay=-0.1",
@@ -132,12 +160,28 @@ const OUT_OF_RANGE: &[&str] = &[
     "sample.users=0",
     "sample.beam_width=1",
     "sample.min_margin=-1.0",
+    "sample.method={kind='diverse-beam', groups=1}",
+    "sample.method={kind='diverse-beam', penalty=-1.0}",
+    "sample.method={kind='sample', temperature=0.0}",
+    "sample.method={kind='sample', top_k=0}",
+    "sample.method={kind='sample', top_p=1.5}",
+    "sample.method={kind='gumbel-top-k', temperature=-1.0}",
     "align.rounds=0",
     "align.batch_size=0",
     "align.epochs=0",
     "align.learning_rate=0",
     "align.max_grad_norm=0",
     "align.arms=[]",
+    "align.sample_every=0",
+    "align.alarms.kl={limit=0.0}",
+    "align.alarms.grad_norm={limit=inf, then='stop'}",
+    "align.sample_every=2",
+    "align.arms=[{name='a', objective={kind='ipa'}, reference={kind='ema', decay=1.0}}]",
+    "align.arms=[{name='a', objective={kind='s-dpo'}, pairs={negatives=0}}]",
+    "align.arms=[{name='a', objective={kind='dpo'}, pairs={negatives=2}}]",
+    "align.arms=[{name='a', objective={kind='dpo'}, pairs={max_disagreement=2.0}}]",
+    "align.arms=[{name='a', objective={kind='grpo'}, imported='a.jsonl'}]",
+    "align.arms=[{name='a', objective={kind='dpo'}, imported='a.jsonl', pairs={contrast='hard'}}]",
     "evaluate.beam_width=0",
     "evaluate.cutoffs=[]",
     "evaluate.cutoffs=[10, 5]",
@@ -167,12 +211,66 @@ fn every_range_of_an_objective_rejects_a_value_outside_of_it() {
         ("grpo", "clip_low=1"),
         ("grpo", "clip_high=-0.1"),
         ("grpo", "kl_weight=nan"),
+        ("grpo", "surrogate={kind='dual-clip', bound=1.1}"),
+        ("grpo", "surrogate={kind='two-sided', bound=inf}"),
+        ("grpo", "surrogate={kind='cispo', bound=0.0}"),
+        ("grpo", "surrogate={kind='sapo', positive=0.0}"),
+        ("grpo", "surrogate={kind='ecpo', delta=0.0}"),
+        ("dpo", "beta=0"),
+        ("dpo", "tau=0"),
+        ("dpo", "alpha=inf"),
+        ("dpo", "label_smoothing=0.5"),
+        ("dpo", "loss=exo-pair"),
+        ("s-dpo", "beta=-1"),
+        ("cpo", "nll_weight=-1"),
+        ("simpo", "gamma=-1"),
+        ("orpo", "beta=-1"),
+        ("ntp", "further=5000"),
+        ("duration-aware", "top_share=1.0"),
+        ("format", "drawn=0"),
+        ("format", "selected=1000"),
     ] {
         let arms = format!("align.arms=[{{name='a', objective={{kind='{kind}'}}}}]");
         let found = problems(MINIMAL, &[&arms, &format!("align.arms.0.objective.{set}")]);
-        let key = format!("align.arms.0.objective.{}", set.split('=').next().unwrap());
-        assert_eq!(found.iter().map(|problem| &problem.key).collect::<Vec<_>>(), [&key]);
+        let key = match set {
+            "loss=exo-pair" => "align.arms.0.objective.label_smoothing".into(),
+            _ => format!("align.arms.0.objective.{}", set.split('=').next().unwrap()),
+        };
+        assert!(found[0].key.starts_with(&key), "{set}: {found:?}");
     }
+}
+
+#[test]
+fn unknown_keys_and_words_inside_objectives_are_refused_with_a_suggestion() {
+    for (arm, expected) in [
+        ("objective={kind='dpo', los='hinge'}", "did you mean `loss`?"),
+        ("objective={kind='dpo', loss='hing'}", "did you mean \"hinge\"?"),
+        (
+            "objective={kind='sum', terms=[{objective={kind='grpo', agregation='tokens'}}]}",
+            "did you mean `aggregation`?",
+        ),
+        ("objective={kind='dpo'}, pairs={contrast='self-pla'}", "did you mean \"self-play\"?"),
+        ("objective={kind='dpo', loss='bco-pair', divergence='js'}", "defined for \"reverse-kl\" only"),
+    ] {
+        let found = problems(MINIMAL, &[&format!("align.arms=[{{name='a', {arm}}}]")]);
+        assert!(found.iter().any(|problem| problem.message.contains(expected)), "{arm}: {found:?}");
+    }
+}
+
+/// Defaults of newer keys are not written into the resolved file; that must not make them unknown.
+#[test]
+fn a_default_may_be_written_down_but_nothing_beside_it() {
+    let arm = "name='a', objective={kind='grpo', surrogate={kind='clip'}, level='token', kl='k3', kl_in='loss'}, \
+               pairs={contrast='best-worst', negatives=1}, reference={kind='round'}";
+    let arms = format!("align.arms=[{{{arm}}}]");
+    let sets = [arms.as_str(), "sample.method={kind='beam'}", "align.sample_every=1"];
+    let config = load_with(MINIMAL, &sets).unwrap();
+    assert!(!config.to_toml().contains("surrogate") && !config.to_toml().contains("method"));
+    let found = problems(MINIMAL, &["sample.method={kind='beam', groups=3}"]);
+    assert_eq!(
+        found.iter().map(|problem| problem.key.as_str()).collect::<Vec<_>>(),
+        ["sample.method.groups"]
+    );
 }
 
 #[test]
@@ -243,6 +341,8 @@ fn an_unknown_key_is_refused_at_every_level() {
         "run.sedd",
         "data.sedd",
         "data.source.sedd",
+        "data.source.feed.sedd",
+        "data.source.marginals.seed",
         "data.embeddings.sedd",
         "tokenize.sedd",
         "tokenize.collaborative.sedd",
@@ -276,9 +376,60 @@ fn a_key_of_another_variant_is_refused() {
     assert_eq!(problems(MINIMAL, &[arms])[0].key, "align.arms.0.objective.beta");
 }
 
+/// Fingerprints of stages hash the section: mechanisms that are off must not show in it, nor change it when written out.
+#[test]
+fn a_plain_world_is_written_as_ever() {
+    let plain = load_with(MINIMAL, &[]).unwrap();
+    let expected = serde_json::json!({ "kind": "world", "users": 100, "items": 300, "seed": 1 });
+    assert_eq!(serde_json::to_value(&plain.data.source).unwrap(), expected);
+    let spelled = load_with(MINIMAL, &["data.source.marginals.like=-3.2", "data.source.exposure={}"]);
+    assert_eq!(spelled.unwrap(), plain);
+}
+
+/// Inside the tagged source serde forgets the keys; messages must not.
+#[test]
+fn mistakes_inside_the_mechanisms_of_a_world_are_located() {
+    for (set, key) in [
+        ("data.source.feed={slate='x'}", "data.source.feed.slate"),
+        ("data.source.feed=7", "data.source.feed"),
+        ("data.source.signals=ful", "data.source.signals"),
+        ("data.source.click_bait={share=[]}", "data.source.click_bait.share"),
+    ] {
+        let found = problems(MINIMAL, &[set]);
+        let keys: Vec<_> = found.iter().map(|problem| problem.key.as_str()).collect();
+        assert_eq!(keys, [key], "{found:?}");
+    }
+}
+
 #[test]
 fn ranges_are_not_judged_where_the_value_was_not_understood() {
     let found = problems(MINIMAL, &["evaluate.beam_width=wide", "evaluate.judged_items=51"]);
     assert_eq!(found.len(), 1, "51 may be right once the width is: {found:?}");
     assert_eq!(found[0].key, "evaluate.beam_width");
+}
+
+#[test]
+fn keys_of_judges_that_contradict_each_other_are_named() {
+    let (_dir, path) = experiment(&format!(
+        "{MINIMAL}[reward]\nwatch_time = 'generative'\nheld_out_architecture = 'p-score'\nlabel_noise = [0.9]\n\
+         fusion = {{ kind = 'pareto' }}\n"
+    ));
+    let (code, _, stderr) = outcome(&["run", path.to_str().unwrap(), "--dry-run"]);
+    assert_eq!(code, 2);
+    for part in [
+        "`reward.watch_time` is a head of point-wise judges",
+        "`reward.label_noise.0` = 0.9",
+        "must be a weighted-sum",
+    ] {
+        assert!(stderr.contains(part), "{part}:\n{stderr}");
+    }
+}
+
+#[test]
+fn a_key_with_its_default_value_is_known_and_left_out_of_the_resolved_file() {
+    let (_dir, path) =
+        experiment(&format!("{MINIMAL}[reward]\narchitecture = 'session'\nlabel_noise = []\n"));
+    let (code, stdout, stderr) = outcome(&["run", path.to_str().unwrap(), "--dry-run"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(!stdout.contains("label_noise") && !stdout.contains("architecture = \"session\""), "{stdout}");
 }

@@ -1,8 +1,11 @@
 //! The one integration test binary.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod arena;
 mod cli;
 mod config;
+mod evaluate;
+mod export;
 mod faults;
 #[cfg(feature = "webgpu")]
 mod gpu;
@@ -10,7 +13,12 @@ mod hostile;
 mod ingest;
 mod inspect;
 mod kills;
+mod objectives;
+mod off_policy;
+mod peers;
 mod pipeline;
 mod resume;
+mod serve;
+mod simulate;
 mod support;
 mod sweep;

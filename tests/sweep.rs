@@ -226,10 +226,109 @@ seeds = [1, 2]
     let (code, stdout, log) = fixture.run(&["--dry-run", "--set", "run.stages=pretraining"]);
     assert_eq!(code, 0, "{log}");
     let rows: Vec<Vec<&str>> = stdout.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(rows.len(), 8, "{stdout}");
-    assert_eq!(rows[0][..4], ["t5-d_model64-residual-kmeans", "1", "4", "evaluate"]);
-    assert!(rows[7][4].ends_with("t5-d_model128-balanced-residual-kmeans-seed2"), "{stdout}");
+    assert_eq!(rows.len(), 9, "{stdout}");
+    assert_eq!(rows[0][..5], ["t5-d_model64-residual-kmeans", "1", "4", "evaluate", "unknown"]);
+    // Data and tokenizer of a seed are shared by what differs in the model alone.
+    assert!(stdout.ends_with("total: unknown, from the manifests of finished stages; 10 stages are done or shared, 22 unknown\n"), "{stdout}");
+    assert!(rows[7][5].ends_with("t5-d_model128-balanced-residual-kmeans-seed2"), "{stdout}");
     assert!(!fixture.out().exists());
+}
+
+/// Hashes of everything that the stages of a run wrote.
+fn outputs(run: &Path) -> Vec<(String, Value)> {
+    let entries = fs::read_dir(run.join("stages")).unwrap();
+    let stage = |path: PathBuf| -> (String, Value) {
+        let manifest: Value = serde_json::from_slice(&fs::read(path.join("manifest.json")).unwrap()).unwrap();
+        (path.file_name().unwrap().to_string_lossy().into_owned(), manifest["outputs"].clone())
+    };
+    let mut found: Vec<_> = entries.map(|entry| stage(entry.unwrap().path())).collect();
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    found
+}
+
+#[test]
+fn runs_at_a_time_write_the_same_bytes_and_compute_shared_stages_once() {
+    let (alone, together) = (Fixture::new(SMALL), Fixture::new(SMALL));
+    assert_eq!(alone.run(&[]).0, 0);
+    let (code, _, log) = together.run(&["--jobs", "2"]);
+    assert_eq!(code, 0, "{log}");
+    let runs = ["plain-seed1", "plain-seed2", "slower-seed1"];
+    for run in runs {
+        assert_eq!(outputs(&alone.path(run)), outputs(&together.path(run)), "{run}");
+    }
+    let logs = runs.map(|run| fs::read_to_string(together.path(&format!(".logs/{run}.log"))).unwrap());
+    assert_eq!(logs.concat().matches("taken over from").count(), 2, "{logs:?}");
+    // The page lists costs, which differ; the numbers do not.
+    assert_eq!(alone.results()["lines"], together.results()["lines"]);
+    seen_side_by_side(&alone);
+}
+
+/// The finished runs once more, by the commands that look at runs.
+fn seen_side_by_side(fixture: &Fixture) {
+    let (page, out) = (fixture.path("page"), fixture.out());
+    let path = |name: &str| fixture.path(name).to_str().unwrap().to_owned();
+    let (code, stdout, log) =
+        outcome(&["compare", out.to_str().unwrap(), "--to", page.to_str().unwrap(), "--json"]);
+    assert_eq!(code, 0, "{log}");
+    let summary: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(summary["rows"], serde_json::json!(["plain", "slower"]));
+    let report = fs::read_to_string(page.join("report.md")).unwrap();
+    assert!(report.contains("| `pretrain.learning_rate` | `0.004` | `0.0001` |"), "{report}");
+    let difference = &fixture.results()["lines"][1]["differences"]["ndcg@10"];
+    let compared: Value = serde_json::from_slice(&fs::read(page.join("sweep.json")).unwrap()).unwrap();
+    assert_eq!(&compared["lines"][1]["differences"]["ndcg@10"], difference);
+    let (code, _, log) =
+        outcome(&["compare", &path("plain-seed1"), &path("plain-seed1"), "--to", page.to_str().unwrap()]);
+    assert!(code == 2 && log.contains("nothing to compare it with"), "{log}");
+    let (code, _, log) = outcome(&["compare", out.to_str().unwrap(), "--to", out.to_str().unwrap()]);
+    assert!(code == 2 && log.contains("choose another --to"), "{log}");
+    let (code, stdout, _) = outcome(&["watch", &path("plain-seed1"), "--once"]);
+    assert!(code == 0 && stdout.contains("evaluate") && stdout.contains("pretrain  loss"), "{stdout}");
+    let (code, _, log) = outcome(&["watch", out.to_str().unwrap(), "--once"]);
+    assert!(code == 2 && log.contains("is not a run directory"), "{log}");
+}
+
+#[test]
+fn a_search_drops_rows_and_a_budget_of_runs_is_continued() {
+    let fixture = Fixture::new(
+        r#"
+version = 1
+name = "search"
+until = "pretrain"
+set = ["run.budget=smoke", "run.stages=pretraining"]
+[random]
+draws = 4
+seed = 1
+[random.keys]
+"pretrain.learning_rate" = { low = 1e-4, high = 1e-2, scale = "log" }
+[halving]
+key = "pretrain.weight_decay"
+rungs = [0.0, 0.05]
+keep = 0.25
+[[rows]]
+name = "t5"
+config = "QUICKSTART"
+seeds = [1]
+"#,
+    );
+    let (code, _, log) = fixture.run(&["--max-runs", "2"]);
+    assert_eq!(code, 0, "{log}");
+    assert_eq!(fixture.states().iter().filter(|state| state.ends_with("unfinished")).count(), 4, "{log}");
+    assert_eq!(fs::read_dir(fixture.path("rung1")).unwrap().count(), 2);
+    let (code, _, log) = fixture.run(&[]);
+    assert_eq!(code, 0, "{log}");
+    let states = fixture.states();
+    let count = |end: &str| states.iter().filter(|state| state.ends_with(end)).count();
+    assert_eq!((count(": finished"), count(": dropped")), (1, 3), "{states:?}");
+    assert_eq!(fs::read_dir(fixture.path("rung1")).unwrap().count(), 4);
+    let report = fs::read_to_string(fixture.path("sweep/report.md")).unwrap();
+    assert!(report.contains("place 2 of 4, 1 kept") && report.contains("place 4 of 4, 1 kept"), "{report}");
+    let (_, stdout, _) = fixture.run(&["--dry-run"]);
+    assert!(
+        stdout.contains("before: 4 runs with pretrain.weight_decay=0.0, ranked by validation/ndcg@10"),
+        "{stdout}"
+    );
+    assert!(stdout.contains("0 unknown"), "{stdout}");
 }
 
 /// The error of a broken sweep file, without its first line.

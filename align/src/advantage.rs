@@ -14,6 +14,13 @@ pub enum Advantage {
     Centered,
     /// `r` itself: no baseline.
     Raw,
+    /// `r - mean of the others` (RLOO, 2402.14740): `n / (n - 1)` times `centered`, unbiased.
+    LeaveOneOut,
+    /// `(r - mean) / (std + 1e-4)` over all groups together (REINFORCE++, 2501.03262).
+    Batch,
+    /// `r - mean of the group`, then divided by the deviation of these over all groups together (REINFORCE++-baseline,
+    /// 2501.03262).
+    BatchBaseline,
 }
 
 /// A reward that cannot be compared.
@@ -30,25 +37,62 @@ pub struct NonFiniteReward {
 const STD_EPSILON: f64 = 1e-4;
 
 /// The advantages of one group, in order. The standard deviation is the sample's (`n - 1`), as in TRL. A group
-/// whose rewards are all equal has zero advantages exactly (except [`Advantage::Raw`]); an empty group has none.
+/// whose rewards are all equal has zero advantages exactly (except [`Advantage::Raw`]); an empty group has none. Alone, a
+/// group is its own batch.
 ///
 /// # Errors
 /// If a reward is NaN or infinite.
 pub fn advantages(rewards: &[f64], advantage: Advantage) -> Result<Vec<f32>, NonFiniteReward> {
-    if let Some((candidate, &reward)) = rewards.iter().enumerate().find(|(_, reward)| !reward.is_finite()) {
-        return Err(NonFiniteReward { candidate, reward });
+    finite(rewards)?;
+    let batch = Spread::of(&baselined(rewards, advantage));
+    Ok(scaled(rewards, advantage, &batch))
+}
+
+/// The advantages of several groups, which [`Advantage::Batch`] and [`Advantage::BatchBaseline`] compare with each other; for the
+/// others this is [`advantages`] of each.
+///
+/// # Errors
+/// If a reward is NaN or infinite, with its position in its group.
+pub fn batch_advantages(groups: &[&[f64]], advantage: Advantage) -> Result<Vec<Vec<f32>>, NonFiniteReward> {
+    groups.iter().try_for_each(|group| finite(group))?;
+    let all: Vec<f64> = groups.iter().flat_map(|group| baselined(group, advantage)).collect();
+    let batch = Spread::of(&all);
+    Ok(groups.iter().map(|group| scaled(group, advantage, &batch)).collect())
+}
+
+fn finite(rewards: &[f64]) -> Result<(), NonFiniteReward> {
+    match rewards.iter().enumerate().find(|(_, reward)| !reward.is_finite()) {
+        Some((candidate, &reward)) => Err(NonFiniteReward { candidate, reward }),
+        None => Ok(()),
     }
-    let Spread { mean, std } = Spread::of(rewards);
-    Ok(rewards
-        .iter()
-        .map(|reward| match advantage {
-            Advantage::Raw => *reward,
-            Advantage::Centered | Advantage::Standardized if std == 0.0 => 0.0,
-            Advantage::Centered => reward - mean,
-            Advantage::Standardized => (reward - mean) / (std + STD_EPSILON),
-        })
-        .map(|advantage| advantage as f32)
-        .collect())
+}
+
+/// What the spread of a batch is taken of.
+fn baselined(rewards: &[f64], advantage: Advantage) -> Vec<f64> {
+    match advantage {
+        Advantage::BatchBaseline => {
+            let Spread { mean, std } = Spread::of(rewards);
+            rewards.iter().map(|reward| if std == 0.0 { 0.0 } else { reward - mean }).collect()
+        }
+        _ => rewards.to_vec(),
+    }
+}
+
+fn scaled(rewards: &[f64], advantage: Advantage, batch: &Spread) -> Vec<f32> {
+    let own = Spread::of(rewards);
+    let (mean, std, others) = (own.mean, own.std, rewards.len() as f64 - 1.0);
+    let of = |reward: f64| match advantage {
+        Advantage::Raw => reward,
+        Advantage::Batch if batch.std == 0.0 => 0.0,
+        Advantage::Batch => (reward - batch.mean) / (batch.std + STD_EPSILON),
+        // A group without a spread, a group of one among them, teaches nothing.
+        _ if std == 0.0 => 0.0,
+        Advantage::Centered => reward - mean,
+        Advantage::Standardized => (reward - mean) / (std + STD_EPSILON),
+        Advantage::LeaveOneOut => (reward - mean) * (others + 1.0) / others,
+        Advantage::BatchBaseline => (reward - mean) / (batch.std + STD_EPSILON),
+    };
+    rewards.iter().map(|&reward| of(reward) as f32).collect()
 }
 
 /// TRL's metrics over the groups of a step: `reward` (mean over groups of the group's mean), `reward_std` (mean
@@ -101,10 +145,47 @@ mod tests {
         assert_eq!(advantages(&[1.0, 3.0], Advantage::Raw).unwrap(), [1.0, 3.0]);
     }
 
+    #[test]
+    fn leave_one_out_compares_with_the_mean_of_the_others() {
+        assert_eq!(advantages(&[1.0, 3.0, 8.0], Advantage::LeaveOneOut).unwrap(), [-4.5, -1.5, 6.0]);
+    }
+
+    #[test]
+    fn batch_advantages_share_one_scale() {
+        let groups: [&[f64]; 3] = [&[1.0, 3.0], &[5.0, 5.0], &[]];
+        // Mean 3.5, deviation sqrt(11/3); centred: -1, 1, 0, 0, deviation sqrt(2/3).
+        let whole = batch_advantages(&groups, Advantage::Batch).unwrap();
+        let scale = (11.0f64 / 3.0).sqrt() + 1e-4;
+        let expected = [-2.5, -0.5, 1.5, 1.5].map(|reward| (reward / scale) as f32);
+        assert_eq!(whole.concat(), expected);
+        let baseline = batch_advantages(&groups, Advantage::BatchBaseline).unwrap();
+        let scale = (2.0f64 / 3.0).sqrt() + 1e-4;
+        assert_eq!(baseline, [vec![(-1.0 / scale) as f32, (1.0 / scale) as f32], vec![0.0; 2], vec![]]);
+        let error = batch_advantages(&[&[0.0], &[1.0, f64::NAN]], Advantage::Raw).unwrap_err();
+        assert_eq!(error.candidate, 1);
+    }
+
+    #[test]
+    fn group_advantages_do_not_depend_on_the_batch() {
+        let groups: [&[f64]; 2] = [&[1.0, 3.0, 4.0], &[7.0, 5.0]];
+        for advantage in
+            [Advantage::Standardized, Advantage::Centered, Advantage::Raw, Advantage::LeaveOneOut]
+        {
+            let alone = groups.map(|group| advantages(group, advantage).unwrap());
+            assert_eq!(batch_advantages(&groups, advantage).unwrap(), alone);
+        }
+    }
+
     /// The mean of three times 0.1 is not 0.1 in floating point.
     #[test]
     fn a_group_without_spread_has_zero_advantages_exactly() {
-        for advantage in [Advantage::Standardized, Advantage::Centered] {
+        for advantage in [
+            Advantage::Standardized,
+            Advantage::Centered,
+            Advantage::LeaveOneOut,
+            Advantage::Batch,
+            Advantage::BatchBaseline,
+        ] {
             assert_eq!(advantages(&[0.1; 3], advantage).unwrap(), [0.0; 3]);
             assert_eq!(advantages(&[7.0], advantage).unwrap(), [0.0]);
             assert!(advantages(&[], advantage).unwrap().is_empty());

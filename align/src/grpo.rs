@@ -1,11 +1,24 @@
-//! Group relative policy optimisation (`DeepSeekMath`, 2402.03300, eq. 3), per token.
+//! Group relative policy optimisation (`DeepSeekMath`, 2402.03300, eq. 3) and its family.
 //!
-//! Departures: the clip bounds are separate (DAPO, 2503.14476, section 3.1); the aggregation is an option; the
-//! log-ratio is capped at [`MAX_LOG_RATIO`].
+//! A member of the family is a choice of surrogate, level of the ratio, aggregation, advantage and distance to the reference:
+//!
+//! | method | keys that differ from the defaults |
+//! |---|---|
+//! | Dr. GRPO 2503.20783 | `aggregation = "max-length"`, `advantage = "centered"`, `kl_weight = 0` |
+//! | BNPO, DAPO 2503.14476 | `aggregation = "tokens"`, `clip_high = 0.28`, `kl_weight = 0` |
+//! | GSPO 2507.18071 | `level = "sequence"`, `clip_low = 3e-4`, `clip_high = 4e-4`, `kl_weight = 0` |
+//! | LUSPO 2602.05261 | `level = "sequence"`, `aggregation = "sequence-sum"` |
+//! | RLOO 2402.14740 | `advantage = "leave-one-out"`, `kl = "k1"`, `kl_in = "reward"` |
+//! | REINFORCE++ 2501.03262 | `advantage = "batch"`, `kl = "k1"`, `kl_in = "reward"` |
+//! | CISPO, SAPO, VESPO, ECPO, GBPO, dual clip | `surrogate = { kind = "cispo" }` and so on ([`Surrogate`]) |
+//!
+//! Departures: the clip bounds are separate (DAPO, 2503.14476, section 3.1); the log-ratio is capped at
+//! [`MAX_LOG_RATIO`](crate::kl::MAX_LOG_RATIO).
 
 use crate::advantage::Advantage;
-use crate::kl::{MAX_LOG_RATIO, k3};
+use crate::kl::KlEstimator;
 use crate::loss::{LossOutput, read_metrics};
+use crate::surrogate::{Ratios, Surrogate};
 use crate::tokens::{Aggregation, ValidTokens};
 use burn::prelude::*;
 use burn::tensor::Bool;
@@ -25,6 +38,75 @@ pub struct Grpo {
     pub advantage: Advantage,
     /// How token losses become one number.
     pub aggregation: Aggregation,
+    /// What is maximised.
+    #[serde(skip_serializing_if = "is_default")]
+    pub surrogate: Surrogate,
+    /// What has one ratio.
+    #[serde(skip_serializing_if = "is_default")]
+    pub level: Level,
+    /// How the distance to the reference is estimated.
+    #[serde(skip_serializing_if = "is_default")]
+    pub kl: KlEstimator,
+    /// Where it counts.
+    #[serde(skip_serializing_if = "is_default")]
+    pub kl_in: KlPlace,
+}
+
+/// What has one ratio of probabilities.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// Every token.
+    #[default]
+    Token,
+    /// Every sequence: the geometric mean of its tokens' (GSPO, 2507.18071), whose log-probability is their mean. For `gbpo`,
+    /// which compares with `1 - policy`, it is the product (`OneRec`-V2 does not say which level it means).
+    Sequence,
+}
+
+/// Where the distance to the reference counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KlPlace {
+    /// In the loss, per token.
+    #[default]
+    Loss,
+    /// Taken off the reward before advantages are made ([`rewards_with_kl`]).
+    Reward,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// Rewards less `config.kl_weight` times the estimated distance of each candidate, summed over its tokens; as they are where the
+/// distance counts in the loss. The distance is that of the sampling policy: rewards do not move while the policy is trained.
+///
+/// # Panics
+/// If there are not as many rewards as candidates.
+pub fn rewards_with_kl(rewards: &[f64], candidates: &[CandidateLogProbs<'_>], config: &Grpo) -> Vec<f64> {
+    assert_eq!(rewards.len(), candidates.len(), "one reward per candidate");
+    let distance = |candidate: &CandidateLogProbs<'_>| -> f64 {
+        let tokens = candidate.behavior.iter().zip(candidate.reference);
+        tokens.map(|(&b, &r)| config.kl.number(f64::from(b), f64::from(r))).sum()
+    };
+    match config.kl_in {
+        KlPlace::Loss => rewards.to_vec(),
+        KlPlace::Reward => rewards
+            .iter()
+            .zip(candidates)
+            .map(|(reward, candidate)| reward - config.kl_weight * distance(candidate))
+            .collect(),
+    }
+}
+
+/// Token log-probabilities of one candidate.
+#[derive(Clone, Copy, Debug)]
+pub struct CandidateLogProbs<'a> {
+    /// Under the policy that sampled it.
+    pub behavior: &'a [f32],
+    /// Under the reference.
+    pub reference: &'a [f32],
 }
 
 impl Default for Grpo {
@@ -35,6 +117,10 @@ impl Default for Grpo {
             kl_weight: 1e-3,
             advantage: Advantage::Standardized,
             aggregation: Aggregation::PerSequence,
+            surrogate: Surrogate::Clip,
+            level: Level::Token,
+            kl: KlEstimator::K3,
+            kl_in: KlPlace::Loss,
         }
     }
 }
@@ -54,13 +140,12 @@ pub struct GrpoBatch {
     pub valid: ValidTokens,
 }
 
-/// Per token, `-min(rho A, clip(rho, 1 - clip_low, 1 + clip_high) A) + kl_weight k3` with
-/// `rho = policy / behavior`, aggregated over valid tokens. On the first pass over a rollout `rho` is 1 and the gradient
-/// is `-A grad log policy`.
+/// Per token, `-surrogate(rho, A) + kl_weight kl` with `rho = policy / behavior`, aggregated over valid tokens. On the first pass
+/// over a rollout `rho` is 1 and the gradient of the default is `-A grad log policy`.
 ///
-/// Metrics are TRL's, as means over valid tokens: `kl`; `clip_ratio/low_mean` (negative advantage, ratio below the lower bound),
-/// `clip_ratio/high_mean` (positive advantage, ratio above the upper bound), `clip_ratio/region_mean` (either). Rewards are
-/// measured where advantages are made ([`crate::advantage::reward_metrics`]).
+/// Metrics are TRL's, as means over valid tokens: `kl`; `clip_ratio/low_mean` (negative advantage, ratio below `1 - clip_low`),
+/// `clip_ratio/high_mean` (positive advantage, ratio above `1 + clip_high`), `clip_ratio/region_mean` (either), whatever the surrogate
+/// does there. Rewards are measured where advantages are made ([`crate::advantage::reward_metrics`]).
 ///
 /// # Panics
 /// If shapes disagree.
@@ -74,23 +159,50 @@ pub fn grpo(batch: GrpoBatch, config: &Grpo) -> LossOutput {
     let [policy, behavior, reference] =
         [batch.policy, batch.behavior, batch.reference].map(|values| batch.valid.zero_padding(values));
     let advantages = batch.advantages.reshape([rows, 1]).expand([rows, tokens]);
-    let ratio = (policy.clone() - behavior).clamp_max(MAX_LOG_RATIO).exp();
-    let clipped = ratio.clone().clamp(1.0 - config.clip_low, 1.0 + config.clip_high);
-    let surrogate = (ratio.clone() * advantages.clone()).min_pair(clipped * advantages.clone());
-    let divergence = k3(policy, reference);
-    let losses = divergence.clone() * config.kl_weight - surrogate;
+    let ratios = ratios((policy.clone(), behavior, advantages), &batch.valid, config);
+    let surrogate = config.surrogate.values(&ratios);
+    let divergence = config.kl.estimate(policy, reference);
+    let losses = match config.kl_in {
+        KlPlace::Loss => divergence.clone() * config.kl_weight - surrogate,
+        KlPlace::Reward => -surrogate,
+    };
+    let metrics = metrics(&ratios, divergence, &batch.valid);
+    LossOutput { loss: config.aggregation.reduce(losses, &batch.valid), metrics }
+}
 
-    let low = ratio.clone().lower_elem(1.0 - config.clip_low).bool_and(advantages.clone().lower_elem(0.0));
-    let high = ratio.greater_elem(1.0 + config.clip_high).bool_and(advantages.greater_elem(0.0));
-    let mean = |values| Aggregation::Tokens.reduce(values, &batch.valid);
-    let share = |mask: Tensor<2, Bool>| mean(mask.float().cast(losses.dtype()));
-    let metrics = read_metrics([
+/// Ratios at the level of `config`.
+fn ratios(
+    (policy, behavior, advantages): (Tensor<2>, Tensor<2>, Tensor<2>),
+    valid: &ValidTokens,
+    config: &Grpo,
+) -> Ratios {
+    let log_ratio = policy.clone() - behavior;
+    let shape = log_ratio.dims();
+    let sums = |values: Tensor<2>| values.sum_dim(1).expand(shape);
+    let sequence = sums(log_ratio.clone().detach());
+    let (policy, log_ratio) = match (config.level, config.surrogate) {
+        (Level::Token, _) => (policy, log_ratio),
+        (Level::Sequence, Surrogate::Gbpo) => (sums(policy), sums(log_ratio)),
+        (Level::Sequence, _) => (valid.row_means(policy), valid.row_means(log_ratio)),
+    };
+    let bounds = [1.0 - config.clip_low, 1.0 + config.clip_high];
+    Ratios { policy, log_ratio, sequence, advantages, bounds }
+}
+
+fn metrics(ratios: &Ratios, divergence: Tensor<2>, valid: &ValidTokens) -> Vec<(&'static str, f64)> {
+    let (ratio, advantages, [low, high]) =
+        (ratios.ratio().detach(), ratios.advantages.clone(), ratios.bounds);
+    let dtype = ratio.dtype();
+    let low = ratio.clone().lower_elem(low).bool_and(advantages.clone().lower_elem(0.0));
+    let high = ratio.greater_elem(high).bool_and(advantages.greater_elem(0.0));
+    let mean = |values| Aggregation::Tokens.reduce(values, valid);
+    let share = |mask: Tensor<2, Bool>| mean(mask.float().cast(dtype));
+    read_metrics([
         ("kl", mean(divergence.detach())),
         ("clip_ratio/low_mean", share(low.clone())),
         ("clip_ratio/high_mean", share(high.clone())),
         ("clip_ratio/region_mean", share(low.bool_or(high))),
-    ]);
-    LossOutput { loss: config.aggregation.reduce(losses, &batch.valid), metrics }
+    ])
 }
 
 #[cfg(test)]

@@ -7,9 +7,10 @@
 //!
 //! Not specified by the paper: beta, lambda, the number of rounds, the number of candidates per user.
 
-use crate::dpo::{PairLogProbs, dpo_per_pair};
+use crate::dpo::{Dpo, dpo_per_pair};
 use crate::loss::{LossOutput, read_metrics};
 use crate::ntp::ntp;
+use crate::preferences::Preferences;
 use crate::tokens::ValidTokens;
 use burn::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -40,7 +41,7 @@ pub struct IpaBatch {
     /// Which of those tokens count.
     pub valid: ValidTokens,
     /// The pairs of the samples that were drawn for DPO; absent when none was.
-    pub pairs: Option<PairLogProbs>,
+    pub pairs: Option<Preferences>,
 }
 
 /// `L_NTP + lambda L_DPO` averaged over a step's samples: `ntp + lambda (sum over pairs of the DPO loss) / r`. A
@@ -57,7 +58,7 @@ pub fn ipa(batch: IpaBatch, config: &Ipa) -> LossOutput {
         let metrics = read_metrics([("ntp/loss", next_token.clone())]);
         return LossOutput { loss: next_token, metrics };
     };
-    let (preference, pair_metrics) = dpo_per_pair(&pairs, config.beta);
+    let (preference, pair_metrics) = dpo_per_pair(&pairs, &Dpo { beta: config.beta, ..Dpo::default() });
     let mut metrics =
         read_metrics([("ntp/loss", next_token.clone()), ("dpo/loss", preference.clone().mean())]);
     metrics.extend(pair_metrics);
@@ -69,18 +70,17 @@ pub fn ipa(batch: IpaBatch, config: &Ipa) -> LossOutput {
 #[expect(clippy::float_cmp, reason = "the values are exact in binary")]
 mod tests {
     use super::*;
-    use crate::testing::{assert_close, gradient, matrix, scalar, vector};
+    use crate::testing::{assert_close, gradient, matrix, scalar};
 
-    fn batch(device: &Device, pairs: Option<PairLogProbs>) -> IpaBatch {
+    fn batch(device: &Device, pairs: Option<Preferences>) -> IpaBatch {
         let targets = matrix(&[vec![-1.0, -2.0], vec![-3.0, -2.0]], device).require_grad();
         IpaBatch { targets, valid: ValidTokens::all(2, 2, device), pairs }
     }
-    fn one_pair(device: &Device) -> PairLogProbs {
-        PairLogProbs {
-            policy_chosen: vector(&[-2.0], device).require_grad(),
-            policy_rejected: vector(&[-1.0], device),
-            reference_chosen: vector(&[-3.0], device),
-            reference_rejected: vector(&[-1.5], device),
+    fn one_pair(device: &Device) -> Preferences {
+        Preferences {
+            policy: matrix(&[vec![-2.0, -1.0]], device).require_grad(),
+            reference: matrix(&[vec![-3.0, -1.5]], device),
+            tokens: 2,
         }
     }
 
@@ -103,6 +103,6 @@ mod tests {
         assert_close("loss", &[scalar(output.loss.clone())], &[2.0 + 3.0 * dpo / 2.0], 1e-12);
         assert_close("metric", &[output.metrics[1].1], &[dpo], 1e-12);
         let slope = -0.5 / (1.0 + 0.25f64.exp()) * 3.0 / 2.0;
-        assert_close("gradient", &gradient(&output.loss, &pairs.policy_chosen), &[slope], 1e-12);
+        assert_close("gradient", &gradient(&output.loss, &pairs.policy), &[slope, -slope], 1e-12);
     }
 }

@@ -1,6 +1,7 @@
-//! The distance to the reference, estimated per token from the sampled token alone.
+//! The distance to the reference, estimated per token from the sampled token alone (Schulman 2020).
 
 use burn::prelude::*;
+use serde::{Deserialize, Serialize};
 
 /// exp(20) is about 5e8: past it a ratio of probabilities says that the two policies have nothing to do with
 /// each other, and squaring or summing it soon leaves f32. Larger log-ratios count as this one and give no
@@ -9,6 +10,46 @@ pub const MAX_LOG_RATIO: f64 = 20.0;
 
 /// Below this, `exp(d) - d - 1` in f32 is mostly rounding noise, of either sign; the series is exact there.
 const SERIES_BELOW: f64 = 0.03;
+
+/// An estimator of KL(policy || reference) at a sampled token, with `d = reference - policy`, the log-ratio.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KlEstimator {
+    /// `-d`: unbiased, of either sign. As a loss its gradient is zero on average; it belongs into the reward.
+    K1,
+    /// `d^2 / 2`: as a loss its gradient is that of the divergence.
+    K2,
+    /// `exp(d) - d - 1`: unbiased and never negative.
+    #[default]
+    K3,
+}
+
+impl KlEstimator {
+    /// Per token; `d` is capped at [`MAX_LOG_RATIO`].
+    ///
+    /// # Shapes
+    /// Log-probabilities of the sampled tokens, `[r, l]` both; the result as well.
+    pub fn estimate(self, policy: Tensor<2>, reference: Tensor<2>) -> Tensor<2> {
+        match self {
+            Self::K1 => (policy - reference).clamp_min(-MAX_LOG_RATIO),
+            Self::K2 => {
+                let difference = (reference - policy).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO);
+                difference.clone() * difference * 0.5
+            }
+            Self::K3 => k3(policy, reference),
+        }
+    }
+
+    /// The same of one token, as a number: for rewards.
+    pub fn number(self, policy: f64, reference: f64) -> f64 {
+        let difference = (reference - policy).min(MAX_LOG_RATIO);
+        match self {
+            Self::K1 => -difference,
+            Self::K2 => difference.max(-MAX_LOG_RATIO).powi(2) / 2.0,
+            Self::K3 => difference.exp_m1() - difference,
+        }
+    }
+}
 
 /// The k3 estimator of KL(policy || reference) (Schulman 2020; GRPO, 2402.03300, eq. 4):
 /// `exp(d) - d - 1` with `d = reference - policy`. Unbiased for tokens sampled from the policy, and never negative.
@@ -30,7 +71,7 @@ pub fn k3(policy: Tensor<2>, reference: Tensor<2>) -> Tensor<2> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{gradient, matrix, values};
+    use crate::testing::{assert_close, gradient, matrix, values};
 
     #[test]
     fn k3_is_never_negative_down_to_the_last_bit_of_f32() {
@@ -66,6 +107,21 @@ mod tests {
         let mean: f64 = policy.iter().zip(estimates).map(|(p, k)| p * k).sum();
         let exact: f64 = policy.iter().zip(reference).map(|(p, q)| p * (p / q).ln()).sum();
         assert!((mean - exact).abs() < 1e-9, "{mean} against {exact}");
+    }
+
+    #[test]
+    fn numbers_and_tensors_agree() {
+        let device = Device::flex();
+        let (policy, reference) = ([-1.0, -2.0, -0.5, -1e4, 0.0], [-1.5, -1.0, -0.5, 0.0, -1e4]);
+        for estimator in [KlEstimator::K1, KlEstimator::K2, KlEstimator::K3] {
+            let [p, r] = [policy, reference].map(|row| matrix(&[row.to_vec()], &device));
+            let tensors = values(estimator.estimate(p, r));
+            let numbers: Vec<f64> =
+                policy.iter().zip(reference).map(|(&p, r)| estimator.number(p, r)).collect();
+            assert_close(&format!("{estimator:?}"), &tensors, &numbers, 1e-6);
+        }
+        assert!((KlEstimator::K1.number(-1.0, -1.5) - 0.5).abs() < 1e-15);
+        assert!((KlEstimator::K2.number(-1.0, -1.5) - 0.125).abs() < 1e-15);
     }
 
     #[test]

@@ -7,14 +7,22 @@
 //! Shapes: `r` rows (one per candidate, pair or target), `l` tokens of a row.
 
 pub mod advantage;
+pub mod divergence;
 pub mod dpo;
+pub mod duration;
+pub mod format;
 pub mod grpo;
 pub mod ipa;
 pub mod kl;
 pub mod loss;
 pub mod ntp;
 pub mod objective;
+pub mod pair_rule;
 pub mod pairs;
+pub mod preferences;
+pub mod reference_free;
+pub mod softmax_dpo;
+pub mod surrogate;
 pub mod tokens;
 
 #[cfg(test)]

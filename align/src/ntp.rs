@@ -2,6 +2,15 @@
 
 use crate::tokens::{Aggregation, ValidTokens};
 use burn::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// `kind = "ntp"`: [`ntp`] on the observed targets of the step's users and on further samples of the log.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ntp {
+    /// Samples of the log per user of the step, beside the user's own target.
+    pub further: usize,
+}
 
 /// Mean negative log-probability of the valid tokens, `-(1/n) sum log p(token)` (`OneRec`, 2502.18965, eq. 4).
 ///

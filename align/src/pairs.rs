@@ -52,11 +52,8 @@ pub fn best_and_worst(
     candidates: ScoredCandidates<'_>,
     min_margin: f64,
 ) -> Result<Option<Pair>, NonFiniteScore> {
+    check_scores(candidates)?;
     let ScoredCandidates { user, items, scores } = candidates;
-    assert_eq!(items.len(), scores.len(), "one score per candidate");
-    if let Some((candidate, &score)) = scores.iter().enumerate().find(|(_, score)| !score.is_finite()) {
-        return Err(NonFiniteScore { user, candidate, score });
-    }
     let Some(chosen) = first_least(0..items.len(), |i| -scores[i]) else {
         return Ok(None);
     };
@@ -69,6 +66,16 @@ pub fn best_and_worst(
         margin: scores[chosen] - scores[rejected],
     });
     Ok(pair.filter(|pair| pair.margin > 0.0 && pair.margin >= min_margin))
+}
+
+/// Refuses scores that cannot be compared.
+pub(crate) fn check_scores(candidates: ScoredCandidates<'_>) -> Result<(), NonFiniteScore> {
+    let ScoredCandidates { user, items, scores } = candidates;
+    assert_eq!(items.len(), scores.len(), "one score per candidate");
+    match scores.iter().enumerate().find(|(_, score)| !score.is_finite()) {
+        Some((candidate, &score)) => Err(NonFiniteScore { user, candidate, score }),
+        None => Ok(()),
+    }
 }
 
 /// The first position with the least key.

@@ -36,6 +36,20 @@ impl ValidTokens {
     pub fn rows(&self) -> usize {
         self.lengths.len()
     }
+    /// Mean over each row's valid tokens, in every entry of the row; 0 for an empty row.
+    ///
+    /// # Shapes
+    /// `[r, l]` to `[r, l]`.
+    ///
+    /// # Panics
+    /// If `values` has another shape than the table.
+    pub fn row_means(&self, values: Tensor<2>) -> Tensor<2> {
+        let [rows, width] = values.dims();
+        let options = (&values.device(), values.dtype());
+        let shares: Vec<f64> = self.lengths.iter().map(|&length| 1.0 / length.max(1) as f64).collect();
+        let shares = Tensor::<2>::from_data(TensorData::new(shares, [rows, 1]), options);
+        (self.zero_padding(values).sum_dim(1) * shares).expand([rows, width])
+    }
     /// Number of valid tokens.
     pub fn count(&self) -> usize {
         self.lengths.iter().sum()
@@ -53,18 +67,20 @@ impl ValidTokens {
     }
 }
 
-/// How per-token losses become one number. With rows of equal length the three differ by nothing;
-/// they part ways when lengths vary.
+/// How per-token losses become one number. With rows of equal length they differ by a constant factor at most; they part ways when
+/// lengths vary.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Aggregation {
     /// Mean over a row's tokens, then over rows (GRPO, 2402.03300, eq. 3; TRL `grpo`). An empty row counts as 0.
     #[default]
     PerSequence,
-    /// Mean over all valid tokens (DAPO, 2503.14476, eq. 8; TRL `dapo`).
+    /// Mean over all valid tokens (DAPO, 2503.14476, eq. 8; TRL `dapo` and, without gradient accumulation the same, `bnpo`).
     Tokens,
     /// Sum over valid tokens, divided by rows times width, a constant (Dr. GRPO, 2503.20783; TRL `dr_grpo`).
     MaxLength,
+    /// Sum over a row's tokens, mean over rows: long rows weigh more (LUSPO, 2602.05261; TRL `luspo`).
+    SequenceSum,
 }
 
 impl Aggregation {
@@ -81,6 +97,7 @@ impl Aggregation {
                 Self::PerSequence => 1.0 / (rows * length.max(1)) as f64,
                 Self::Tokens => 1.0 / valid.count().max(1) as f64,
                 Self::MaxLength => 1.0 / (rows * width) as f64,
+                Self::SequenceSum => 1.0 / rows as f64,
             })
             .collect();
         let options = (&values.device(), values.dtype());
@@ -106,6 +123,7 @@ mod tests {
         assert_eq!(reduced(Aggregation::PerSequence), 3.75); // (1.5 + 6) / 2
         assert_eq!(reduced(Aggregation::Tokens), 3.0); // 9 / 3
         assert_eq!(reduced(Aggregation::MaxLength), 1.5); // 9 / 6
+        assert_eq!(reduced(Aggregation::SequenceSum), 4.5); // 9 / 2
     }
 
     #[test]

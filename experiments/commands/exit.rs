@@ -3,6 +3,8 @@
 use super::sweep::RunsFailed;
 use crate::run::context::NonFiniteMetric;
 use crate::run::stop::Interrupted;
+use crate::serve::current::Unverified;
+use crate::stages::align::alarms::Raised;
 use policy::optimizer::NonFinite;
 use std::io;
 
@@ -10,6 +12,8 @@ use std::io;
 pub const DONE: u8 = 0;
 /// A check failed: it ran, and the result must not be used. Or runs of a sweep failed: what they would say is missing.
 pub const CHECK_FAILED: u8 = 1;
+/// An alarm that the configuration says to stop at was raised.
+pub const ALARM: u8 = 3;
 /// It could not run.
 pub const COULD_NOT_RUN: u8 = 2;
 /// Added to the number of the signal that ended it, as shells do.
@@ -28,7 +32,11 @@ pub fn code(error: &anyhow::Error) -> u8 {
     if find::<io::Error>(error).is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
         return DONE;
     }
+    if find::<Raised>(error).is_some() {
+        return ALARM;
+    }
     let failed = find::<CheckFailed>(error).is_some()
+        || find::<Unverified>(error).is_some()
         || find::<RunsFailed>(error).is_some()
         || find::<NonFinite>(error).is_some()
         || find::<NonFiniteMetric>(error).is_some();

@@ -1,5 +1,6 @@
 //! `recalign inspect`: the artifacts as small tables.
 
+mod pairs;
 mod sids;
 
 use super::output::print;
@@ -9,20 +10,23 @@ use crate::run::layout::{Committed, Layout};
 use anyhow::Context as _;
 use polars::prelude::{AnyValue, DataFrame};
 use reports::schema::RunRecord;
-use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::Path;
 
 pub(super) fn inspect(arguments: &InspectArgs) -> anyhow::Result<()> {
     if arguments.what != Inspected::Sids {
         anyhow::ensure!(arguments.prefix.is_none(), "--prefix is an option of sids");
-        anyhow::ensure!(!arguments.json, "--json is an option of sids");
     }
+    anyhow::ensure!(
+        !arguments.json || arguments.what != Inspected::Run,
+        "--json is an option of sids and pairs"
+    );
     let layout = Layout::existing(&arguments.run)?;
     let text = match arguments.what {
         Inspected::Run => stages(&layout)?,
         Inspected::Sids => sids::sids(&layout, arguments)?,
-        Inspected::Pairs => parquet(&layout, "pairs.parquet", arguments.rows)?,
+        Inspected::Pairs if arguments.json => pairs::json_lines(&layout)?,
+        Inspected::Pairs => pairs::text(&layout, arguments.rows)?,
     };
     print(&text)
 }
@@ -50,41 +54,9 @@ fn stage_row(stage: &Committed) -> Vec<String> {
     ]
 }
 
-/// The first rows of every stage's `file`.
-fn parquet(layout: &Layout, file: &str, rows: usize) -> anyhow::Result<String> {
-    let mut text = String::new();
-    for stage in layout.committed()?.iter().filter(|stage| stage.manifest.outputs.contains_key(file)) {
-        let frame = read(&stage.path.join(file))?;
-        let shown = rows.min(frame.height());
-        if !text.is_empty() {
-            text.push('\n');
-        }
-        writeln!(
-            text,
-            "{}/{file}: {shown} of {} rows
-",
-            stage.directory,
-            frame.height()
-        )?;
-        text += &head(&frame, shown)?;
-    }
-    anyhow::ensure!(!text.is_empty(), "no finished stage of {} has a {file}", layout.root().display());
-    Ok(text)
-}
-
 fn read(path: &Path) -> anyhow::Result<DataFrame> {
     let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
     crate::guarded::parquet(file).with_context(|| format!("{} is not valid Parquet", path.display()))
-}
-
-fn head(frame: &DataFrame, rows: usize) -> anyhow::Result<String> {
-    let columns = frame.columns();
-    let header: Vec<&str> = columns.iter().map(|column| column.name().as_str()).collect();
-    let row = |index| -> anyhow::Result<Vec<String>> {
-        columns.iter().map(|column| Ok(cell(&column.get(index)?))).collect()
-    };
-    let rows = (0..rows).map(row).collect::<anyhow::Result<Vec<_>>>()?;
-    Ok(table::render(&header, &rows))
 }
 
 /// The widest a text cell gets: a row should fit a terminal.

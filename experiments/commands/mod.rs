@@ -1,15 +1,24 @@
 //! The verbs of the command line.
 
+mod arena;
 mod bench;
+mod compare;
 mod doctor;
+mod evaluate;
 pub mod exit;
+mod export;
 mod inspect;
 pub mod output;
+mod page;
+mod rollout;
 mod run;
+mod serve;
 mod signals;
+mod simulate;
 mod sweep;
 mod table;
 mod verify;
+mod watch;
 
 use crate::cli::Command;
 use crate::run::publish;
@@ -24,9 +33,17 @@ pub fn execute(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Sweep(arguments) => sweep::sweep(&arguments),
+        Command::Compare(arguments) => compare::compare(&arguments),
+        Command::Watch(arguments) => watch::watch(&arguments),
         Command::Report { runs } => report(&runs),
         Command::Verify { run, recompute } => verify::verify(&run, recompute.as_deref()),
+        Command::Evaluate(arguments) => evaluate::evaluate(&arguments),
+        Command::Rollout(arguments) => rollout::rollout(&arguments),
         Command::Inspect(arguments) => inspect::inspect(&arguments),
+        Command::Arena(arguments) => arena::arena(&arguments),
+        Command::Export(arguments) => export::export(&arguments),
+        Command::Serve(arguments) => serve::serve(&arguments),
+        Command::Simulate(arguments) => simulate::simulate(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments),
         Command::Doctor { device } => doctor::doctor(device),
     }

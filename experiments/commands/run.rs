@@ -6,10 +6,14 @@ use crate::config::{self, Config};
 use crate::pipeline;
 use crate::run::Run;
 use crate::run::layout::Layout;
+use crate::sweep::plan;
 use crate::threads::in_pool;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use tracing::{info, info_span};
+
+/// Below a sweep's directory: what its processes are computing.
+const CLAIMS: &str = ".claims";
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -37,6 +41,10 @@ pub(super) fn run(arguments: &RunArgs) -> anyhow::Result<()> {
 fn execute(arguments: &RunArgs, config: &Config, dir: &Path) -> anyhow::Result<()> {
     let drift = arguments.allow_drift.into();
     let run = Run::open(dir, config, arguments.device, arguments.resume)?.with_drift(drift);
+    let run = match &arguments.sweep {
+        Some(sweep) => run.sharing_with(plan::run_directories(sweep, dir)).claiming_in(sweep.join(CLAIMS)),
+        None => run,
+    };
     info!("run directory {}", dir.display());
     let (stop, config, until) = (run.stop_flag(), config.clone(), arguments.until.clone());
     signals::supervise(&stop, move || {

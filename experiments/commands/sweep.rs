@@ -1,19 +1,22 @@
 //! `recalign sweep`.
 
-use super::{output::print, signals, table};
+use super::{output::print, page, signals, table};
 use crate::cli::SweepArgs;
 use crate::pipeline;
+use crate::progress::duration;
 use crate::run::layout::Layout;
 use crate::run::lock::Lock;
 use crate::run::stop::StopFlag;
 use crate::run::{Resume, commit};
 use crate::sweep::collect;
-use crate::sweep::execute::{Outcome, execute};
+use crate::sweep::estimate;
+use crate::sweep::execute::{Limits, Outcome, execute};
 use crate::sweep::plan::{self, Plan};
 use crate::threads::in_pool;
 use anyhow::Context as _;
 use reports::sweep::State;
 use serde::Serialize;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use tracing::info;
 
@@ -48,6 +51,12 @@ struct RunSummary<'a> {
 }
 
 pub(super) fn sweep(arguments: &SweepArgs) -> anyhow::Result<()> {
+    if let Some(hours) = arguments.max_hours {
+        anyhow::ensure!(
+            hours.is_finite() && hours > 0.0,
+            "--max-hours {hours}: must be a number of hours above 0"
+        );
+    }
     let plan = plan::load(&arguments.file, &arguments.overrides, arguments.dir.as_deref())?;
     if arguments.dry_run {
         arguments.device.open()?;
@@ -62,8 +71,9 @@ pub(super) fn sweep(arguments: &SweepArgs) -> anyhow::Result<()> {
     let (stop, worker) = (StopFlag::default(), plan.clone());
     let how = (arguments.device, arguments.allow_drift.into());
     let flag = stop.clone();
+    let limits = Limits { jobs: arguments.jobs, runs: arguments.max_runs, hours: arguments.max_hours };
     let (outcomes, report) = signals::supervise(&stop, move || {
-        let outcomes = in_pool(|| execute(&worker, how, &flag));
+        let outcomes = in_pool(|| execute(&worker, (how, limits, &flag)));
         let report = publish(&worker, &outcomes)?;
         Ok((outcomes, report))
     })?;
@@ -71,17 +81,42 @@ pub(super) fn sweep(arguments: &SweepArgs) -> anyhow::Result<()> {
     summarize(arguments, (&plan, &outcomes), report)
 }
 
-/// The runs as a table.
+/// The runs as a table, with what they will cost.
 fn describe(plan: &Plan) -> String {
-    let row = |run: &plan::PlannedRun| {
+    let estimates = estimate::estimate(plan);
+    let row = |(run, estimate): (&plan::PlannedRun, &estimate::Estimate)| {
         let stages = pipeline::stage_names(&run.config);
         let last = plan.until.as_ref().or(stages.last()).cloned().unwrap_or_default();
         let count = stages.iter().take_while(|name| **name != last).count() + 1;
         let (seed, dir) = (run.config.run.seed.to_string(), run.dir.display().to_string());
-        vec![run.row.clone(), seed, count.to_string(), last, dir]
+        vec![run.row.clone(), seed, count.to_string(), last, cost(estimate), dir]
     };
-    let rows: Vec<_> = plan.runs.iter().map(row).collect();
-    table::render(&["row", "seed", "stages", "last", "run directory"], &rows)
+    let rows: Vec<_> = plan.runs.iter().zip(&estimates).map(row).collect();
+    let mut text = table::render(&["row", "seed", "stages", "last", "estimate", "run directory"], &rows);
+    for rung in &plan.rungs {
+        let count = rung.runs.len();
+        let _ = writeln!(text, "before: {count} runs with {}, ranked by {}", rung.name, rung.metric);
+    }
+    let total = estimates.iter().fold(estimate::Estimate::default(), |sum, own| estimate::Estimate {
+        seconds: sum.seconds + own.seconds,
+        unknown: sum.unknown + own.unknown,
+        shared: sum.shared + own.shared,
+    });
+    text + &format!(
+        "total: {}, from the manifests of finished stages; {} stages are done or shared, {} unknown\n",
+        cost(&total),
+        total.shared,
+        total.unknown
+    )
+}
+
+/// `3m10s`; with `+?` where nothing is known of some stages.
+fn cost(estimate: &estimate::Estimate) -> String {
+    match (estimate.unknown, duration(estimate.seconds)) {
+        (0, known) => known,
+        _ if estimate.seconds == 0.0 => "unknown".to_owned(),
+        (_, known) => format!("{known}+?"),
+    }
 }
 
 fn refuse_finished_stages(plan: &Plan) -> anyhow::Result<()> {
@@ -99,17 +134,9 @@ fn refuse_finished_stages(plan: &Plan) -> anyhow::Result<()> {
 
 /// Replaces `DIR/sweep/` as a whole; returns the page.
 fn publish(plan: &Plan, outcomes: &[Outcome]) -> anyhow::Result<PathBuf> {
-    let (partial, target) = (plan.dir.join("sweep.partial"), plan.dir.join("sweep"));
-    let files = reports::sweep::render(&collect::collect(plan, outcomes)?)
+    let files = reports::sweep::render(&collect::collect(&plan.into(), outcomes)?)
         .with_context(|| format!("cannot render the comparison in {}", plan.dir.display()))?;
-    commit::fresh_directory(&partial)?;
-    for (name, bytes) in files {
-        let path = partial.join(name);
-        commit::create_directory(path.parent().unwrap_or(&partial))?;
-        commit::write_file(&path, &bytes)?;
-    }
-    commit::commit_directory(&partial, &target)?;
-    Ok(target.join("index.html"))
+    page::publish(files, &plan.dir.join("sweep"))
 }
 
 fn summarize(
@@ -124,8 +151,8 @@ fn summarize(
         print(&format!("comparison: {}\n", report.display()))?;
     }
     let failed = plan.runs.iter().zip(outcomes).filter_map(|(run, outcome)| match &outcome.state {
-        State::Failed { error } => Some(format!("{}: {error}", run.name())),
-        State::Finished | State::Unfinished => None,
+        State::Failed { error } | State::Diverged { error } => Some(format!("{}: {error}", run.name())),
+        State::Finished | State::Dropped { .. } | State::Unfinished => None,
     });
     let failed: Vec<String> = failed.collect();
     let (count, total) = (failed.len(), outcomes.len());

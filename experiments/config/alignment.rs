@@ -1,6 +1,10 @@
 //! `[reward]`, `[sample]`, `[align]` and `[evaluate]`: judges, rollouts, updates and what is measured.
 
+use super::is_default;
+use align::pair_rule::PairRule;
+use sampler::method::Method;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// `[reward]`: two judges of one architecture, trained on disjoint users.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,8 +28,38 @@ pub struct Reward {
     pub learning_rate: f64,
     /// Share of users kept for judging the judges; the rest is halved between them.
     pub evaluation_share: f64,
-    /// How heads become one score.
+    /// How heads become one score. With `p-score`, the weights of the heads in the loss of the learned score.
     pub fusion: reward::fusion::Fusion,
+    /// Which reward model: `session`, `towers` or `p-score`.
+    #[serde(skip_serializing_if = "super::is_default")]
+    pub architecture: reward::model::Kind,
+    /// Another one for the held-out judge; absent: the same.
+    #[serde(skip_serializing_if = "super::is_default")]
+    pub held_out_architecture: Option<reward::model::Kind>,
+    /// Further judges of other seeds on the proxy's users, whose mean and disagreement are a judge of its own; 0: none.
+    #[serde(skip_serializing_if = "super::is_default")]
+    pub ensemble: usize,
+    /// When a watch time counts as long (`swt`): `median`, or `duration-aware` (OneRec-V2).
+    #[serde(skip_serializing_if = "super::is_default")]
+    pub watch_label: reward::labels::WatchLabel,
+    /// How watch time is predicted as a number, beside the heads: `regression`, `ordinal` or `generative`; absent: not. For
+    /// `towers` and `p-score`.
+    #[serde(skip_serializing_if = "super::is_default")]
+    pub watch_time: Option<reward::watch::Kind>,
+    /// The feedback column with the probability that the interaction was shown: training counts every interaction as often
+    /// as its inverse says, at most 20 times the mean. For heads alone: not with `p-score` or `watch_time`.
+    #[serde(skip_serializing_if = "super::is_default")]
+    pub propensity: Option<String>,
+    /// Bootstrap resamples of users behind the intervals of the judges' quality; 0: no intervals, pair accuracy, NDCG or
+    /// drift.
+    #[serde(skip_serializing_if = "super::is_default")]
+    pub resamples: usize,
+    /// The proxy is also trained on these shares of its users, to see what more data would give.
+    #[serde(skip_serializing_if = "super::is_default")]
+    pub learning_curve: Vec<f64>,
+    /// The proxy is also trained with these shares of its labels turned over, to see how much noise it endures.
+    #[serde(skip_serializing_if = "super::is_default")]
+    pub label_noise: Vec<f64>,
 }
 
 impl Default for Reward {
@@ -41,6 +75,15 @@ impl Default for Reward {
             learning_rate: 1e-3,
             evaluation_share: 0.2,
             fusion: reward::fusion::Fusion::default(),
+            architecture: reward::model::Kind::default(),
+            held_out_architecture: None,
+            ensemble: 0,
+            watch_label: reward::labels::WatchLabel::default(),
+            watch_time: None,
+            propensity: None,
+            resamples: 0,
+            learning_curve: Vec::new(),
+            label_noise: Vec::new(),
         }
     }
 }
@@ -57,6 +100,9 @@ pub struct Sample {
     pub log_prob_space: policy::log_prob::LogProbSpace,
     /// Least difference of judge scores within a pair.
     pub min_margin: f64,
+    /// How candidates are found; always under the trie.
+    #[serde(skip_serializing_if = "is_default")]
+    pub method: Method,
 }
 
 impl Default for Sample {
@@ -66,6 +112,7 @@ impl Default for Sample {
             beam_width: 16,
             log_prob_space: policy::log_prob::LogProbSpace::Trie,
             min_margin: 0.0,
+            method: Method::Beam,
         }
     }
 }
@@ -86,6 +133,91 @@ pub struct Align {
     pub max_grad_norm: f64,
     /// Arms: each starts from the pretrained policy and is aligned with its own objective on its own rollouts.
     pub arms: Vec<Arm>,
+    /// Candidates are sampled anew every so many rounds; more than 1 needs `stale = "weights"`.
+    #[serde(skip_serializing_if = "is_one")]
+    pub sample_every: usize,
+    /// What to do with rollouts of another policy than the one that enters the round.
+    #[serde(skip_serializing_if = "is_default")]
+    pub stale: Stale,
+    /// What is watched during a round.
+    #[serde(skip_serializing_if = "is_default")]
+    pub alarms: Alarms,
+}
+
+/// `[align.alarms]`; absent ones are silent. What is not finite always stops.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Alarms {
+    /// Estimated divergence from the reference, in nats per token: the policy ran away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kl: Option<Alarm>,
+    /// Fall of the mean log-probability of chosen items since the round's first step, in nats.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chosen_decline: Option<Alarm>,
+    /// Norm of the gradient before clipping.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grad_norm: Option<Alarm>,
+    /// Share of the round's groups whose candidates all score the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zero_variance: Option<Alarm>,
+}
+
+/// One alarm: `{ limit = 2.0, then = "stop" }`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Alarm {
+    /// Beyond it the alarm is raised; above 0.
+    pub limit: f64,
+    /// What happens then.
+    #[serde(default)]
+    pub then: Then,
+}
+
+/// What happens when an alarm is raised.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Then {
+    /// A warning, once per round.
+    #[default]
+    Warn,
+    /// The run ends with an exit code of its own; the policy that entered the round is kept.
+    Stop,
+    /// The learning rate is halved for the rest of the round, at every step at which the alarm is raised.
+    LowerTheStep,
+}
+
+/// What to do with rollouts of an older policy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stale {
+    /// Refuse them.
+    #[default]
+    Refuse,
+    /// Take them. Ratios and references are those of the policy that enters the round; a candidate's advantage is multiplied by the
+    /// truncated importance weight `min(entering / sampling, 2)` of its whole ID (TRL's truncated importance sampling).
+    Weights,
+}
+
+/// What anchors an arm.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Reference {
+    /// The policy at the start of the round: the anchor moves (`OneRec`, Alg. 2).
+    #[default]
+    Round,
+    /// The pretrained policy, throughout (DPO).
+    Pretrained,
+    /// An exponential moving average of the policy's weights over all steps of the arm, from the pretrained policy on (TR-DPO's soft
+    /// update, 2404.09656, at every step).
+    Ema {
+        /// Share of the average that stays at each step, in `[0, 1)`.
+        decay: f64,
+    },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_one(value: &usize) -> bool {
+    *value == 1
 }
 
 /// One `[[align.arms]]`.
@@ -96,11 +228,27 @@ pub struct Arm {
     pub name: String,
     /// What is optimised.
     pub objective: align::objective::Objective,
+    /// Which candidates preference objectives compare.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub pairs: PairRule,
+    /// A file of preferences to learn from instead of the rollouts: Parquet or JSON lines with `prompt`, `chosen` and `rejected`,
+    /// as in `pairs.parquet`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<PathBuf>,
+    /// What the policy is kept close to, where the objective has a reference.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub reference: Reference,
 }
 
 impl Default for Align {
     fn default() -> Self {
-        let arm = |name: &str, objective| Arm { name: name.into(), objective };
+        let arm = |name: &str, objective| Arm {
+            name: name.into(),
+            objective,
+            pairs: PairRule::default(),
+            imported: None,
+            reference: Reference::Round,
+        };
         Self {
             rounds: 2,
             batch_size: 32,
@@ -111,6 +259,9 @@ impl Default for Align {
                 arm("ipa", align::objective::Objective::Ipa(align::ipa::Ipa::default())),
                 arm("grpo", align::objective::Objective::Grpo(align::grpo::Grpo::default())),
             ],
+            sample_every: 1,
+            stale: Stale::Refuse,
+            alarms: Alarms::default(),
         }
     }
 }
@@ -129,10 +280,31 @@ pub struct Evaluate {
     pub judged_items: usize,
     /// Bootstrap resamples behind every interval.
     pub resamples: usize,
+    /// Whether policies also search without the trie.
+    #[serde(skip_serializing_if = "is_default")]
+    pub free_beams: FreeBeams,
+}
+
+/// Whether policies also search without the trie: as many beams, of which those that are no item count as misses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FreeBeams {
+    /// They do not.
+    #[default]
+    Off,
+    /// They do: Recall, NDCG and the share of beams that are items.
+    Measured,
 }
 
 impl Default for Evaluate {
     fn default() -> Self {
-        Self { users: 0, beam_width: 50, cutoffs: vec![5, 10, 50], judged_items: 10, resamples: 1000 }
+        Self {
+            users: 0,
+            beam_width: 50,
+            cutoffs: vec![5, 10, 50],
+            judged_items: 10,
+            resamples: 1000,
+            free_beams: FreeBeams::Off,
+        }
     }
 }

@@ -15,9 +15,9 @@ impl Config {
     }
 
     fn shrink_data(&mut self) {
-        if let Source::World { users, items, .. } = &mut self.data.source {
-            at_most(users, 200);
-            at_most(items, 200);
+        if let Source::World(world) = &mut self.data.source {
+            at_most(&mut world.users, 200);
+            at_most(&mut world.items, 200);
         }
         self.data.max_users = Some(self.data.max_users.map_or(300, |users| users.min(300)));
         if self.tokenize.quantizer.fits_codes() {
@@ -49,6 +49,8 @@ impl Config {
     fn shrink_alignment(&mut self) {
         at_most(&mut self.reward.width, 16);
         at_most(&mut self.reward.epochs, 1);
+        at_most(&mut self.reward.ensemble, 2);
+        at_most(&mut self.reward.resamples, 100);
         at_most(&mut self.sample.users, 32);
         at_most(&mut self.sample.beam_width, 8);
         at_most(&mut self.align.rounds, 1);

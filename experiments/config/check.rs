@@ -2,15 +2,19 @@
 //!
 //! A range excludes what cannot work or is surely a slip; it is no judgement of what works well.
 
+mod objective;
+
 use super::{
     Align, Architecture, Columns, Config, Data, EmbeddingSource, Encoding, Evaluate, Model, Pretrain,
-    Problem, Reward, Run, Sample,
+    Problem, Reward, Run, Sample, Stale,
 };
 use super::{Source, Targets, Tokenize};
-use align::objective::Objective;
 use policy::collaborative::CollaborativeConfig;
 use policy::collaborative::contrastive::ContrastiveConfig;
 use policy::quantize::{Collisions, LearnedConfig, Quantizer};
+use reward::fusion::Fusion;
+use reward::model::Kind;
+use reward::world::{WorldConfig, WorldError};
 use std::collections::BTreeSet;
 use std::fmt::{Debug, Display};
 use std::ops::RangeInclusive;
@@ -109,7 +113,7 @@ fn data(data: &Data, check: &mut Check) {
         check.that("data.items.text", columns >= 1, "[]", "at least one column name");
     }
     source(&data.source, check);
-    if data.path.is_none() && !matches!(data.source, Source::World { .. }) {
+    if data.path.is_none() && !matches!(data.source, Source::World(_)) {
         let message =
             "missing key `data.path`: the directory or file of the log, for example --set data.path=DIR";
         check.between_keys("data.path", message.into(), "data.source");
@@ -118,10 +122,7 @@ fn data(data: &Data, check: &mut Check) {
 
 fn source(source: &Source, check: &mut Check) {
     match source {
-        Source::World { users, items, .. } => {
-            check.within("data.source.users", *users, 20..=10_000_000);
-            check.within("data.source.items", *items, 20..=10_000_000);
-        }
+        Source::World(world) => self::world(world, check),
         Source::Csv { separator, columns, .. } => {
             let usable = separator.is_ascii() && !"\"\n\r".contains(*separator);
             check.that(
@@ -136,6 +137,17 @@ fn source(source: &Source, check: &mut Check) {
             self::columns(columns, check);
         }
         Source::S3rec { .. } | Source::Kuairand { .. } | Source::SequencesJson { .. } => {}
+    }
+}
+
+fn world(world: &WorldConfig, check: &mut Check) {
+    check.within("data.source.users", world.users, 20..=10_000_000);
+    check.within("data.source.items", world.items, 20..=10_000_000);
+    for problem in world.problems() {
+        if let WorldError::Mechanism { key, value, low, high } = problem {
+            let allowed = format!("{low} to {high}");
+            check.that(format!("data.source.{key}"), false, value, &allowed);
+        }
     }
 }
 
@@ -197,6 +209,9 @@ fn learned(rq_vae: &LearnedConfig, check: &mut Check) {
     check.that("tokenize.rq_vae.hidden", widths, format!("{hidden:?}"), "at most 8 widths of 1 to 8192");
     check.within("tokenize.rq_vae.latent", rq_vae.latent, 1..=4096);
     check.within("tokenize.rq_vae.commitment", rq_vae.commitment, 0.0..=10.0);
+    check.within("tokenize.rq_vae.collaborative_weight", rq_vae.collaborative_weight, 0.0..=1000.0);
+    check.within("tokenize.rq_vae.diversity_weight", rq_vae.diversity_weight, 0.0..=1000.0);
+    check.within("tokenize.rq_vae.diversity_groups", rq_vae.diversity_groups, 1..=100_000);
     check.within("tokenize.rq_vae.epochs", rq_vae.epochs, 1..=100_000);
     check.positive("tokenize.rq_vae.batch_size", rq_vae.batch_size);
     check.learning_rate("tokenize.rq_vae.learning_rate", rq_vae.learning_rate);
@@ -206,7 +221,7 @@ fn learned(rq_vae: &LearnedConfig, check: &mut Check) {
 /// Only of a world is the number of items known before the data is read.
 fn codes_of_a_world(config: &Config, check: &mut Check) {
     let codes = config.tokenize.codes;
-    if let Source::World { items, .. } = config.data.source
+    if let Source::World(WorldConfig { items, .. }) = config.data.source
         && codes > items
         && config.tokenize.quantizer.fits_codes()
     {
@@ -257,7 +272,8 @@ fn pretrain(pretrain: &Pretrain, check: &mut Check) {
     check.within("pretrain.history_items", pretrain.history_items, 1..=1000);
     check.positive("pretrain.batch_size", pretrain.batch_size);
     check.positive("pretrain.epochs", pretrain.epochs);
-    check.within("pretrain.max_minutes", pretrain.max_minutes, 0.0..=100_000.0);
+    check.within("pretrain.max_cpu_minutes", pretrain.max_cpu_minutes, 0.0..=1e6);
+    check.within("pretrain.ema_decay", pretrain.ema_decay, 0.0..=0.99999);
     check.learning_rate("pretrain.learning_rate", pretrain.learning_rate);
     check.within("pretrain.weight_decay", pretrain.weight_decay, 0.0..=10.0);
     check.gradient_norm("pretrain.max_grad_norm", pretrain.max_grad_norm);
@@ -297,6 +313,40 @@ fn reward(reward: &Reward, check: &mut Check) {
     check.learning_rate("reward.learning_rate", reward.learning_rate);
     let share = reward.evaluation_share;
     check.that("reward.evaluation_share", share > 0.0 && share <= 0.9, share, "above 0 and at most 0.9");
+    check.within("reward.ensemble", reward.ensemble, 0..=100);
+    check.within("reward.resamples", reward.resamples, 0..=1_000_000);
+    for (at, &share) in reward.learning_curve.iter().enumerate() {
+        let key = format!("reward.learning_curve.{at}");
+        check.that(key, share > 0.0 && share <= 1.0, share, "above 0 and at most 1");
+    }
+    for (at, &share) in reward.label_noise.iter().enumerate() {
+        let key = format!("reward.label_noise.{at}");
+        check.that(key, share > 0.0 && share <= 0.5, share, "above 0 and at most 0.5: half is noise alone");
+    }
+    reward_models(reward, check);
+}
+
+/// What an architecture cannot do.
+fn reward_models(reward: &Reward, check: &mut Check) {
+    let kinds = [Some(reward.architecture), reward.held_out_architecture];
+    let any = |kind| kinds.contains(&Some(kind));
+    if reward.watch_time.is_some() && any(Kind::Session) {
+        let message = "`reward.watch_time` is a head of point-wise judges: it needs `reward.architecture` (and \
+                       `reward.held_out_architecture`, where given) to be \"towers\" or \"p-score\"";
+        check.between_keys("reward.watch_time", message.into(), "reward.architecture");
+    }
+    if reward.propensity.is_some() && (any(Kind::PScore) || reward.watch_time.is_some()) {
+        let message = "`reward.propensity` corrects the heads alone: leave out `reward.watch_time`, and use \"session\" or \
+                       \"towers\" as `reward.architecture`";
+        check.between_keys("reward.propensity", message.into(), "reward.architecture");
+    }
+    let learnable =
+        matches!(&reward.fusion, Fusion::WeightedSum { weights } if weights.values().all(|w| *w >= 0.0));
+    if any(Kind::PScore) && !learnable {
+        let message = "`reward.fusion` must be a weighted-sum without negative weights for `reward.architecture` = \"p-score\": \
+                       the score is learned, the weights are those of the heads in its loss";
+        check.between_keys("reward.fusion", message.into(), "reward.architecture");
+    }
 }
 
 fn sample(sample: &Sample, check: &mut Check) {
@@ -304,6 +354,7 @@ fn sample(sample: &Sample, check: &mut Check) {
     check.within("sample.beam_width", sample.beam_width, 2..=4096);
     let margin = sample.min_margin;
     check.that("sample.min_margin", margin >= 0.0 && margin.is_finite(), margin, "at least 0 and finite");
+    objective::method(sample, check);
 }
 
 fn align(align: &Align, check: &mut Check) {
@@ -318,28 +369,16 @@ fn align(align: &Align, check: &mut Check) {
         let key = format!("align.arms.{index}.name");
         check.that(&key, is_name(&arm.name), &arm.name, NAME);
         check.that(&key, seen.insert(&arm.name), &arm.name, "a name that no other arm has");
-        objective(&format!("align.arms.{index}.objective"), &arm.objective, check);
+        objective::arm(&format!("align.arms.{index}"), arm, check);
     }
-}
-
-fn objective(key: &str, objective: &Objective, check: &mut Check) {
-    let mut that = |name: &str, holds: bool, value: f64, allowed: &str| {
-        check.that(format!("{key}.{name}"), holds, value, allowed);
-    };
-    let not_negative = |value: f64| value >= 0.0 && value.is_finite();
-    match objective {
-        Objective::Ipa(ipa) => {
-            that("beta", ipa.beta > 0.0 && ipa.beta.is_finite(), ipa.beta, "above 0 and finite");
-            that("lambda", not_negative(ipa.lambda), ipa.lambda, "at least 0 and finite");
-            let share = ipa.dpo_share;
-            that("dpo_share", share > 0.0 && share <= 1.0, share, "above 0 and at most 1");
-        }
-        Objective::Grpo(grpo) => {
-            let low = grpo.clip_low;
-            that("clip_low", (0.0..1.0).contains(&low), low, "at least 0 and below 1");
-            that("clip_high", not_negative(grpo.clip_high), grpo.clip_high, "at least 0 and finite");
-            that("kl_weight", not_negative(grpo.kl_weight), grpo.kl_weight, "at least 0 and finite");
-        }
+    objective::alarms(&align.alarms, check);
+    check.within("align.sample_every", align.sample_every, 1..=1000);
+    if align.sample_every > 1 && align.stale == Stale::Refuse {
+        let message = format!(
+            "`align.sample_every` = {} uses rollouts of older policies; allow it with `align.stale` = \"weights\"",
+            align.sample_every
+        );
+        check.between_keys("align.sample_every", message, "align.stale");
     }
 }
 

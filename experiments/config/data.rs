@@ -1,5 +1,6 @@
 //! `[data]`: where the log comes from and how it is filtered.
 
+use reward::world::WorldConfig;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -33,15 +34,9 @@ pub struct Data {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Source {
-    /// The built-in simulator with known truth.
-    World {
-        /// Users.
-        users: usize,
-        /// Items.
-        items: usize,
-        /// Seed of the world itself (the run's seed does not change the data).
-        seed: u64,
-    },
+    /// The built-in simulator with known truth: `users`, `items`, `seed` (the run's seed does not change the data), and
+    /// mechanisms that are off by default; the keys are the fields of [`WorldConfig`].
+    World(WorldConfig),
     /// S3-Rec text: `user item item ...` per line, chronological; optionally a tab and gaps in seconds.
     S3rec {
         /// File inside `data.path`.
@@ -51,6 +46,9 @@ pub enum Source {
     Kuairand {
         /// File inside `data.path`.
         file: PathBuf,
+        /// How much was watched: the share of the video (`watch_ratio`, the default), or the time (`play_time_ms`).
+        #[serde(default, skip_serializing_if = "super::is_default")]
+        watched: Watched,
     },
     /// `{"user": [item, item, ...]}`, the LETTER / `CollisionGenRec` layout.
     SequencesJson {
@@ -88,6 +86,17 @@ pub enum Source {
         /// Which column is what (names without the type suffix).
         columns: Columns,
     },
+}
+
+/// The signal for how much of a video was watched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Watched {
+    /// Played over duration, at most 5.
+    #[default]
+    Ratio,
+    /// Milliseconds played.
+    Milliseconds,
 }
 
 /// Which column of a table is what.

@@ -28,7 +28,8 @@ impl Document {
         Self::parse(path, &text)
     }
 
-    fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+    /// Parses `text`, whatever `path` holds.
+    pub(super) fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let syntax = |error: &toml::de::Error| ConfigError::Syntax {
             path: path.into(),
             line: error.span().map_or(1, |span| line_of(text, span.start)),

@@ -15,9 +15,9 @@ mod problem;
 mod strict;
 mod wording;
 
-pub use alignment::{Align, Arm, Evaluate, Reward, Sample};
+pub use alignment::{Alarm, Alarms, Align, Arm, Evaluate, FreeBeams, Reference, Reward, Sample, Stale, Then};
 pub(crate) use check::{NAME, is_name};
-pub use data::{Columns, Data, EmbeddingSource, ItemTable, Source, TieOrder};
+pub use data::{Columns, Data, EmbeddingSource, ItemTable, Source, TieOrder, Watched};
 pub use pretraining::{Architecture, Encoding, Model, Pretrain, Targets, Ties, Tokenize, Vectors};
 pub use problem::{ConfigError, Problem};
 
@@ -121,13 +121,26 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<Config, ConfigError> {
     read_checked(path, overrides, Config::check).map(Config::within_budget)
 }
 
+/// As [`load`], of a text of our own that no file holds; `name` stands for the file in messages.
+pub(crate) fn parse(name: &str, text: &str, overrides: &[String]) -> Result<Config, ConfigError> {
+    let document = Document::parse(Path::new(name), text)?;
+    checked(document, overrides, Config::check).map(Config::within_budget)
+}
+
 /// Reads any strict file. What `check` finds is reported together with what the types refuse.
 pub(crate) fn read_checked<T: Serialize + DeserializeOwned>(
     path: &Path,
     overrides: &[String],
     check: impl FnOnce(&T) -> Vec<Problem>,
 ) -> Result<T, ConfigError> {
-    let mut document = Document::read(path)?;
+    checked(Document::read(path)?, overrides, check)
+}
+
+fn checked<T: Serialize + DeserializeOwned>(
+    mut document: Document,
+    overrides: &[String],
+    check: impl FnOnce(&T) -> Vec<Problem>,
+) -> Result<T, ConfigError> {
     let mut problems = document.apply(overrides);
     let outcome = strict::deserialize::<T>(document.table());
     problems.extend(outcome.problems);
@@ -139,6 +152,12 @@ pub(crate) fn read_checked<T: Serialize + DeserializeOwned>(
         Some(value) if problems.is_empty() => Ok(value),
         _ => Err(document.explain(problems)),
     }
+}
+
+/// Keys of later versions are left out of the resolved file where nobody asked for them: runs of before keep their
+/// fingerprints.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// The dotted key of `key` in the table `prefix`.

@@ -1,5 +1,6 @@
 //! `[tokenize]`, `[model]` and `[pretrain]`: the policy before alignment.
 
+use super::is_default;
 use serde::{Deserialize, Serialize};
 
 /// `[tokenize]`: how items get their semantic IDs.
@@ -209,9 +210,11 @@ pub struct Pretrain {
     pub epochs: usize,
     /// Stop after this many steps whatever the epochs say; 0 = no limit.
     pub max_steps: u64,
-    /// Stop after this many minutes of training and validation, the learning rate decayed by then; 0 = no limit. The one
-    /// setting under which the same seed gives other weights on another machine.
-    pub max_minutes: f64,
+    /// Stop after this many CPU minutes (all threads together) of training and validation, the learning rate decayed by
+    /// then; 0 = no limit. What else the machine does costs nothing of it, but it is the one setting under which the same
+    /// seed gives other weights on another machine.
+    #[serde(skip_serializing_if = "is_default")]
+    pub max_cpu_minutes: f64,
     /// Peak learning rate.
     pub learning_rate: f64,
     /// Steps of linear warm-up; cosine decay to zero follows.
@@ -220,6 +223,10 @@ pub struct Pretrain {
     pub weight_decay: f64,
     /// Largest global gradient norm.
     pub max_grad_norm: f64,
+    /// Decay of the exponential moving average of the weights that is validated and kept instead of the weights
+    /// themselves; 0 = the weights themselves.
+    #[serde(skip_serializing_if = "is_default")]
+    pub ema_decay: f64,
     /// Share of a target's place in the loss that all tokens have together.
     pub label_smoothing: f64,
     /// Validation NDCG@10 is measured on this many users after every `evaluate_every` epochs.
@@ -285,11 +292,12 @@ impl Default for Pretrain {
             batch_size: 256,
             epochs: 10,
             max_steps: 0,
-            max_minutes: 0.0,
+            max_cpu_minutes: 0.0,
             learning_rate: 3e-3,
             warmup_steps: 200,
             weight_decay: 0.05,
             max_grad_norm: 1.0,
+            ema_decay: 0.0,
             label_smoothing: 0.0,
             validation_users: 2000,
             evaluate_every: 1,

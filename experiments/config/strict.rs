@@ -102,24 +102,32 @@ impl<T: Serialize + DeserializeOwned> Repair<T> {
         }
     }
 
-    /// The path of a mistake. Inside tagged enums serde forgets the key; it is the one that fails alike on its own.
+    /// The path of a mistake. Inside tagged enums serde forgets the keys; each is the one that fails alike on its own.
     fn locate(&self, fault: &Fault) -> Vec<String> {
         let mut path = fault.path();
-        if !matches!(fault.mistake, Mistake::WrongType { .. }) {
-            return path;
+        while let Some(key) = self.culprit(&path, fault) {
+            path.push(key);
         }
-        let Some(Value::Table(table)) = lookup(&self.value, &path) else {
-            return path;
-        };
-        let culprit = table.keys().find(|key| {
-            let mut alone = self.value.clone();
-            if let Some(Value::Table(table)) = lookup_mut(&mut alone, &path) {
-                table.retain(|other, _| other == key.as_str() || other == TAG);
-            }
-            key.as_str() != TAG && T::deserialize(Node(&alone)).is_err_and(|other| other == *fault)
-        });
-        path.extend(culprit.cloned());
         path
+    }
+
+    /// The key of the table at `path` whose value has the mistake; `None` if the table itself has it.
+    fn culprit(&self, path: &[String], fault: &Fault) -> Option<String> {
+        let own = match &fault.mistake {
+            Mistake::UnknownField { field, .. } => field,
+            Mistake::WrongType { .. } | Mistake::UnknownVariant { .. } => "",
+            Mistake::MissingField(_) | Mistake::Other(_) => return None,
+        };
+        let Value::Table(table) = lookup(&self.value, path)? else { return None };
+        let fails_alike = |kept: &str| {
+            let mut alone = self.value.clone();
+            if let Some(Value::Table(table)) = lookup_mut(&mut alone, path) {
+                table.retain(|other, _| other == kept || other == TAG);
+            }
+            T::deserialize(Node(&alone)).is_err_and(|other| other == *fault)
+        };
+        let mut others = table.keys().filter(|key| *key != TAG && *key != own);
+        if fails_alike(TAG) { None } else { others.find(|key| fails_alike(key)).cloned() }
     }
 
     /// First without the value (a default may step in), then with placeholders of every type.
@@ -171,14 +179,42 @@ impl<T: Serialize + DeserializeOwned> Repair<T> {
         }
     }
 
-    /// Tagged enums ignore what a variant without fields does not know; what does not come back was not understood.
+    /// Tagged enums ignore what a variant without fields does not know; what does not come back was not understood, unless it is
+    /// a default that is not written.
     fn report_ignored_keys(&mut self, value: &T) {
         let understood = Value::try_from(value).expect("every field of a configuration has a TOML form");
         let mut ignored = Vec::new();
         collect_ignored("", (&self.value, &understood), &mut ignored);
-        for key in ignored {
+        let meaningless: Vec<String> = ignored.into_iter().flat_map(|key| self.not_understood(key)).collect();
+        for key in meaningless {
             self.report(&key, format!("unknown key `{key}`: it means nothing here, remove it"));
         }
+    }
+
+    /// Of a key that did not come back, the parts that could as well be anything.
+    fn not_understood(&self, key: String) -> Vec<String> {
+        let path: Vec<String> = key.split('.').map(str::to_owned).collect();
+        if self.takes_anything(&path) {
+            return vec![key];
+        }
+        match lookup(&self.value, &path) {
+            Some(Value::Table(table)) => {
+                table.keys().flat_map(|inner| self.not_understood(join_key(&key, inner))).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether a truth value and a list will both do: no key of a configuration is either.
+    fn takes_anything(&self, path: &[String]) -> bool {
+        let with = |value: Value| {
+            let mut altered = self.value.clone();
+            if let Some(slot) = lookup_mut(&mut altered, path) {
+                *slot = value;
+            }
+            T::deserialize(Node(&altered)).is_ok()
+        };
+        with(Value::Boolean(true)) && with(Value::Array(Vec::new()))
     }
 }
 

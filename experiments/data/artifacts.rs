@@ -39,6 +39,21 @@ pub fn write(dataset: &Dataset, card: &DataCard, path_of: impl Fn(&str) -> PathB
 /// # Errors
 /// If a file is missing or is not what [`write()`] writes.
 pub fn load(dir: &Path) -> Result<Dataset, DataError> {
+    let items = load_items(dir)?;
+    let users_path = dir.join(USERS);
+    let users = text_column(&users_path, &read_parquet(&users_path)?, "raw_id")?;
+    let log = read_log(&dir.join(INTERACTIONS), users.len(), items.items.len())?;
+    Ok(Dataset { log, users, ..items })
+}
+
+/// Files that [`load_items`] reads.
+pub const ITEM_FILES: [&str; 2] = [ITEMS, EMBEDDINGS];
+
+/// What [`write()`] wrote of the items, with nobody's histories.
+///
+/// # Errors
+/// If a file is missing or is not what [`write()`] writes.
+pub fn load_items(dir: &Path) -> Result<Dataset, DataError> {
     let path = dir.join(ITEMS);
     let frame = read_parquet(&path)?;
     let texts = |name| text_column(&path, &frame, name);
@@ -51,12 +66,10 @@ pub fn load(dir: &Path) -> Result<Dataset, DataError> {
                 .map(|values| Embeddings::new(attribute_names.len(), values))
         })
         .transpose()?;
-    let users_path = dir.join(USERS);
-    let users = text_column(&users_path, &read_parquet(&users_path)?, "raw_id")?;
-    let log = read_log(&dir.join(INTERACTIONS), users.len(), items.len())?;
     let embeddings = vectors::read(&dir.join(EMBEDDINGS), Some("embeddings"))?;
     vectors::check_rows(&dir.join(EMBEDDINGS), &embeddings, items.len(), ITEMS)?;
-    Ok(Dataset { log, items, users, embeddings, attributes, attribute_names })
+    let log = Log { num_items: items.len(), ..Log::default() };
+    Ok(Dataset { log, items, users: Vec::new(), embeddings, attributes, attribute_names })
 }
 
 fn ids(name: &str, count: usize) -> Column {
@@ -193,7 +206,11 @@ fn write_parquet(path: &Path, columns: Vec<Column>) -> Result<(), DataError> {
     write_bytes(path, &bytes)
 }
 
-fn write_embeddings(path: &Path, table: &Embeddings) -> Result<(), DataError> {
+/// Writes vectors as the one tensor `embeddings`.
+///
+/// # Errors
+/// If the file cannot be written.
+pub(crate) fn write_embeddings(path: &Path, table: &Embeddings) -> Result<(), DataError> {
     let bytes: Vec<u8> = table.values().iter().flat_map(|value| value.to_le_bytes()).collect();
     let view = TensorView::new(Dtype::F32, vec![table.rows(), table.width()], &bytes);
     // Readers of the Hugging Face family want to be told the layout.

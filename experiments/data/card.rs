@@ -55,7 +55,7 @@ pub(super) fn of_log(data: &Data, log: &Log, embeddings: String) -> DataCard {
 
 fn source(source: &Source) -> &'static str {
     match source {
-        Source::World { .. } => "world",
+        Source::World(_) => "world",
         Source::S3rec { .. } => "s3rec",
         Source::Kuairand { .. } => "kuairand",
         Source::SequencesJson { .. } => "sequences-json",

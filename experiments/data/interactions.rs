@@ -5,7 +5,7 @@ use super::names::{Names, Numbering};
 use super::problems::Problems;
 use super::raw::{Clock, Duplicates, Locator, Moment, RawAttributes, RawLog, Row};
 use super::table::{Format, Table, Wanted};
-use crate::config::Columns;
+use crate::config::{Columns, Watched};
 use rayon::prelude::*;
 use std::path::Path;
 
@@ -42,11 +42,12 @@ const KUAIRAND_SIGNALS: [(&str, &str); 7] = [
 /// Watching longer than this many times the duration (replays) counts as this much.
 const MOST_WATCHED: f32 = 5.0;
 
-/// Reads `KuaiRand`'s feedback table: `label` is like, and the share of the video that was watched is a signal.
+/// Reads `KuaiRand`'s feedback table: `label` is like, and the share of the video that was watched, or the time, is a
+/// signal.
 ///
 /// # Errors
 /// As [`read`].
-pub(super) fn read_kuairand(path: &Path) -> Result<RawLog, DataError> {
+pub(super) fn read_kuairand(path: &Path, watched: Watched) -> Result<RawLog, DataError> {
     let signals = KUAIRAND_SIGNALS.map(|(_, column)| column);
     let columns = Columns {
         user: "user_id".into(),
@@ -61,14 +62,20 @@ pub(super) fn read_kuairand(path: &Path) -> Result<RawLog, DataError> {
     let table = Table::read(path, Format::Delimited(super::table::Dialect::TABS), &wanted)?;
     let Parsed { ids, moments, mut numbers } = parsed(&table, &columns)?;
     let durations = numbers.pop().expect("the last column asked for");
-    let watched = numbers.last_mut().expect("the last but one");
-    watched
-        .iter_mut()
-        .zip(&durations)
-        .for_each(|(played, duration)| *played = watch_ratio(*played, *duration));
+    let played = numbers.last_mut().expect("the last but one").iter_mut();
+    let name = match watched {
+        Watched::Ratio => {
+            played.zip(&durations).for_each(|(played, duration)| *played = watch_ratio(*played, *duration));
+            "watch_ratio"
+        }
+        Watched::Milliseconds => {
+            played.for_each(|played| *played = played.max(0.0));
+            "play_time_ms"
+        }
+    };
     let raw = raw_log(ids, moments.into_iter().map(Moment::milliseconds_to_seconds).collect(), table);
     let attributes = Some(durations_by_item(&raw, &durations));
-    let names = KUAIRAND_SIGNALS.iter().map(|(name, _)| *name).chain(["watch_ratio"]);
+    let names = KUAIRAND_SIGNALS.iter().map(|(name, _)| *name).chain([name]);
     Ok(RawLog {
         signals: names.map(String::from).collect(),
         feedback: interleave(&numbers),
@@ -191,4 +198,19 @@ fn bad(table: &Table, row: usize, column: &str, value: &str, expected: &'static 
 fn interleave(columns: &[Vec<f32>]) -> Vec<f32> {
     let rows = columns.first().map_or(0, Vec::len);
     (0..rows).flat_map(|row| columns.iter().map(move |column| column[row])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn impossible_durations_and_watch_times_are_unknown_or_bounded() {
+        let close = |found: f32, expected: f32| assert!((found - expected).abs() < 1e-6, "{found}");
+        close(watch_ratio(500.0, 1000.0), 0.5);
+        close(watch_ratio(500.0, 0.0), 0.0);
+        close(watch_ratio(500.0, -7.0), 0.0);
+        close(watch_ratio(-500.0, 1000.0), 0.0);
+        close(watch_ratio(90_000.0, 1000.0), MOST_WATCHED);
+    }
 }

@@ -15,6 +15,7 @@ mod items;
 mod names;
 mod problems;
 mod raw;
+pub(crate) mod recommendations;
 mod s3rec;
 mod sequences;
 mod table;
@@ -30,7 +31,6 @@ use policy::history::Log;
 use problems::Problems;
 use raw::RawLog;
 use reports::schema::DataCard;
-use reward::world::WorldConfig;
 use std::path::{Path, PathBuf};
 use table::{Dialect, Format, Header, Quotes};
 
@@ -65,8 +65,8 @@ pub struct Item {
 /// # Errors
 /// All defects of the input files, up to [`error::MOST_PROBLEMS`] of them in one error.
 pub fn build(data: &Data) -> Result<(Dataset, DataCard), DataError> {
-    if let Source::World { users, items, seed } = data.source {
-        return world::build(data, &WorldConfig { users, items, seed });
+    if let Source::World(config) = &data.source {
+        return world::build(data, config);
     }
     let mut problems = Problems::default();
     let raw = problems.keep(read(data));
@@ -110,9 +110,9 @@ fn read(data: &Data) -> Result<RawLog, DataError> {
     let delimited = |separator, quotes, header| Format::Delimited(Dialect { separator, quotes, header });
     let path = |file: &Path| log_path(data, file);
     match &data.source {
-        Source::World { .. } => unreachable!("the world is generated, not read"),
+        Source::World(_) => unreachable!("the world is generated, not read"),
         Source::S3rec { file } => s3rec::read(&path(file)),
-        Source::Kuairand { file } => interactions::read_kuairand(&path(file)),
+        Source::Kuairand { file, watched } => interactions::read_kuairand(&path(file), *watched),
         Source::SequencesJson { file } => sequences::read(&path(file)),
         Source::Csv { file, separator, columns } => {
             let separator = u8::try_from(*separator).map_err(|_| DataError::Setting {
@@ -133,9 +133,9 @@ fn read(data: &Data) -> Result<RawLog, DataError> {
 
 fn log_file(source: &Source) -> Option<&Path> {
     match source {
-        Source::World { .. } => None,
+        Source::World(_) => None,
         Source::S3rec { file }
-        | Source::Kuairand { file }
+        | Source::Kuairand { file, .. }
         | Source::SequencesJson { file }
         | Source::Csv { file, .. }
         | Source::Parquet { file, .. }

@@ -10,8 +10,7 @@ use reward::world::{World, WorldConfig};
 /// change which item is which and is refused.
 pub(super) fn build(data: &Data, config: &WorldConfig) -> Result<(Dataset, DataCard), DataError> {
     check(data, config)?;
-    let world = World::generate(config);
-    let mut log = world.log();
+    let (world, mut log) = World::generate(config).into_parts();
     log.histories.truncate(data.max_users.unwrap_or(usize::MAX));
     let texts = world.texts();
     let (embeddings, origin) = match data.embeddings {
@@ -46,7 +45,7 @@ fn check(data: &Data, config: &WorldConfig) -> Result<(), DataError> {
     };
     let not_here = "does not apply to the built-in world";
     if let Err(problem) = config.check() {
-        return refuse("data.source", format!("{config:?}"), &problem.to_string(), "enlarge the world");
+        return refuse("data.source", "kind = \"world\"".into(), &problem.to_string(), "correct it");
     }
     match (data.tie_order, &data.embeddings) {
         _ if data.k_core > 0 => refuse("data.k_core", data.k_core.to_string(), not_here, "leave it out"),

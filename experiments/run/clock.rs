@@ -1,7 +1,7 @@
 //! The clock of stages. Nothing that a stage computes may depend on it.
 
 use serde::{Deserialize, Serialize};
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Ticks per second in `/proc/self/stat`: `USER_HZ`, which Linux fixes at 100 towards programs.
 const TICKS: f64 = 100.0;
@@ -44,6 +44,18 @@ impl Spent {
     pub fn and(self, watch: &Stopwatch) -> Self {
         Self { seconds: self.seconds + watch.seconds(), cpu_seconds: self.cpu_seconds + watch.cpu_seconds() }
     }
+}
+
+/// The clock that waiting is measured with.
+#[expect(clippy::disallowed_methods, reason = "this is the clock")]
+pub fn now() -> Instant {
+    Instant::now()
+}
+
+/// Seconds since 1970, for logs.
+#[expect(clippy::disallowed_methods, reason = "this is the clock")]
+pub fn unix_seconds() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
 fn cpu_seconds() -> f64 {

@@ -2,6 +2,7 @@
 
 use super::checkpoint::{Checkpoint, Checkpoints, Moment};
 use super::clock::{Spent, Stopwatch};
+use super::live::Broadcast;
 use super::measured::Measured;
 use super::memory::PeakMemory;
 use super::stop::{Interrupted, StopFlag};
@@ -12,7 +13,7 @@ use policy::random::Key;
 use reports::schema::{Mark, MetricRow};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// A measured value that is not a number: the stage stops before it can spread.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -40,6 +41,7 @@ pub struct StageContext {
     memory: PeakMemory,
     measured: Mutex<Measured>,
     checkpoints: Mutex<Checkpoints>,
+    live: Arc<Broadcast>,
 }
 
 impl StageContext {
@@ -50,6 +52,7 @@ impl StageContext {
         stop: StopFlag,
     ) -> Self {
         let (watch, memory) = (Stopwatch::start(), PeakMemory::start());
+        let live = Arc::new(Broadcast::beside(&scratch));
         Self {
             checkpoints: Mutex::new(Checkpoints::new(&scratch, stage, fingerprint)),
             stage: stage.into(),
@@ -61,6 +64,7 @@ impl StageContext {
             watch,
             memory,
             measured: Mutex::default(),
+            live,
         }
     }
 
@@ -85,7 +89,9 @@ impl StageContext {
         if !value.is_finite() {
             return Err(NonFiniteMetric { stage, step, key, value }.into());
         }
-        self.measured().metrics.push(MetricRow { stage, step, key, value });
+        let row = MetricRow { stage, step, key, value };
+        self.live.row(&row);
+        self.measured().metrics.push(row);
         Ok(())
     }
 
@@ -101,6 +107,7 @@ impl StageContext {
     /// The scratch space cannot be read. A damaged checkpoint is no error: it is named in the log and skipped.
     pub fn resume(&self) -> anyhow::Result<Option<Checkpoint>> {
         let Some((checkpoint, measured)) = self.checkpoints().newest()? else { return Ok(None) };
+        measured.metrics.iter().for_each(|row| self.live.row(row));
         *self.measured() = measured;
         Ok(Some(checkpoint))
     }
@@ -161,7 +168,7 @@ impl StageContext {
 
     /// Starts to show progress over `total` units.
     pub fn progress(&self, label: &str, total: u64) -> Progress {
-        Progress::new(label, total)
+        Progress::new(label, total).told_to(self.live.clone())
     }
 
     /// The root of this stage's randomness: the run's seed and the stage's name.
@@ -196,10 +203,10 @@ impl StageContext {
         self.measured().marks.clone()
     }
 
-    /// Wall-clock seconds taken so far, earlier attempts up to the checkpoint included. Only for budgets of time, whose
-    /// results depend on the machine; everything else a stage computes is a function of its inputs.
-    pub fn seconds(&self) -> f64 {
-        self.spent().seconds
+    /// CPU seconds taken so far, earlier attempts up to the checkpoint included. Only for budgets of time, whose results
+    /// depend on the machine; everything else a stage computes is a function of its inputs.
+    pub fn cpu_seconds(&self) -> f64 {
+        self.spent().cpu_seconds
     }
 
     /// Time taken so far, earlier attempts up to the checkpoint included.

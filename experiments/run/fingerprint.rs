@@ -9,8 +9,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Raised when a change of code changes what stages write, so that results of the older code are not reused.
-const CODE: u32 = 3;
+/// The revision of what a stage writes: raised when a change of code changes that, so that results of the older code are not
+/// reused. The other stages' are.
+fn revision(stage: &str) -> u32 {
+    match stage {
+        "evaluate" => 4,
+        _ => 3,
+    }
+}
 
 /// Everything a stage's output is a function of. Its JSON is stored beside the output and is what gets hashed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,7 +72,7 @@ impl Fingerprinted {
         }
         let fingerprint = Fingerprint {
             stage: name.into(),
-            code: format!("{}+{CODE}", record.version),
+            code: format!("{}+{}", record.version, revision(name)),
             seed: record.seed,
             budget: record.budget.clone(),
             section: serde_json::to_value(section).context("cannot write the configuration as JSON")?,

@@ -72,7 +72,7 @@ fn add_tree(dir: &Path, prefix: &str, hashes: &mut Hashes) -> anyhow::Result<()>
 }
 
 /// What differs between the files of a manifest and those on disk, one line per file.
-pub(super) fn differences(recorded: &Hashes, found: &Hashes) -> Vec<String> {
+pub(crate) fn differences(recorded: &Hashes, found: &Hashes) -> Vec<String> {
     let names = recorded.keys().chain(found.keys()).collect::<BTreeSet<_>>();
     let differences = names.into_iter().filter_map(|name| match (recorded.get(name), found.get(name)) {
         (Some(_), None) => Some(format!("{name} is missing")),

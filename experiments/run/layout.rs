@@ -73,6 +73,10 @@ impl Layout {
     pub fn metrics(&self) -> PathBuf {
         self.root.join(METRICS)
     }
+    /// `tensorboard/`, one directory of event files per stage.
+    pub fn tensorboard(&self) -> PathBuf {
+        self.root.join("tensorboard")
+    }
     /// The lock file.
     pub fn lock(&self) -> PathBuf {
         self.root.join(".lock")

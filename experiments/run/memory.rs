@@ -2,6 +2,9 @@
 
 use std::fs;
 
+/// The line of the peak.
+const PEAK: &str = "VmHWM:";
+
 /// Watches the most memory the process holds from now on.
 #[derive(Clone, Copy, Debug)]
 pub struct PeakMemory {
@@ -24,12 +27,17 @@ impl PeakMemory {
 
 /// The most bytes the process has held, since it began or since the system forgot; `None` where it does not tell.
 pub fn of_process() -> Option<u64> {
-    parse_status(&fs::read_to_string("/proc/self/status").ok()?)
+    parse_status(&fs::read_to_string("/proc/self/status").ok()?, PEAK)
 }
 
-/// `VmHWM` is in units of 1024 bytes.
-fn parse_status(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+/// The bytes the process holds now; `None` where the system does not tell.
+pub fn now() -> Option<u64> {
+    parse_status(&fs::read_to_string("/proc/self/status").ok()?, "VmRSS:")
+}
+
+/// `VmHWM` and `VmRSS` are in units of 1024 bytes.
+fn parse_status(status: &str, key: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(key))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
@@ -39,9 +47,9 @@ mod tests {
 
     #[test]
     fn the_peak_is_read_in_bytes() {
-        assert_eq!(parse_status("VmPeak:\t 9 kB\nVmHWM:\t    2048 kB\n"), Some(2_097_152));
-        assert_eq!(parse_status("VmPeak:\t 9 kB\n"), None);
-        assert_eq!(parse_status("Name:\tx\nVmHWM:\t    2048 kB\nVmRSS:\t 1024 kB\n"), Some(2 << 20));
-        assert_eq!(parse_status("Name:\tx\n"), None);
+        assert_eq!(parse_status("VmPeak:\t 9 kB\nVmHWM:\t    2048 kB\n", PEAK), Some(2_097_152));
+        assert_eq!(parse_status("VmPeak:\t 9 kB\n", PEAK), None);
+        assert_eq!(parse_status("Name:\tx\nVmHWM:\t    2048 kB\nVmRSS:\t 1024 kB\n", PEAK), Some(2 << 20));
+        assert_eq!(parse_status("Name:\tx\n", PEAK), None);
     }
 }

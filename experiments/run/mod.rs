@@ -1,4 +1,4 @@
-//! The run directory: `run.json`, `config.toml`, `metrics.jsonl`, `stages/NN-<stage>/`, `report/`.
+//! The run directory: `run.json`, `config.toml`, `metrics.jsonl`, `tensorboard/`, `stages/NN-<stage>/`, `report/`.
 //!
 //! [`Run::stage`] does everything around a stage, so that stages stay plain functions: skip it when its fingerprint
 //! matches, keep its scratch space over interruptions, hash and commit what it wrote, record what it read.
@@ -6,6 +6,7 @@
 
 mod adopt;
 pub mod checkpoint;
+mod claim;
 pub mod clock;
 pub mod commit;
 pub mod context;
@@ -13,6 +14,7 @@ mod drift;
 pub mod fingerprint;
 pub mod hash;
 pub mod layout;
+pub mod live;
 pub mod lock;
 mod measured;
 pub mod memory;
@@ -21,6 +23,7 @@ pub mod recompute;
 mod seal;
 pub mod stage;
 pub mod stop;
+mod tensorboard;
 pub mod verify;
 
 pub use context::StageContext;
@@ -80,6 +83,8 @@ pub struct Run {
     only: Option<String>,
     /// Run directories whose stages may be taken over.
     others: Vec<PathBuf>,
+    /// Where other processes say what they are computing.
+    claims: Option<PathBuf>,
     /// Names of the stages of this session, in order; the position is the stage's number.
     visited: Mutex<Vec<String>>,
     _lock: Lock,
@@ -109,6 +114,7 @@ impl Run {
             drift: Drift::default(),
             only: None,
             others: Vec::new(),
+            claims: None,
             visited: Mutex::default(),
             layout,
             _lock: lock,

@@ -49,13 +49,14 @@ pub fn republish(run_dir: &Path) -> anyhow::Result<PathBuf> {
 fn publish(layout: &Layout) -> anyhow::Result<PathBuf> {
     let watch = Stopwatch::start();
     let (partial, target) = (layout.report_partial(), layout.report());
-    let files = reports::render(layout.root())
+    let files = crate::stages::report::files(layout.root())
         .with_context(|| format!("cannot render the report of {}", layout.root().display()))?;
     commit::fresh_directory(&partial)?;
     for (name, bytes) in files {
         let path = partial.join(name);
         commit::create_directory(path.parent().unwrap_or(&partial))?;
-        commit::write_file(&path, &bytes)?;
+        // Committing flushes them all.
+        std::fs::write(&path, &bytes).with_context(|| format!("cannot write {}", path.display()))?;
     }
     let manifest = manifest(layout, &partial, watch)?;
     commit::write_file(&partial.join(MANIFEST), &seal(&manifest)?)?;

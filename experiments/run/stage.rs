@@ -46,6 +46,7 @@ impl Run {
         }
         let drift = self.drift(&directory, &wanted.fingerprint)?;
         self.describe()?;
+        let _claim = self.claim(&wanted)?;
         if let Some(output) = self.adopt(&directory, &wanted)? {
             return Ok(output);
         }
@@ -147,10 +148,11 @@ impl Run {
         Ok(outputs)
     }
 
-    /// Rewrites the root `metrics.jsonl` as the concatenation of the committed stages'.
+    /// Rewrites the root `metrics.jsonl` as the concatenation of the committed stages', and `tensorboard/` from the same rows.
     pub(super) fn collect_metrics(&self) -> anyhow::Result<()> {
-        let lines = concatenated_metrics(&self.layout.committed()?);
-        write_if_changed(&self.layout.metrics(), &lines)
+        let stages = self.layout.committed()?;
+        write_if_changed(&self.layout.metrics(), &concatenated_metrics(&stages))?;
+        super::tensorboard::write(&self.layout, &stages)
     }
 }
 

@@ -48,8 +48,9 @@ impl Bench {
     /// Every judge with the metric key of its score: the proxy first.
     pub fn judges(&self) -> Vec<(&'static str, &dyn Judge)> {
         let mut judges: Vec<(&'static str, &dyn Judge)> = Vec::new();
-        if let Some(Judges { proxy, held_out, .. }) = &self.judges {
+        if let Some(Judges { proxy, held_out, ensemble, .. }) = &self.judges {
             judges.extend([("judge/proxy", proxy as &dyn Judge), ("judge/held-out", held_out)]);
+            judges.extend(ensemble.iter().map(|ensemble| ("judge/ensemble", ensemble as &dyn Judge)));
         }
         if let Some(oracle) = &self.oracle {
             judges.push(("judge/oracle", oracle));
@@ -64,6 +65,12 @@ impl Bench {
             .iter()
             .map(|scores| mean(scores.iter().map(|score| f64::from(score.fused))))
             .collect()
+    }
+    /// Mean disagreement of the ensemble over each user's list; `None` without an ensemble.
+    pub fn disagreement(&self, shown: &[Shown]) -> Option<Vec<f64>> {
+        let ensemble = self.judges.as_ref()?.ensemble.as_ref()?;
+        let requests: Vec<_> = shown.iter().map(Shown::request).collect();
+        Some(ensemble.disagreement(&requests).into_iter().map(|spreads| mean(spreads.into_iter())).collect())
     }
     /// What is known of a user before the held-out item of `split`, as a number of interactions.
     pub fn known(&self, user: UserId, split: Split) -> usize {

@@ -65,6 +65,12 @@ impl Table {
         );
         Ok(first.to_owned())
     }
+    /// A column of text.
+    pub(super) fn texts(&self, column: &str) -> anyhow::Result<Vec<String>> {
+        let values = self.cast(column, &DataType::String)?;
+        let values: Option<Vec<String>> = values.str()?.iter().map(|text| text.map(str::to_owned)).collect();
+        values.with_context(|| format!("{}: column {column} has empty cells", self.name))
+    }
     fn cast(&self, column: &str, to: &DataType) -> anyhow::Result<Column> {
         let found =
             self.frame.column(column).with_context(|| format!("{} has no column {column}", self.name))?;

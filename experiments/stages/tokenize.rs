@@ -5,7 +5,7 @@
 mod artifact;
 mod vectors;
 
-pub use artifact::load;
+pub use artifact::{CODEBOOKS, SEMANTIC_IDS, load, load_files, raw_ids};
 
 use crate::config::Tokenize;
 use crate::data::Dataset;
@@ -22,6 +22,7 @@ use policy::quantize::quality::{
 use policy::quantize::{Items, Quantization, Quantized, normalized};
 use policy::random::Key;
 use reports::schema::{LevelQuality, TokenizerQuality};
+use vectors::Chosen;
 
 /// Enough items for a standard error of the hit rate below 0.01.
 const HIT_RATE: HitRateSample = HitRateSample { items: 1000, neighbors: 10 };
@@ -32,8 +33,8 @@ const HIT_RATE: HitRateSample = HitRateSample { items: 1000, neighbors: 10 };
 /// If the item vectors cannot be quantised as configured, the run is interrupted, or a file cannot be written.
 pub fn tokenize(config: &Tokenize, dataset: &Dataset, ctx: &StageContext) -> anyhow::Result<()> {
     let counts = CoOccurrence::of(&dataset.log, &config.collaborative);
-    let vectors = vectors::choose(config, (dataset, &counts), ctx)?;
-    let items = Items { vectors: &vectors, log: Some(&dataset.log) };
+    let Chosen { vectors, collaborative } = vectors::choose(config, (dataset, &counts), ctx)?;
+    let items = Items { vectors: &vectors, log: Some(&dataset.log), collaborative: collaborative.as_ref() };
     let quantized = quantize(config, items, ctx)?;
     let vectors = normalized(&vectors, config.normalize);
     let quantized = quantized.separated(&vectors, config.collisions);

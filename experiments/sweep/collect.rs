@@ -1,4 +1,4 @@
-//! From the run directories of a sweep to one comparison.
+//! From run directories to one comparison.
 
 use super::execute::Outcome;
 use super::plan::{Plan, PlannedRun};
@@ -8,13 +8,69 @@ use anyhow::Context as _;
 use policy::random::Key;
 use reports::load::{self, Run, Stage};
 use reports::schema::{Evaluation, SystemResult};
+use reports::sweep::curves;
 use reports::sweep::pool::{self, Bootstrap, ByUser};
-use reports::sweep::{Line, Pooled, RunResult, SCHEMA, StageCost, State, Sweep, Validation};
+use reports::sweep::{Line, Pooled, Reference, RunResult, SCHEMA, StageCost, State, Sweep, Validation};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+/// A run to be compared.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// The row it is a seed of.
+    pub row: String,
+    /// The seed.
+    pub seed: u64,
+    /// Its run directory.
+    pub dir: PathBuf,
+    /// Bootstrap resamples of its own report.
+    pub resamples: usize,
+}
+
+/// What is compared, and how the page names it.
+#[derive(Clone, Debug)]
+pub struct Compared {
+    /// The title.
+    pub name: String,
+    /// The last stage of every run.
+    pub until: Option<String>,
+    /// The row that the others are compared with.
+    pub baseline: Option<String>,
+    /// Row by row.
+    pub members: Vec<Member>,
+    /// Numbers of others.
+    pub published: Vec<Reference>,
+}
+
+impl From<&PlannedRun> for Member {
+    fn from(run: &PlannedRun) -> Self {
+        let (seed, resamples) = (run.config.run.seed, run.config.evaluate.resamples);
+        Self { row: run.row.clone(), seed, dir: run.dir.clone(), resamples }
+    }
+}
+
+impl From<&Plan> for Compared {
+    fn from(plan: &Plan) -> Self {
+        Self {
+            name: plan.name.clone(),
+            until: plan.until.clone(),
+            baseline: plan.baseline.clone(),
+            members: plan.runs.iter().map(Member::from).collect(),
+            published: plan.published.clone(),
+        }
+    }
+}
+
+impl Member {
+    /// The last part of the run directory.
+    fn name(&self) -> String {
+        self.dir.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+}
 
 /// A finished run with its results by user.
 struct Finished<'a> {
-    planned: &'a PlannedRun,
+    member: &'a Member,
     run: Run,
     per_user: PerUser,
 }
@@ -23,55 +79,56 @@ struct Finished<'a> {
 ///
 /// # Errors
 /// A file of a finished run cannot be read.
-pub fn collect(plan: &Plan, outcomes: &[Outcome]) -> anyhow::Result<Sweep> {
+pub fn collect(compared: &Compared, outcomes: &[Outcome]) -> anyhow::Result<Sweep> {
     let (mut runs, mut finished) = (Vec::new(), Vec::new());
-    for (planned, outcome) in plan.runs.iter().zip(outcomes) {
-        let (result, evaluated) = examine(planned, outcome)
-            .with_context(|| format!("cannot read the results in {}", planned.dir.display()))?;
+    for (member, outcome) in compared.members.iter().zip(outcomes) {
+        let (result, evaluated) = examine(member, outcome)
+            .with_context(|| format!("cannot read the results in {}", member.dir.display()))?;
         runs.push(result);
         finished.extend(evaluated);
     }
     Ok(Sweep {
         schema: SCHEMA,
-        name: plan.name.clone(),
+        name: compared.name.clone(),
         version: env!("CARGO_PKG_VERSION").into(),
-        until: plan.until.clone(),
-        baseline: plan.baseline.clone(),
+        until: compared.until.clone(),
+        baseline: compared.baseline.clone(),
         runs,
-        lines: lines(plan, &finished),
-        published: plan.published.clone(),
+        lines: lines(compared, &finished),
+        published: compared.published.clone(),
     })
 }
 
-fn examine<'a>(
-    planned: &'a PlannedRun,
-    outcome: &Outcome,
-) -> anyhow::Result<(RunResult, Option<Finished<'a>>)> {
+fn examine<'a>(member: &'a Member, outcome: &Outcome) -> anyhow::Result<(RunResult, Option<Finished<'a>>)> {
     let mut result = RunResult {
-        row: planned.row.clone(),
-        seed: planned.config.run.seed,
-        directory: planned.name().to_owned(),
+        row: member.row.clone(),
+        seed: member.seed,
+        directory: member.name(),
         budget: String::new(),
         state: outcome.state.clone(),
         stages: Vec::new(),
         parameters: None,
         validation: Vec::new(),
         tokenizer: None,
+        curves: BTreeMap::new(),
+        config: BTreeMap::new(),
     };
     if outcome.state != State::Finished {
         return Ok((result, None));
     }
-    let mut run = load::load(&planned.dir)?;
+    let mut run = load::load(&member.dir)?;
     run.stages.retain(|stage| outcome.stages.contains(&stage.directory));
     result.budget.clone_from(&run.record.budget);
     result.stages = run.stages.iter().map(cost).collect();
     result.validation = validation(&run);
-    let dir = |stage: &Stage| planned.dir.join("stages").join(&stage.directory);
+    result.curves = curves::of_run(&run);
+    result.config = reports::config::flatten(&run.config);
+    let dir = |stage: &Stage| member.dir.join("stages").join(&stage.directory);
     let find = |name: &str| run.stages.iter().find(|stage| stage.manifest.stage == name);
     result.tokenizer = find("tokenize").and(run.tokenizer.clone());
     result.parameters = find("pretrain").map(|stage| weights::count(&dir(stage))).transpose()?;
     let per_user = find("evaluate").map(|stage| PerUser::read(&dir(stage))).transpose()?;
-    Ok((result, per_user.map(|per_user| Finished { planned, run, per_user })))
+    Ok((result, per_user.map(|per_user| Finished { member, run, per_user })))
 }
 
 fn cost(stage: &Stage) -> StageCost {
@@ -101,9 +158,9 @@ struct System<'a> {
     runs: Vec<&'a Finished<'a>>,
 }
 
-fn lines(plan: &Plan, finished: &[Finished<'_>]) -> Vec<Line> {
+fn lines(compared: &Compared, finished: &[Finished<'_>]) -> Vec<Line> {
     let systems = systems(finished);
-    let base = plan.baseline.as_deref();
+    let base = compared.baseline.as_deref();
     let mut lines = Vec::new();
     for system in &systems {
         let against = base.filter(|row| *row != system.row || system.role == "baseline");
@@ -123,7 +180,7 @@ fn lines(plan: &Plan, finished: &[Finished<'_>]) -> Vec<Line> {
 fn systems<'a>(finished: &'a [Finished<'a>]) -> Vec<System<'a>> {
     let mut systems: Vec<System<'a>> = Vec::new();
     for result in finished {
-        let row = result.planned.row.as_str();
+        let row = result.member.row.as_str();
         for found in result.run.evaluation.iter().flat_map(|evaluation| &evaluation.systems) {
             let same = |system: &&mut System<'a>| system.row == row && system.name == found.name;
             if let Some(system) = systems.iter_mut().find(same) {
@@ -192,7 +249,7 @@ fn line(system: &System<'_>, against: Option<&System<'_>>) -> Line {
         row: system.row.to_owned(),
         system: system.name.to_owned(),
         role: system.role.to_owned(),
-        seeds: system.runs.iter().map(|run| run.planned.config.run.seed).collect(),
+        seeds: system.runs.iter().map(|run| run.member.seed).collect(),
         users: evaluations(system).map(|evaluation| evaluation.users).max().unwrap_or(0),
         metrics,
         differences,
@@ -201,7 +258,7 @@ fn line(system: &System<'_>, against: Option<&System<'_>>) -> Line {
 
 /// As many resamples as the row's own report; the same draws for every line, so that they can be paired.
 fn bootstrap(system: &System<'_>) -> Bootstrap {
-    let resamples = system.runs.iter().map(|run| run.planned.config.evaluate.resamples).max();
+    let resamples = system.runs.iter().map(|run| run.member.resamples).max();
     Bootstrap { resamples: resamples.unwrap_or(1), seed: Key::new(0).named("sweep").bits() }
 }
 

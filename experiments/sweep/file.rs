@@ -1,5 +1,6 @@
 //! The sweep file: TOML, `version = 1`, as strict as an experiment file.
 
+use super::random::Random;
 use crate::config::{ConfigError, Problem, is_name, read_checked};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,11 +27,65 @@ pub struct SweepFile {
     /// Keys of the experiment files, each with a list of values: every row becomes one row per combination.
     #[serde(default)]
     pub grid: Option<Table>,
+    /// Keys of the experiment files with what to draw them from: every row becomes one row per draw.
+    #[serde(default)]
+    pub random: Option<Random>,
+    /// Rows fight for the budget instead of all getting it.
+    #[serde(default)]
+    pub halving: Option<Halving>,
     /// The rows.
     pub rows: Vec<Row>,
     /// Numbers of others that belong to no row.
     #[serde(default)]
     pub published: Vec<Published>,
+}
+
+/// Successive halving: all rows with the first value of a key, the better of them with the next, and so on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Halving {
+    /// The key that is the budget, for example `pretrain.epochs`.
+    pub key: String,
+    /// Its values, growing; the runs of the sweep have the last.
+    pub rungs: Vec<toml::Value>,
+    /// Share of the rows that goes on.
+    #[serde(default = "half")]
+    pub keep: f64,
+    /// What rows are ranked by, larger is better: the last value along training, means over seeds.
+    #[serde(default = "validation")]
+    pub metric: String,
+}
+
+fn half() -> f64 {
+    0.5
+}
+
+/// Measured along pretraining and alignment, on users whom the test does not see.
+fn validation() -> String {
+    "validation/ndcg@10".to_owned()
+}
+
+impl Halving {
+    fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut say = |key: &str, what: String| problems.push(Problem::new(format!("halving.{key}"), what));
+        if self.rungs.len() < 2 {
+            say("rungs", "`halving.rungs` must be a list of at least two values".to_owned());
+        }
+        if !(self.keep > 0.0 && self.keep < 1.0) {
+            say("keep", format!("`halving.keep` = {} is out of range, must be between 0 and 1", self.keep));
+        }
+        if reports::glossary::lookup(&self.metric).is_none() {
+            say(
+                "metric",
+                format!(
+                    "`halving.metric` = \"{}\" is no metric; for example validation/ndcg@10 or judge/held-out",
+                    self.metric
+                ),
+            );
+        }
+        problems
+    }
 }
 
 /// One `[[rows]]`.
@@ -103,6 +158,8 @@ impl SweepFile {
         if self.rows.is_empty() {
             problems.push(Problem::new("rows", "`rows` is empty, must have at least one row"));
         }
+        problems.extend(self.random.iter().flat_map(Random::problems));
+        problems.extend(self.halving.iter().flat_map(Halving::problems));
         for (index, row) in self.rows.iter().enumerate() {
             row.check(&format!("rows.{index}"), &mut problems);
         }

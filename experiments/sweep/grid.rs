@@ -36,7 +36,10 @@ fn flatten(prefix: &str, table: &Table, (found, problems): (&mut Vec<Dimension>,
         match value {
             Value::Table(table) => flatten(&key, table, (&mut *found, &mut *problems)),
             Value::Array(values) if !values.is_empty() => {
-                problems.extend(reserved(&key));
+                problems.extend(reserved(&key).map(|remedy| {
+                    let key = format!("grid.{key}");
+                    Problem::new(&key, format!("`{key}` cannot be a dimension: {remedy}"))
+                }));
                 found.push(Dimension { key, values: values.clone() });
             }
             other => {
@@ -48,14 +51,13 @@ fn flatten(prefix: &str, table: &Table, (found, problems): (&mut Vec<Dimension>,
     }
 }
 
-/// Seeds are repetitions of a row, not rows; names are made from the values.
-fn reserved(key: &str) -> Option<Problem> {
-    let remedy = match key {
-        "run.seed" => "list seeds in `rows.N.seeds`",
-        "run.name" => "rows are named after their values",
-        _ => return None,
-    };
-    Some(Problem::new(format!("grid.{key}"), format!("`grid.{key}` cannot be a dimension: {remedy}")))
+/// Why a key cannot vary: seeds are repetitions of a row, not rows; names are made from the values.
+pub(super) fn reserved(key: &str) -> Option<&'static str> {
+    match key {
+        "run.seed" => Some("list seeds in `rows.N.seeds`"),
+        "run.name" => Some("rows are named after their values"),
+        _ => None,
+    }
 }
 
 /// The Cartesian product, the last dimension fastest. Without dimensions, one cell that changes nothing.

@@ -2,6 +2,7 @@
 
 use super::file::{self, SweepFile};
 use super::grid::{self, Cell};
+use super::random::Random;
 use crate::config::{self, Config, ConfigError, Problem};
 use crate::pipeline;
 use reports::sweep::Reference;
@@ -21,8 +22,25 @@ pub struct Plan {
     pub baseline: Option<String>,
     /// In order, the seeds of a row one after the other.
     pub runs: Vec<PlannedRun>,
+    /// What goes before them: the same rows with smaller budgets.
+    pub rungs: Vec<Rung>,
     /// Numbers of others.
     pub published: Vec<Reference>,
+}
+
+/// All rows with a smaller budget, and who goes on.
+#[derive(Clone, Debug)]
+pub struct Rung {
+    /// `key=value`.
+    pub name: String,
+    /// As [`Plan::runs`].
+    pub runs: Vec<PlannedRun>,
+    /// The last stage: the test users are for those who get through.
+    pub until: Option<String>,
+    /// What rows are ranked by.
+    pub metric: String,
+    /// Share of the rows that goes on.
+    pub keep: f64,
 }
 
 /// A row with a seed.
@@ -43,6 +61,9 @@ impl PlannedRun {
     }
 }
 
+/// Rows with their configurations, one per seed.
+type Configured = Vec<(String, Config)>;
+
 /// A row of the grid: the number of its `[[rows]]`, its name, its own changes.
 struct Expanded {
     index: usize,
@@ -56,34 +77,65 @@ struct Expanded {
 /// # Errors
 /// [`ConfigError`] with all problems of the sweep file and of its rows.
 pub fn load(path: &Path, overrides: &[String], dir: Option<&Path>) -> Result<Plan, ConfigError> {
-    let mut planned = Vec::new();
+    // One list of runs per budget; without halving there is one budget, which changes nothing.
+    let mut planned: Vec<(Option<String>, Configured)> = Vec::new();
     let sweep = file::read(path, |sweep| {
         let base = path.parent().unwrap_or(Path::new(""));
         let (rows, mut problems) = expand(sweep);
-        for row in &rows {
-            match configure(sweep, row, (base, overrides)) {
-                Ok(configs) => planned.extend(configs.into_iter().map(|config| (row.name.clone(), config))),
-                Err(problem) => problems.push(problem),
+        for budget in budgets(sweep) {
+            let sets = [overrides, budget.as_slice()].concat();
+            let mut runs = Vec::new();
+            for row in &rows {
+                match configure(sweep, row, (base, &sets)) {
+                    Ok(configs) => runs.extend(configs.into_iter().map(|config| (row.name.clone(), config))),
+                    // What is wrong with one budget is mostly wrong with all.
+                    Err(problem) if planned.is_empty() => problems.push(problem),
+                    Err(_) => {}
+                }
             }
+            planned.push((budget, runs));
         }
         problems.extend(check_baseline(sweep, &rows));
         problems
     })?;
     let dir = dir.map_or_else(|| Path::new("runs").join(&sweep.name), Path::to_owned);
-    let run = |(row, config): (String, Config)| {
-        let dir = dir.join(&config.run.name);
-        PlannedRun { row, dir, config }
+    let runs = |below: &Path, runs: Configured| -> Vec<PlannedRun> {
+        let run =
+            |(row, config): (String, Config)| PlannedRun { row, dir: below.join(&config.run.name), config };
+        runs.into_iter().map(run).collect()
     };
-    let runs = planned.into_iter().map(run).collect();
+    let last = planned.pop().map(|(_, last)| runs(&dir, last)).unwrap_or_default();
+    let rung = |(number, (name, planned)): (usize, (Option<String>, Configured))| {
+        let halving = sweep.halving.as_ref()?;
+        let runs = runs(&dir.join(format!("rung{}", number + 1)), planned);
+        let until = sweep.until.clone().or_else(|| before_evaluation(runs.first()?));
+        Some(Rung { name: name?, runs, until, metric: halving.metric.clone(), keep: halving.keep })
+    };
+    let rungs = planned.into_iter().enumerate().filter_map(rung).collect();
     let published = published(&sweep);
     let SweepFile { name, until, baseline, .. } = sweep;
-    Ok(Plan { name, dir, until, baseline, runs, published })
+    Ok(Plan { name, dir, until, baseline, runs: last, rungs, published })
+}
+
+/// The change that each budget makes, the last one the whole; one that changes nothing without halving.
+fn budgets(sweep: &SweepFile) -> Vec<Option<String>> {
+    match &sweep.halving {
+        Some(halving) => halving.rungs.iter().map(|value| Some(format!("{}={value}", halving.key))).collect(),
+        None => vec![None],
+    }
+}
+
+fn before_evaluation(run: &PlannedRun) -> Option<String> {
+    let mut names = pipeline::stage_names(&run.config);
+    names.pop();
+    names.pop()
 }
 
 /// Every row with every combination of the grid.
 fn expand(sweep: &SweepFile) -> (Vec<Expanded>, Vec<Problem>) {
     let (dimensions, mut problems) = sweep.grid.as_ref().map(grid::dimensions).unwrap_or_default();
-    let cells = grid::cells(&dimensions);
+    let drawn = sweep.random.as_ref().filter(|random| random.problems().is_empty()).map(Random::cells);
+    let cells = product(&grid::cells(&dimensions), &drawn.unwrap_or_else(|| vec![Cell::default()]));
     let (mut rows, mut seen) = (Vec::new(), BTreeSet::new());
     for (index, row) in sweep.rows.iter().enumerate() {
         for Cell { suffix, sets } in &cells {
@@ -95,6 +147,15 @@ fn expand(sweep: &SweepFile) -> (Vec<Expanded>, Vec<Problem>) {
         }
     }
     (rows, problems)
+}
+
+/// Every cell of the grid with every draw.
+fn product(grid: &[Cell], drawn: &[Cell]) -> Vec<Cell> {
+    let both = |cell: &Cell, draw: &Cell| Cell {
+        suffix: format!("{}{}", cell.suffix, draw.suffix),
+        sets: [cell.sets.clone(), draw.sets.clone()].concat(),
+    };
+    grid.iter().flat_map(|cell| drawn.iter().map(move |draw| both(cell, draw))).collect()
 }
 
 fn repeated(index: usize, name: &str) -> Problem {
@@ -183,4 +244,21 @@ fn published(sweep: &SweepFile) -> Vec<Reference> {
         source: found.source.clone(),
     }));
     references
+}
+
+/// The run directories of a sweep and of its rungs, but for `own`.
+pub fn run_directories(sweep: &Path, own: &Path) -> Vec<PathBuf> {
+    let children = |dir: &Path| -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+        let mut found: Vec<PathBuf> =
+            entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+        found.sort();
+        found
+    };
+    // A report has a run.json, too.
+    let is_run =
+        |dir: &PathBuf| ["run.json", "config.toml"].iter().all(|file| dir.join(file).is_file()) && dir != own;
+    let direct = children(sweep);
+    let below: Vec<PathBuf> = direct.iter().flat_map(|dir| children(dir)).collect();
+    direct.into_iter().chain(below).filter(is_run).collect()
 }

@@ -27,10 +27,12 @@ macro_rules! dense_id {
             ///
             /// # Panics
             /// If `index` does not fit in 32 bits.
+            #[inline]
             pub fn new(index: usize) -> Self {
                 Self(u32::try_from(index).expect("dense ids fit in 32 bits"))
             }
             /// The dense row.
+            #[inline]
             pub const fn index(self) -> usize {
                 self.0 as usize
             }

@@ -3,6 +3,7 @@
 //! Shape legend used across the workspace: `b` batch (users), `g` group (candidates of a user), `r = b * g`
 //! rows, `t` tokens, `l` code level, `v` vocabulary, `d` width, `h` heads, `k` codes of a level.
 
+pub mod average;
 pub mod batch;
 pub mod catalog;
 pub mod checkpoint;

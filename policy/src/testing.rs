@@ -35,6 +35,11 @@ pub(crate) fn model(device: &Device) -> Policy {
     Policy::new(&config(), Key::new(5), device).unwrap()
 }
 
+/// The same architecture with other weights.
+pub(crate) fn other_model(device: &Device) -> Policy {
+    Policy::new(&config(), Key::new(6), device).unwrap()
+}
+
 pub(crate) fn item_context_config() -> ItemContextConfig {
     ItemContextConfig {
         vocab_size: 16,

@@ -43,6 +43,11 @@ impl Vocab {
     pub fn token(&self, level: usize, code: Code) -> u32 {
         (self.offset(level) + code as usize) as u32
     }
+    /// The code that a token stands for at this level; `None` if it stands for none.
+    pub fn code(&self, level: usize, token: u32) -> Option<Code> {
+        let code = (token as usize).checked_sub(self.offset(level))?;
+        (code < self.level_size(level)).then_some(code as Code)
+    }
     /// The tokens of a semantic ID, coarsest level first.
     pub fn tokens<'a>(&'a self, id: &'a SemanticId) -> impl Iterator<Item = u32> + 'a {
         id.codes().iter().enumerate().map(|(level, &code)| self.token(level, code))
@@ -60,5 +65,7 @@ mod tests {
         assert_eq!(vocab.size(), 32);
         let tokens: Vec<_> = vocab.tokens(&SemanticId::new([3, 0, 8])).collect();
         assert_eq!(tokens, [5, 6, 17]);
+        assert_eq!([vocab.code(0, 5), vocab.code(1, 6), vocab.code(2, 17)], [Some(3), Some(0), Some(8)]);
+        assert_eq!([vocab.code(0, 1), vocab.code(0, 6), vocab.code(1, 5), vocab.code(2, 18)], [None; 4]);
     }
 }

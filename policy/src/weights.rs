@@ -45,7 +45,7 @@ pub fn to_bytes<M: Module>(module: &M, naming: Naming) -> Result<Vec<u8>, Weight
     Ok(safetensors::serialize(views.collect::<Result<Vec<_>, _>>()?, Some(metadata))?)
 }
 
-/// `module` with the weights of [`to_bytes`].
+/// `module` with the weights of [`to_bytes`], or with the same in bfloat16, which are widened.
 ///
 /// # Errors
 /// If the bytes are damaged, or a tensor is missing, unknown, of another shape or type, or not finite.
@@ -58,6 +58,11 @@ pub fn from_bytes<M: Module>(module: M, bytes: &[u8], naming: Naming) -> Result<
         problems.push(format!("{} tensors where {seen} are expected", tensors.len()));
     }
     if problems.is_empty() { Ok(module) } else { Err(WeightsError::Tensors(problems)) }
+}
+
+/// A bfloat16 as a float: its upper half.
+fn widened(bytes: [u8; 2]) -> f32 {
+    f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16)
 }
 
 /// Whether a part is the variant of an enum: which one it is, is for `config.json` to say, not for names.
@@ -108,11 +113,15 @@ impl Loader<'_> {
     fn values(&self, shape: &[usize]) -> Result<Vec<f32>, String> {
         let name = (self.naming)(&self.path);
         let view = self.tensors.tensor(&name).map_err(|_| format!("{name} is missing"))?;
-        if view.shape() != shape || view.dtype() != Dtype::F32 {
-            return Err(format!("{name} is {:?} {:?}, expected F32 {shape:?}", view.dtype(), view.shape()));
+        let (dtype, data) = (view.dtype(), view.data());
+        if view.shape() != shape || !matches!(dtype, Dtype::F32 | Dtype::BF16) {
+            return Err(format!("{name} is {dtype:?} {:?}, expected F32 {shape:?}", view.shape()));
         }
-        let (chunks, _) = view.data().as_chunks::<4>();
-        let values: Vec<f32> = chunks.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        let values: Vec<f32> = if dtype == Dtype::BF16 {
+            data.as_chunks::<2>().0.iter().map(|bytes| widened(*bytes)).collect()
+        } else {
+            data.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+        };
         match values.iter().position(|value| !value.is_finite()) {
             Some(at) => Err(format!("{name} holds {} at position {at}", values[at])),
             None => Ok(values),
@@ -151,6 +160,14 @@ impl ModuleMapper for Loader<'_> {
 mod tests {
     use super::*;
     use crate::testing;
+
+    /// 1.0, -2.5 and the smallest positive bfloat16, by the format's definition.
+    #[test]
+    fn a_bfloat16_is_the_upper_half_of_a_float() {
+        for (bits, value) in [(0x3f80, 1.0), (0xc020, -2.5), (0x0001, f32::from_bits(0x1_0000))] {
+            assert_eq!(widened(u16::to_le_bytes(bits)).to_bits(), f32::to_bits(value));
+        }
+    }
 
     #[test]
     fn two_parameters_of_one_name_are_refused() {

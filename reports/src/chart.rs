@@ -7,6 +7,7 @@ mod axis;
 mod compose;
 mod csv;
 mod curves;
+mod graph;
 mod intervals;
 mod palette;
 mod scale;
@@ -43,13 +44,24 @@ pub struct Panel {
     pub plot: Plot,
 }
 
-/// The two kinds of plot.
+/// The kinds of plot.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Plot {
     /// Lines over a common horizontal axis.
     Curves(Curves),
     /// One estimate with its interval per row.
     Intervals(Vec<Row>),
+    /// What was made of what.
+    Graph(Graph),
+}
+
+/// Named things, each made of earlier ones.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Graph {
+    /// Names, in the order they were made.
+    pub nodes: Vec<String>,
+    /// `(from, to)` by position in `nodes`, `from < to`.
+    pub edges: Vec<(usize, usize)>,
 }
 
 /// Lines over a common horizontal axis.
@@ -107,6 +119,10 @@ pub enum Look {
     Baseline,
     /// The n-th of the coloured series; six looks before they repeat.
     Series(usize),
+    /// One of several runs behind the n-th series: the same colour, thin.
+    Thin(usize),
+    /// The interval around the n-th series: its points go along the lower ends and back along the upper ones.
+    Band(usize),
 }
 
 impl Figure {

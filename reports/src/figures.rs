@@ -1,9 +1,11 @@
 //! Which figures a run has. A figure without data is left out; the sections say what is missing.
 
 mod curves;
+pub(crate) mod pairs;
 mod reliability;
+mod tradeoffs;
 
-use crate::chart::{Figure, Look, Panel, Plot, Row};
+use crate::chart::{Figure, Graph, Look, Panel, Plot, Row};
 use crate::glossary;
 use crate::load::Run;
 use crate::schema::Evaluation;
@@ -12,8 +14,10 @@ use crate::schema::Evaluation;
 pub fn all(run: &Run) -> Vec<Figure> {
     let before =
         [headline(run), curves::pretraining(run), curves::judge_training(run), reliability::reliability(run)];
-    let figures = before.into_iter().chain(curves::alignment(run)).chain([ranking(run)]);
-    figures.flatten().collect()
+    let tradeoffs =
+        [tradeoffs::goodhart(run), tradeoffs::frontier(run), tradeoffs::efficiency(run), pairs::pairs(run)];
+    let after = [ranking(run), slices(run), exposure(run), lineage(run)];
+    before.into_iter().chain(curves::alignment(run)).chain(tradeoffs).chain(after).flatten().collect()
 }
 
 /// Name, heading and caption of a figure.
@@ -43,9 +47,8 @@ fn ranking(run: &Run) -> Option<Figure> {
                   the pretrained policy.",
     };
     let evaluation = run.evaluation.as_ref()?;
-    let has = |key: &str| evaluation.systems.iter().any(|system| system.metrics.contains_key(key));
     let headline: Vec<_> =
-        ["recall@10", "ndcg@10"].into_iter().filter(|key| has(key)).map(String::from).collect();
+        ["recall@10", "ndcg@10"].into_iter().filter(|key| has(evaluation, key)).map(String::from).collect();
     if headline.is_empty() {
         let first = crate::verdict::headline_ranking(evaluation)?;
         return system_figure(run, words, &[first]);
@@ -53,7 +56,71 @@ fn ranking(run: &Run) -> Option<Figure> {
     system_figure(run, words, &headline)
 }
 
-/// Judge metrics of an evaluation: proxy, held-out, oracle, then others by name.
+/// The headline ranking metric over every group of test users.
+fn slices(run: &Run) -> Option<Figure> {
+    let words = Words {
+        name: "slices",
+        title: "Ranking quality by group of users",
+        caption: "By how popular the user's next item is (head: the most popular tenth of the catalogue; mid: up to half of it; \
+                  tail: the rest; cold: never seen in training), and by the length of the history. Scales differ.",
+    };
+    let evaluation = run.evaluation.as_ref()?;
+    let metric = crate::verdict::headline_ranking(evaluation)?;
+    let keys: Vec<String> = SLICES.iter().map(|slice| format!("{metric}/{slice}")).collect();
+    let measured: Vec<String> = keys.into_iter().filter(|key| has(evaluation, key)).collect();
+    system_figure(run, words, &measured)
+}
+
+/// Groups of test users in reading order.
+pub(crate) const SLICES: [&str; 7] =
+    ["head", "mid", "tail", "cold", "short-history", "medium-history", "long-history"];
+
+/// How recommendations spread.
+fn exposure(run: &Run) -> Option<Figure> {
+    let words = Words {
+        name: "exposure",
+        title: "Diversity, popularity and coverage of what is shown",
+        caption: "Of every user's first ten items, with 95 % bootstrap intervals over users where a metric has values by user; \
+                  the dashed line is the pretrained policy. None of these is better by itself.",
+    };
+    let evaluation = run.evaluation.as_ref()?;
+    let keys = ["diversity@10", "head_share@10", "popularity@10", "gini@10", "coverage@10", "legal_mass"];
+    let measured: Vec<String> =
+        keys.into_iter().filter(|key| has(evaluation, key)).map(String::from).collect();
+    system_figure(run, words, &measured)
+}
+
+fn has(evaluation: &Evaluation, key: &str) -> bool {
+    evaluation.systems.iter().any(|system| system.metrics.contains_key(key))
+}
+
+/// Which stage read what of which.
+fn lineage(run: &Run) -> Option<Figure> {
+    let words = Words {
+        name: "lineage",
+        title: "Stages and what they were made of",
+        caption: "Top to bottom in the order they ran. An arc leads from a stage to one that read its files; arcs that follow \
+                  from others are left out here and listed in the data.",
+    };
+    let nodes: Vec<String> = run.stages.iter().map(|stage| stage.manifest.stage.clone()).collect();
+    let place = |name: &str| nodes.iter().position(|node| node == name);
+    let mut edges = Vec::new();
+    for (to, stage) in run.stages.iter().enumerate() {
+        let producers = stage.manifest.inputs.keys().filter_map(|input| run.producer(input));
+        edges.extend(
+            producers
+                .filter_map(|(from, _)| Some((place(&from.manifest.stage)?, to)))
+                .filter(|(from, to)| from < to),
+        );
+    }
+    edges.sort_unstable();
+    edges.dedup();
+    let description = format!("{} stages: {}.", nodes.len(), nodes.join(", "));
+    let panel = Panel { title: "stage".into(), description, plot: Plot::Graph(Graph { nodes, edges }) };
+    figure(words, Vec::new(), (!run.stages.is_empty()).then_some(panel).into_iter().collect())
+}
+
+/// Judge metrics of an evaluation over all users: proxy, held-out, oracle, then others by name.
 pub(crate) fn judge_keys(evaluation: &Evaluation) -> Vec<String> {
     let order = |key: &str| match key {
         "judge/proxy" => 0,
@@ -62,7 +129,8 @@ pub(crate) fn judge_keys(evaluation: &Evaluation) -> Vec<String> {
         _ => 3,
     };
     let keys = evaluation.systems.iter().flat_map(|system| system.metrics.keys());
-    let mut keys: Vec<_> = keys.filter(|key| key.starts_with("judge/")).cloned().collect();
+    let mut keys: Vec<_> =
+        keys.filter(|key| key.starts_with("judge/") && glossary::slice(key).is_none()).cloned().collect();
     keys.sort_by(|left, right| (order(left), left).cmp(&(order(right), right)));
     keys.dedup();
     keys

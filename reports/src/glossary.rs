@@ -123,6 +123,24 @@ pub const ENTRIES: &[Entry] = &[
         "Probability the policy puts on codes that continue some item of the catalogue; the rest would be invalid items without the trie.",
     ),
     entry(
+        "free/legality",
+        "share",
+        Up,
+        "Share of the beams of a search without the trie that are items of the catalogue.",
+    ),
+    entry(
+        "free/recall@K",
+        "share",
+        Up,
+        "recall@K of a search without the trie; beams that are no item are dropped.",
+    ),
+    entry(
+        "free/ndcg@K",
+        "gain",
+        Up,
+        "ndcg@K of a search without the trie; beams that are no item are dropped.",
+    ),
+    entry(
         "validation/loss",
         "nats",
         Down,
@@ -167,6 +185,68 @@ pub const ENTRIES: &[Entry] = &[
         "share",
         Up,
         "The same within one user's examples, averaged over users with both classes: what ordering a user's candidates needs.",
+    ),
+    entry(
+        "<judge>/<head>/pair_accuracy",
+        "share",
+        Up,
+        "Share of pairs of a positive and a negative example of one user that the judge's head orders right, ties counting half.",
+    ),
+    entry(
+        "<judge>/<head>/ndcg",
+        "gain",
+        Up,
+        "NDCG of a user's examples by falling score of the judge's head, averaged over users with a positive one.",
+    ),
+    entry(
+        "<judge>/<head>/ece",
+        "share",
+        Down,
+        "Expected calibration error of the judge's head: mean difference of predicted and observed rate over 10 bins of predictions.",
+    ),
+    entry(
+        "<judge>/watch_time/mae",
+        "watch time",
+        Down,
+        "Mean absolute error of the watch time that the judge predicts, in the log's unit, on users it was not trained on.",
+    ),
+    entry(
+        "<judge>/watch_time/xauc",
+        "share",
+        Up,
+        "Share of pairs of examples with different watch times that the judge's prediction orders right; one half is chance.",
+    ),
+    entry(
+        "learning_curve/<head>/auc",
+        "share",
+        Up,
+        "AUC of the proxy's head when it learns from fewer users; the step is their number.",
+    ),
+    entry(
+        "label_noise/<head>/auc",
+        "share",
+        Up,
+        "AUC of the proxy's head when labels are turned over in training; the step is their percentage.",
+    ),
+    entry(
+        "<member>/loss",
+        "nats",
+        Down,
+        "Training loss of a member of the ensemble, a judge like the proxy with another seed.",
+    ),
+    entry("<member>/grad_norm", "norm", Watch, "Gradient norm of a member of the ensemble before clipping."),
+    entry("<member>/learning_rate", "rate", Watch, "Learning rate of a member of the ensemble."),
+    entry(
+        "judge/ensemble",
+        "score",
+        Up,
+        "Mean score by the ensemble of what the system recommends; its members are other seeds of the proxy and share its blind spots.",
+    ),
+    entry(
+        "ensemble/disagreement",
+        "score",
+        Watch,
+        "Mean standard deviation of the ensemble's members over what the system recommends; where it grows, the log no longer decides.",
     ),
     entry("candidates", "items", Watch, "Candidates sampled in the round, over all users."),
     entry("pairs", "pairs", Watch, "Preference pairs kept in the round, after the least-margin filter."),
@@ -264,6 +344,25 @@ pub const ENTRIES: &[Entry] = &[
         "Preference part of the objective; ln 2 = 0.6931 when policy and reference agree.",
     ),
     entry(
+        "nll_loss",
+        "nats",
+        Down,
+        "Negative log-likelihood of chosen items per token, the part of CPO and ORPO that keeps them probable.",
+    ),
+    entry("objective/<term>", "nats", Watch, "One term of a sum of objectives, before its weight."),
+    entry(
+        "legality",
+        "share",
+        Up,
+        "Share of completions drawn over the whole vocabulary that name an item of the catalogue, by the policy that enters the round.",
+    ),
+    entry(
+        "sampling/importance_sampling_ratio/mean",
+        "ratio",
+        Watch,
+        "Mean truncated importance weight of candidates of an older policy; far below one the rollouts say little about the policy now.",
+    ),
+    entry(
         "policy/loss",
         "score",
         Watch,
@@ -297,6 +396,31 @@ pub const ENTRIES: &[Entry] = &[
     entry("ndcg@K", "gain", Up, "Like recall@K, but a hit at rank r counts 1/log2(r + 1)."),
     entry("recall@K/<slice>", "share", Up, "recall@K over the users of one slice."),
     entry("ndcg@K/<slice>", "gain", Up, "ndcg@K over the users of one slice."),
+    entry("judge/<judge>/<slice>", "score", Up, "The judge's mean score over the users of one slice."),
+    entry(
+        "diversity@K",
+        "share",
+        Watch,
+        "Share of different first codes among a user's first K items, mean over users: 1 when no two are of one coarse group.",
+    ),
+    entry(
+        "head_share@K",
+        "share",
+        Watch,
+        "Share of a user's first K items that belong to the most popular tenth of the catalogue, mean over users.",
+    ),
+    entry(
+        "popularity@K",
+        "share",
+        Watch,
+        "Mean popularity of a user's first K items, as the share of the catalogue that is less popular.",
+    ),
+    entry(
+        "gini@K",
+        "index",
+        Watch,
+        "Gini coefficient of how often the items of the catalogue are among the users' first K; 1 when one item takes every place.",
+    ),
     entry(
         "coverage@K",
         "share",
@@ -323,6 +447,12 @@ pub const ENTRIES: &[Entry] = &[
 pub fn lookup(key: &str) -> Option<&'static Entry> {
     let exact = ENTRIES.iter().find(|entry| entry.pattern == key);
     exact.or_else(|| ENTRIES.iter().find(|entry| matches(entry.pattern, key)))
+}
+
+/// The group of users that a key is over: what follows `@K/` or `judge/<judge>/`.
+pub fn slice(key: &str) -> Option<&str> {
+    let rest = key.split_once('@').map(|(_, rest)| rest).or_else(|| key.strip_prefix("judge/"))?;
+    rest.split_once('/').map(|(_, slice)| slice)
 }
 
 /// The unit of `key`, empty when the key is not documented.
@@ -365,6 +495,18 @@ mod tests {
     }
 
     #[test]
+    fn keys_over_a_group_of_users_name_it() {
+        let slices = [
+            "recall@10/tail",
+            "judge/held-out/short-history",
+            "recall@10",
+            "judge/held-out",
+            "rewards/like/mean",
+        ];
+        assert_eq!(slices.map(slice), [Some("tail"), Some("short-history"), None, None, None]);
+    }
+
+    #[test]
     fn every_entry_is_a_finished_sentence_and_listed_once() {
         for (index, entry) in ENTRIES.iter().enumerate() {
             assert!(entry.meaning.ends_with('.') && !entry.unit.is_empty(), "{}", entry.pattern);
@@ -379,7 +521,7 @@ mod tests {
             rewards/chosen rewards/rejected rewards/margins rewards/accuracies logps/chosen logps/rejected kl \
             clip_ratio/low_mean clip_ratio/high_mean clip_ratio/region_mean reward reward_std frac_reward_zero_std \
             ntp/loss dpo/loss policy/loss judge/proxy judge/held-out judge/oracle legal_mass margin/mean candidates \
-            pairs coverage@10 recall@5 ndcg@50";
+            pairs coverage@10 recall@5 ndcg@50 free/legality free/recall@10 free/ndcg@5";
         for key in keys.split_whitespace() {
             assert!(lookup(key).is_some(), "{key}");
         }

@@ -1,4 +1,5 @@
-//! The document as one HTML file: style and pictures inline, nothing fetched, nothing that needs a script.
+//! The document as one HTML file: style, pictures and a small script inline, nothing fetched. Everything can be read without the
+//! script; it adds values under the pointer, lines that can be hidden and a logarithmic axis.
 
 use crate::chart;
 use crate::document::Document;
@@ -15,6 +16,7 @@ struct Page<'a> {
     document: &'a Document,
     sheet: &'a str,
     charts: String,
+    script: &'a str,
 }
 
 /// Renders the page. Every text of the document is data and is escaped.
@@ -25,6 +27,7 @@ pub fn render(document: &Document) -> Result<String, ReportError> {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.add_template(PAGE, include_str!("html/page.html"))?;
-    let page = Page { document, sheet: include_str!("html/page.css"), charts: chart::css() };
+    let (sheet, script) = (include_str!("html/page.css"), include_str!("html/page.js"));
+    let page = Page { document, sheet, charts: chart::css(), script };
     Ok(environment.get_template(PAGE)?.render(Serde(&page))?)
 }

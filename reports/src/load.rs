@@ -2,7 +2,10 @@
 
 use crate::arm::ArmStage;
 use crate::error::ReportError;
-use crate::schema::{DataCard, Evaluation, JudgeReport, Manifest, MetricRow, RunRecord, TokenizerQuality};
+use crate::schema::{
+    Cases, DataCard, Evaluation, JudgeReport, Manifest, MetricRow, PairMargins, RunRecord, TokenizerQuality,
+};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,6 +22,8 @@ pub struct Run {
     pub config: String,
     /// `metrics.jsonl` in file order.
     pub metrics: Vec<MetricRow>,
+    /// Rows whose value is no finite number; they are in no curve.
+    pub not_finite: Vec<NotFinite>,
     /// Whether the last line of `metrics.jsonl` was cut off by a kill (it is left out).
     pub metrics_cut: bool,
     /// Committed stages by number, without the report itself.
@@ -33,6 +38,30 @@ pub struct Run {
     pub judges: Option<JudgeReport>,
     /// From `evaluate`.
     pub evaluation: Option<Evaluation>,
+    /// Worst cases, from `evaluate`; older runs and runs without aligned policies have none.
+    pub cases: Option<Cases>,
+    /// Margins of preference pairs per sampling stage. They are Parquet, which this crate does not read: the caller adds them.
+    pub pairs: Vec<PairMargins>,
+}
+
+/// A measurement that is no number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotFinite {
+    /// The stage that measured it.
+    pub stage: String,
+    /// Optimizer step.
+    pub step: u64,
+    /// The key.
+    pub key: String,
+}
+
+/// A row as it may be written by others: JSON has no word for what is not finite, so writers say `null` or `NaN`.
+#[derive(Deserialize)]
+struct RawRow {
+    stage: String,
+    step: u64,
+    key: String,
+    value: Option<f64>,
 }
 
 /// A committed stage.
@@ -105,7 +134,7 @@ pub fn load(dir: &Path) -> Result<Run, ReportError> {
         return Err(ReportError::NotARun(dir.to_owned()));
     }
     let (stages, unfinished) = stages(&dir.join("stages"))?;
-    let (metrics, metrics_cut) = metrics(&dir.join("metrics.jsonl"))?;
+    let Metrics { rows, not_finite, cut } = metrics(&dir.join("metrics.jsonl"))?;
     let artifacts = Artifacts { dir: dir.join("stages"), stages: &stages };
     Ok(Run {
         record: json(&record_path, "run record")?,
@@ -114,8 +143,11 @@ pub fn load(dir: &Path) -> Result<Run, ReportError> {
         tokenizer: artifacts.read("tokenize", "quality.json", "tokenizer quality")?,
         judges: artifacts.read("reward", "judges.json", "judge report")?,
         evaluation: artifacts.read("evaluate", "evaluation.json", "evaluation")?,
-        metrics,
-        metrics_cut,
+        cases: artifacts.read_listed("evaluate", "cases.json", "list of cases")?,
+        pairs: Vec::new(),
+        metrics: rows,
+        not_finite,
+        metrics_cut: cut,
         stages,
         unfinished,
     })
@@ -135,6 +167,20 @@ impl Artifacts<'_> {
     ) -> Result<Option<T>, ReportError> {
         let committed = self.stages.iter().find(|committed| committed.manifest.stage == stage);
         committed.map(|stage| json(&self.dir.join(&stage.directory).join(file), what)).transpose()
+    }
+
+    /// A file that a stage may have written: its manifest tells.
+    fn read_listed<T: DeserializeOwned>(
+        &self,
+        stage: &str,
+        file: &str,
+        what: &'static str,
+    ) -> Result<Option<T>, ReportError> {
+        let found = self.stages.iter().find(|committed| committed.manifest.stage == stage);
+        match found.filter(|stage| stage.manifest.outputs.contains_key(file)) {
+            Some(_) => self.read(stage, file, what),
+            None => Ok(None),
+        }
     }
 }
 
@@ -186,30 +232,57 @@ fn directories(dir: &Path) -> Result<Vec<String>, ReportError> {
     Ok(names)
 }
 
-/// The metric rows, and whether a half-written last line was left out. No file means nothing was measured yet.
-fn metrics(path: &Path) -> Result<(Vec<MetricRow>, bool), ReportError> {
+/// What `metrics.jsonl` holds.
+#[derive(Default)]
+struct Metrics {
+    rows: Vec<MetricRow>,
+    not_finite: Vec<NotFinite>,
+    /// Whether a half-written last line was left out.
+    cut: bool,
+}
+
+impl Metrics {
+    fn push(&mut self, RawRow { stage, step, key, value }: RawRow) {
+        match value.filter(|value| value.is_finite()) {
+            Some(value) => self.rows.push(MetricRow { stage, step, key, value }),
+            None => self.not_finite.push(NotFinite { stage, step, key }),
+        }
+    }
+}
+
+/// No file means nothing was measured yet.
+fn metrics(path: &Path) -> Result<Metrics, ReportError> {
+    let mut metrics = Metrics::default();
     if !path.is_file() {
-        return Ok((Vec::new(), false));
+        return Ok(metrics);
     }
     let text = read(path)?;
-    let mut rows = Vec::new();
-    for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        match serde_json::from_str(line) {
-            Ok(row) => rows.push(row),
-            Err(error) if error.is_eof() && !text.ends_with('\n') && index + 1 == text.lines().count() => {
-                return Ok((rows, true));
+    let mut lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty()).peekable();
+    while let Some((line, number)) = lines.next() {
+        match row(line) {
+            Ok(row) => metrics.push(row),
+            Err(error) if error.is_eof() && !text.ends_with('\n') && lines.peek().is_none() => {
+                metrics.cut = true;
             }
             Err(source) => {
-                return Err(ReportError::Malformed {
-                    path: path.to_owned(),
-                    line: index + 1,
-                    what: "metric row",
-                    source,
-                });
+                let (path, what) = (path.to_owned(), "metric row");
+                return Err(ReportError::Malformed { path, line: number, what, source });
             }
         }
     }
-    Ok((rows, false))
+    Ok(metrics)
+}
+
+/// A row; Python's `NaN` and `Infinity` count as `null`.
+fn row(line: &str) -> Result<RawRow, serde_json::Error> {
+    serde_json::from_str(line).or_else(|error| {
+        let Some((head, value)) = line.rsplit_once("\"value\":") else { return Err(error) };
+        let word = value.trim().trim_end_matches('}').trim();
+        if ["NaN", "Infinity", "-Infinity"].contains(&word) {
+            return serde_json::from_str(&format!("{head}\"value\":null}}"));
+        }
+        Err(error)
+    })
 }
 
 fn json<T: DeserializeOwned>(path: &Path, what: &'static str) -> Result<T, ReportError> {

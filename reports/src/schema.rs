@@ -188,6 +188,57 @@ pub struct JudgeReport {
     pub judges: Vec<JudgeQuality>,
     /// Spearman correlation between the fused scores of the first two judges on the evaluation users.
     pub agreement: Option<f64>,
+    /// Mean standard deviation of the ensemble's members over the evaluation users' items; absent without an ensemble.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disagreement: Option<f64>,
+    /// The proxy trained again, on fewer users (`reward.learning_curve`) or with labels turned over
+    /// (`reward.label_noise`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trials: Vec<JudgeTrial>,
+    /// What the judges say of items that are less and less like what users chose, nearest fifth first
+    /// (`reward.resamples`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<DriftStep>,
+}
+
+/// The proxy, trained on other terms.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JudgeTrial {
+    /// Share of the proxy's users it learnt from.
+    pub share: f64,
+    /// How many these are.
+    pub train_users: u64,
+    /// Share of its training labels that were turned over.
+    pub label_noise: f64,
+    /// Per head, on the evaluation users.
+    pub heads: Vec<TrialHead>,
+}
+
+/// One head of a [`JudgeTrial`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrialHead {
+    /// Head name.
+    pub head: String,
+    /// Area under the ROC curve.
+    pub auc: Option<f64>,
+    /// Binary cross-entropy.
+    pub log_loss: f64,
+}
+
+/// A fifth of sampled items, by how far they are from what their user chose.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DriftStep {
+    /// Mean distance: 1 - cosine of the item's features with the mean of those of the user's history.
+    pub distance: f64,
+    /// Judge name -> mean fused score.
+    pub scores: BTreeMap<String, f64>,
+    /// Mean absolute difference of the first two judges' fused scores.
+    pub gap: f64,
+    /// Spearman correlation of the first two judges' fused scores.
+    pub agreement: Option<f64>,
+    /// Mean disagreement within the ensemble, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disagreement: Option<f64>,
 }
 
 /// One judge's quality.
@@ -203,6 +254,20 @@ pub struct JudgeQuality {
     pub heads: Vec<HeadQuality>,
     /// How heads become one score, with weights.
     pub fusion: String,
+    /// How well watch time is predicted, by a judge with a head for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch_time: Option<WatchQuality>,
+}
+
+/// A watch-time head on held-out users.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WatchQuality {
+    /// `regression`, `ordinal` or `generative`.
+    pub kind: String,
+    /// Mean absolute error, in the log's unit.
+    pub mae: Estimate,
+    /// Share of pairs with different watch times that are ordered right; absent when all are equal.
+    pub xauc: Option<Estimate>,
 }
 
 /// One head of a judge on held-out users.
@@ -224,6 +289,10 @@ pub struct HeadQuality {
     pub log_loss: f64,
     /// Reliability bins: mean prediction, mean label, count.
     pub reliability: Vec<(f64, f64, u64)>,
+    /// The same and more with 95 % bootstrap intervals over users, where `reward.resamples` asks for them: `auc`,
+    /// `user_auc`, `pair_accuracy`, `ndcg`, `ece`; what one class leaves undefined is absent.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub intervals: BTreeMap<String, Estimate>,
 }
 
 /// `evaluate/evaluation.json`: the policies and baselines, on the test split.
@@ -235,6 +304,9 @@ pub struct Evaluation {
     pub beam_width: u64,
     /// `trie` or `full`.
     pub log_prob_space: String,
+    /// Groups of test users, with their sizes; metrics over a group end in `/<group>`. Absent in older files.
+    #[serde(default)]
+    pub slices: BTreeMap<String, u64>,
     /// Popularity, Markov, co-occurrence, pretrained policy, aligned policies; in that order.
     pub systems: Vec<SystemResult>,
     /// Aligned policies against the pretrained one, paired over users.
@@ -273,4 +345,59 @@ pub struct Comparison {
     pub metric: String,
     /// Mean difference with its 95 % paired bootstrap interval. A gain is claimed only when this excludes zero.
     pub difference: Estimate,
+}
+
+/// `evaluate/cases.json`: the users whom alignment cost most.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cases {
+    /// What they were chosen by.
+    pub metric: String,
+    /// Per aligned policy.
+    pub systems: Vec<SystemCases>,
+}
+
+/// Worst cases of one aligned policy, the worst first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SystemCases {
+    /// The policy.
+    pub system: String,
+    /// Its cases.
+    pub cases: Vec<Case>,
+}
+
+/// One user.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Case {
+    /// The user's number.
+    pub user: u64,
+    /// The metric under the pretrained policy.
+    pub before: f64,
+    /// The metric under the aligned policy.
+    pub after: f64,
+    /// What is known of the user, most recent first.
+    pub history: Vec<ShownItem>,
+    /// What the user did next.
+    pub target: ShownItem,
+    /// First recommendations of the pretrained policy.
+    pub shown_before: Vec<ShownItem>,
+    /// First recommendations of the aligned policy.
+    pub shown_after: Vec<ShownItem>,
+}
+
+/// An item as a reader sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ShownItem {
+    /// Its id in the log.
+    pub id: String,
+    /// Its text; data, never instructions.
+    pub text: String,
+}
+
+/// What `pairs.parquet` of a sampling stage says of the pairs: score of the chosen minus that of the rejected item.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PairMargins {
+    /// The sampling stage.
+    pub stage: String,
+    /// Judge -> one margin per pair; the proxy made the pairs.
+    pub margins: BTreeMap<String, Vec<f64>>,
 }

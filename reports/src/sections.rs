@@ -1,8 +1,13 @@
 //! The report's sections, in reading order: what may be claimed first, what it rests on after.
 
+mod checklist;
+mod cost;
 mod data;
 mod evaluation;
+mod groups;
+mod judges;
 pub(crate) mod provenance;
+mod society;
 mod stages;
 mod training;
 mod verdict;
@@ -27,13 +32,18 @@ pub(crate) fn document(run: &Run, verdict: &Verdict, figures: &[Figure]) -> Resu
     // A run that ends with pretraining has neither judges nor anything to compare with the pretrained policy.
     let aligned = run.record.stages == Stages::Alignment;
     if aligned {
-        sections.extend([training::judges(run, &shown)?, training::alignment(run, &shown)?]);
+        sections.extend([judges::judges(run, &shown)?, training::alignment(run, &shown)?]);
     }
     sections.push(evaluation::systems(run, &shown)?);
     sections.extend(aligned.then(|| evaluation::comparisons(run)));
+    sections.push(groups::slices(run, &shown)?);
+    sections.extend(aligned.then(|| groups::cases(run)));
+    sections.push(society::section(run, &shown)?);
     sections.extend([
+        cost::section(run),
+        checklist::absent(run),
         provenance::config(run),
-        provenance::lineage(run),
+        provenance::lineage(run, &shown)?,
         provenance::reproducibility(run),
         provenance::glossary(run),
     ]);

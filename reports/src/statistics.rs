@@ -4,7 +4,10 @@
 //! Resampling draws users with replacement by a counter-based generator: draw `i` of resample `r` is a function of
 //! `(seed, r, i)` only, so an interval is reproducible anywhere and independent of the order of computation.
 
+pub mod aggregate;
 pub mod correlation;
+pub mod means;
+mod special;
 
 use crate::schema::Estimate;
 
@@ -64,9 +67,12 @@ pub fn quantile(sorted: &[f64], q: f64) -> f64 {
     left + (position - below) * (right - left)
 }
 
-/// Point estimate plus percentile interval. Rounding of the resampled sums may put the point of a constant sample
-/// a hair outside; the interval always contains it.
-fn interval(value: f64, mut means: Vec<f64>) -> Estimate {
+/// A value with the 95 % percentile interval of what resamples gave. Rounding of the resampled sums may put the point of a
+/// constant sample a hair outside; the interval always contains it.
+///
+/// # Panics
+/// There is no resample.
+pub fn interval(value: f64, mut means: Vec<f64>) -> Estimate {
     assert!(!means.is_empty(), "an interval needs at least one resample");
     means.sort_unstable_by(f64::total_cmp);
     Estimate { value, low: quantile(&means, TAIL).min(value), high: quantile(&means, 1.0 - TAIL).max(value) }
@@ -78,7 +84,7 @@ fn resample_means(values: &[f64], resamples: usize, seed: u64) -> Vec<f64> {
         // No spread, no interval: resampled sums would differ from the mean in the last bit and feign one.
         return vec![mean(values); resamples];
     }
-    (0..resamples as u64).map(|resample| resample_mean(values, mix(seed ^ mix(resample)))).collect()
+    (0..resamples as u64).map(|resample| resample_mean(values, resample_key(seed, resample))).collect()
 }
 
 /// The mean of one resample. Each 64-bit word gives two indices by multiply-shift; the bias is below `n / 2^32`.
@@ -103,6 +109,11 @@ const TREATED: u64 = 0x7472_6561;
 /// See [`TREATED`].
 const BASE: u64 = 0x6261_7365;
 
+/// The key of a resample's draws.
+pub(crate) const fn resample_key(seed: u64, resample: u64) -> u64 {
+    mix(seed ^ mix(resample))
+}
+
 /// The finaliser of `SplitMix64` (Steele, Lea and Flood 2014): a bijection whose output bits all depend on all input bits.
 const fn mix(word: u64) -> u64 {
     let word = word.wrapping_add(GOLDEN);
@@ -111,5 +122,7 @@ const fn mix(word: u64) -> u64 {
     word ^ (word >> 31)
 }
 
+#[cfg(test)]
+mod golden;
 #[cfg(test)]
 mod tests;

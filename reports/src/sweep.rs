@@ -3,12 +3,15 @@
 //! The caller gathers a [`Sweep`] from run directories (per-user results are Parquet, which this crate does not read)
 //! and pools it with [`pool`]; [`render`] makes the page, its Markdown twin, the figures and `sweep.json` of it.
 
+mod configs;
 mod cost;
+pub mod curves;
 mod figures;
 pub mod pool;
 mod prediction;
 mod quality;
 mod sections;
+mod seeds;
 
 use crate::chart;
 use crate::error::ReportError;
@@ -63,6 +66,12 @@ pub struct RunResult {
     pub validation: Vec<Validation>,
     /// The semantic IDs.
     pub tokenizer: Option<TokenizerQuality>,
+    /// Arm -> key -> points by step ([`curves::of_run`]).
+    #[serde(skip)]
+    pub curves: BTreeMap<String, BTreeMap<String, Vec<(f64, f64)>>>,
+    /// The resolved configuration ([`crate::config::flatten`]); empty when it is not known.
+    #[serde(skip)]
+    pub config: BTreeMap<String, String>,
 }
 
 /// How a run ended.
@@ -76,7 +85,17 @@ pub enum State {
         /// The chain of errors.
         error: String,
     },
-    /// The sweep was interrupted before or in it.
+    /// A loss or metric was not finite; the sweep went on.
+    Diverged {
+        /// The chain of errors.
+        error: String,
+    },
+    /// A search left it behind.
+    Dropped {
+        /// Why.
+        reason: String,
+    },
+    /// The sweep was interrupted before or in it, or its budget was spent.
     Unfinished,
 }
 

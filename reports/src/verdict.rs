@@ -90,7 +90,7 @@ pub struct SystemVerdict {
 pub struct Verdict {
     /// Per aligned system, in evaluation order.
     pub systems: Vec<SystemVerdict>,
-    /// Intervals in the evaluation's comparisons; about one in twenty excludes zero by chance.
+    /// Intervals in the evaluation's comparisons over all users; about one in twenty excludes zero by chance.
     pub intervals: usize,
     /// The best baseline on the headline ranking metric against the pretrained policy.
     pub baseline: Option<BaselineCheck>,
@@ -144,11 +144,15 @@ pub fn headline_ranking(evaluation: &Evaluation) -> Option<String> {
     if has("ndcg@10") {
         return Some("ndcg@10".to_owned());
     }
-    keys.find(|key| key.starts_with("ndcg@") || key.starts_with("recall@")).cloned()
+    keys.find(|key| {
+        (key.starts_with("ndcg@") || key.starts_with("recall@")) && crate::glossary::slice(key).is_none()
+    })
+    .cloned()
 }
 
 fn has_interval(comparison: &Comparison) -> bool {
-    Change::of(&comparison.difference) != Change::NoInterval
+    crate::glossary::slice(&comparison.metric).is_none()
+        && Change::of(&comparison.difference) != Change::NoInterval
 }
 
 fn system_verdict(evaluation: &Evaluation, system: &SystemResult) -> SystemVerdict {
@@ -156,7 +160,11 @@ fn system_verdict(evaluation: &Evaluation, system: &SystemResult) -> SystemVerdi
         evaluation.comparisons.iter().filter(|comparison| comparison.system == system.name).collect();
     let find = |metric: &str| own.iter().find(|comparison| comparison.metric == metric).map(|c| finding(c));
     let known = [PROXY, INDEPENDENT[0], INDEPENDENT[1]];
-    let others = own.iter().filter(|c| c.metric.starts_with("judge/") && !known.contains(&c.metric.as_str()));
+    let others = own.iter().filter(|c| {
+        c.metric.starts_with("judge/")
+            && !known.contains(&c.metric.as_str())
+            && crate::glossary::slice(&c.metric).is_none()
+    });
     let judges: Vec<_> =
         known.iter().filter_map(|metric| find(metric)).chain(others.map(|c| finding(c))).collect();
     let mut ranking: Vec<_> = ["ndcg@10", "recall@10"].iter().filter_map(|metric| find(metric)).collect();

@@ -23,24 +23,40 @@ fn rendered(fixture: &Fixture) -> Files {
     render(dir.path())
 }
 
+/// With the preference pairs that the caller reads from Parquet.
+fn rendered_with_pairs(fixture: &Fixture) -> Files {
+    let dir = tempfile::tempdir().unwrap();
+    fixture.write(dir.path());
+    let files = reports::render_run(&Fixture::with_pairs(dir.path())).unwrap();
+    files.into_iter().map(|(path, bytes)| (path, String::from_utf8(bytes).unwrap())).collect()
+}
+
 #[test]
 fn a_complete_run_gives_every_file_of_the_report() {
-    let files = rendered(&Fixture::complete());
+    let files = rendered_with_pairs(&Fixture::complete());
     let figures = [
+        "efficiency",
+        "exploration",
+        "exposure",
+        "frontier",
+        "goodhart",
         "headline",
         "judge-training",
         "kl",
+        "lineage",
         "log-probs",
         "margins",
         "optimisation",
+        "pairs",
         "pretraining",
         "ranking",
     ];
-    for figure in figures.iter().chain(&["reliability", "reward"]) {
+    for figure in figures.iter().chain(&["reliability", "reward", "slices"]) {
         assert!(files.contains_key(&format!("figures/{figure}.svg")), "{figure}.svg");
         assert!(files[&format!("figures/{figure}.csv")].lines().count() > 1, "{figure}.csv");
     }
-    assert_eq!(files.len(), 3 + 2 * 10);
+    let cards = files.keys().filter(|path| path.starts_with("cards/")).count();
+    assert_eq!(files.len() - cards, 3 + 2 * 18);
     // Kept for a look in a browser.
     let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("report");
     for (path, text) in &files {
@@ -100,9 +116,17 @@ fn directories_that_are_not_committed_stages_are_not_read() {
 }
 
 #[test]
-fn the_page_fetches_nothing_and_needs_no_script() {
+fn the_page_fetches_nothing_and_says_everything_without_its_script() {
     let page = &rendered(&Fixture::complete())["index.html"];
-    for forbidden in ["<script", "<link", "<img", "src=", "@import", "url(", "javascript:"] {
+    assert_eq!(page.matches("<script").count(), 1);
+    let (before, rest) = page.split_once("<script>").unwrap();
+    let (script, after) = rest.split_once("</script>").unwrap();
+    // The script adds controls and tips; it holds no text of the report and asks for nothing.
+    for forbidden in ["fetch", "XMLHttp", "import", "innerHTML", "eval", "document.write"] {
+        assert!(!script.contains(forbidden), "{forbidden}");
+    }
+    let page = &format!("{before}{after}");
+    for forbidden in ["<link", "<img", "src=", "@import", "url(", "javascript:"] {
         assert!(!page.contains(forbidden), "{forbidden}");
     }
     // The only address in the page is a name: the SVG namespace never appears inline.
@@ -157,6 +181,32 @@ fn every_metric_of_the_run_is_in_the_glossary() {
 }
 
 #[test]
+fn what_the_instruments_of_the_judges_say_is_shown() {
+    use reports::schema::{DriftStep, Estimate, JudgeTrial, TrialHead, WatchQuality};
+    let estimate = |value| Estimate { value, low: value - 0.01, high: value + 0.01 };
+    let mut fixture = Fixture::complete();
+    let report = &mut fixture.judges;
+    report.judges[0].heads[0].intervals.insert("pair_accuracy".into(), estimate(0.617));
+    let kind = "generative".to_owned();
+    report.judges[0].watch_time = Some(WatchQuality { kind, mae: estimate(7.25), xauc: None });
+    report.disagreement = Some(0.0123);
+    let head = TrialHead { head: "like".into(), auc: Some(0.654), log_loss: 0.321 };
+    report.trials.push(JudgeTrial { share: 0.1, train_users: 777, label_noise: 0.0, heads: vec![head] });
+    report.drift.push(DriftStep {
+        distance: 0.456,
+        scores: BTreeMap::from([("proxy".into(), 0.5), ("held-out".into(), 0.4)]),
+        gap: 0.111,
+        agreement: Some(0.876),
+        disagreement: Some(0.0234),
+    });
+    let files = rendered(&fixture);
+    for text in ["0.617", "7.25", "0.0123", "777", "0.654", "0.456", "0.876", "generative", "held-out score"]
+    {
+        assert!(files["report.md"].contains(text) && files["index.html"].contains(text), "{text}");
+    }
+}
+
+#[test]
 fn a_run_that_stopped_early_says_what_is_missing() {
     let mut fixture = Fixture::complete();
     fixture.keep_stages(2);
@@ -177,7 +227,7 @@ fn a_run_that_ends_with_pretraining_speaks_of_ranking_alone() {
         report.contains("The pretrained policy is above the best baseline, markov, in NDCG@10."),
         "{report}"
     );
-    for absent in ["## Judges", "## Alignment", "## Comparisons", "has not run", "judge/"] {
+    for absent in ["## Judges", "## Alignment", "## Comparisons", "## Worst cases", "has not run"] {
         assert!(!report.contains(absent), "{absent}");
     }
     assert!(!files.contains_key("figures/headline.svg") && files.contains_key("figures/ranking.svg"));
@@ -189,6 +239,7 @@ fn a_run_without_any_stage_still_renders() {
     fixture.keep_stages(0);
     let files = rendered(&fixture);
     assert_eq!(files.keys().collect::<Vec<_>>(), ["index.html", "report.md", "run.json"]);
+    assert!(files["report.md"].contains("| stage pretrain | it has not run to its end |"));
     assert!(files["report.md"].contains("No stage of this run has been committed yet."));
 }
 
@@ -204,7 +255,7 @@ fn hostile_names_are_data() {
     }
     let files = rendered(&fixture);
     let page = &files["index.html"];
-    assert!(!page.contains("<script") && !page.contains("<img") && page.contains("&lt;script&gt;"));
+    assert!(!page.contains("<script>alert") && !page.contains("<img") && page.contains("&lt;script&gt;"));
     let report = &files["report.md"];
     let outside = report.split("````").step_by(2).collect::<String>();
     assert!(
@@ -234,7 +285,7 @@ fn a_broken_metric_row_is_named_by_file_and_line() {
     Fixture::complete().write(dir.path());
     let path = dir.path().join("metrics.jsonl");
     let rows = fs::read_to_string(&path).unwrap();
-    fs::write(&path, rows.replacen("\"value\":", "\"value\":NaN,\"x\":", 3)).unwrap();
+    fs::write(&path, rows.replacen("\"value\":", "\"value\":oops,\"x\":", 3)).unwrap();
     let error = reports::render(dir.path()).unwrap_err().to_string();
     assert!(error.contains("metrics.jsonl, line 1"), "{error}");
 }
@@ -270,11 +321,91 @@ fn lineage_names_an_input_that_no_longer_matches() {
 }
 
 #[test]
-fn two_hundred_thousand_metric_rows_stay_a_small_page() {
+fn a_million_metric_rows_stay_a_small_page() {
     let mut fixture = Fixture::complete();
-    for step in 0..200_000 {
-        fixture.metric("pretrain", 1000 + step, "loss", 2.0 + f64::from((step % 997) as u32) / 997.0);
+    for step in 0..1_000_000 {
+        fixture.metric("pretrain", 5000 + step, "loss", 2.0 + f64::from((step % 997) as u32) / 997.0);
     }
     let files = rendered(&fixture);
     assert!(files["index.html"].len() < 2_000_000, "{}", files["index.html"].len());
+}
+
+#[test]
+fn measurements_that_are_no_numbers_are_left_out_and_said() {
+    let dir = tempfile::tempdir().unwrap();
+    Fixture::complete().write(dir.path());
+    let path = dir.path().join("metrics.jsonl");
+    let row =
+        |value: &str| format!("{{\"stage\":\"align-ipa-1\",\"step\":7,\"key\":\"kl\",\"value\":{value}}}\n");
+    let rows =
+        [fs::read_to_string(&path).unwrap(), row("null"), row("NaN"), row("-Infinity"), row("1e999999")];
+    let bad = rows.concat();
+    // JSON has no number that large: the reader refuses it as it refuses any other broken row.
+    fs::write(&path, &bad).unwrap();
+    assert!(reports::render(dir.path()).is_err());
+    fs::write(&path, bad.replace(&row("1e999999"), "")).unwrap();
+    let files = render(dir.path());
+    let report = &files["report.md"];
+    assert!(report.contains("3 measurements along the way are no finite numbers"), "{report}");
+    assert!(report.contains("the first is kl of stage align-ipa-1 at step 7"), "{report}");
+    for (path, text) in &files {
+        assert!(!text.contains("NaN") && !text.contains("inf,"), "{path}");
+    }
+}
+
+#[test]
+fn hostile_item_texts_are_shown_short_and_as_text() {
+    let long = "x".repeat(10_000);
+    let texts = [
+        "</td></tr></table><script>alert(1)</script><b>bold</b>",
+        "\u{202e}right to left \u{2067}and isolated\u{0}",
+        "\u{1f469}\u{200d}\u{1f52c} emoji and | a bar and ](link)",
+        &long,
+    ];
+    for text in texts {
+        let mut fixture = Fixture::complete();
+        fixture.cases = fixture::cases(text);
+        let files = rendered(&fixture);
+        let page = &files["index.html"];
+        assert!(!page.contains("<script>alert") && !page.contains("<b>bold"), "{text:.40}");
+        assert!(!page.contains(&"x".repeat(200)) && page.len() < 1_000_000);
+        // A table row of the Markdown twin has as many cells as the others, whatever the text.
+        let cells = |line: &str| line.replace("\\|", "").matches('|').count();
+        let report = &files["report.md"];
+        let table = report[report.find("**Worst cases of ipa**").unwrap()..].lines().skip(2).take(5);
+        let counts: Vec<usize> = table.map(cells).collect();
+        assert!(counts.iter().all(|count| *count == counts[0] && *count == 8), "{counts:?}");
+    }
+}
+
+#[test]
+fn every_checkpoint_has_a_card_with_front_matter_and_the_data_has_one() {
+    let files = rendered(&Fixture::complete());
+    let cards: Vec<&String> = files.keys().filter(|path| path.starts_with("cards/")).collect();
+    let expected = [
+        "align-grpo-1.md",
+        "align-grpo-2.md",
+        "align-ipa-1.md",
+        "align-ipa-2.md",
+        "croissant.json",
+        "pretrain.md",
+    ];
+    assert!(
+        cards
+            .iter()
+            .map(|path| path.trim_start_matches("cards/"))
+            .filter(|card| !card.starts_with("sample"))
+            .eq(expected)
+    );
+    let card = &files["cards/align-grpo-2.md"];
+    assert!(
+        card.starts_with("---\nlibrary_name: transformers\n") && card.matches("\n---\n").count() == 1,
+        "{card}"
+    );
+    assert!(card.contains("    - type: \"judge/oracle\"\n      value: 0.377\n"), "{card}");
+    assert!(card.contains("**Alarm") && !files["cards/align-ipa-2.md"].contains("**Alarm"));
+    assert!(files["cards/align-ipa-1.md"].contains("This checkpoint was not evaluated."));
+    let croissant: serde_json::Value = serde_json::from_str(&files["cards/croissant.json"]).unwrap();
+    assert_eq!(croissant["recordSet"][0]["field"][5]["name"], "watch");
+    assert_eq!(croissant["distribution"][0]["sha256"].as_str().unwrap().len(), 64);
 }

@@ -31,6 +31,19 @@ pub fn average_ranks(values: &[f64]) -> Vec<f64> {
     ranks
 }
 
+/// The place of every value among the distinct values, from 0 in ascending order; equal values share one.
+pub fn positions(values: &[f64]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
+    let mut places = vec![0; values.len()];
+    for (place, equal) in order.chunk_by(|&a, &b| values[a].total_cmp(&values[b]).is_eq()).enumerate() {
+        for &i in equal {
+            places[i] = place;
+        }
+    }
+    places
+}
+
 /// Area under the ROC curve: the probability that a positive scores above a negative, ties counting half
 /// (Mann-Whitney). `None` when one class is missing.
 pub fn auc(scores: &[f64], labels: &[f64]) -> Option<f64> {

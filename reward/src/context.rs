@@ -1,10 +1,14 @@
 //! What the judges of a run share: the log, the item features, and how feedback becomes inputs and labels.
 
 use crate::features::{Behaviour, FeatureError, FeatureTable, ItemFeatures, ItemTables};
-use crate::labels::{Feedback, Labels};
+use crate::labels::problems::{self, LogProblem};
+use crate::labels::{Feedback, Labels, WatchLabel, sessions};
+use crate::propensity::{Propensity, PropensityError};
+use crate::watch::{self, Codec};
 use policy::history::Log;
 use policy::ids::UserId;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use thiserror::Error;
 
 /// Everything about inputs and labels that was fitted or chosen; stored beside the weights.
@@ -23,10 +27,16 @@ pub struct ContextConfig {
     pub behaviour: Behaviour,
     /// Heads and thresholds.
     pub labels: Labels,
+    /// How watch times are learned, where a head predicts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch: Option<Codec>,
+    /// With which probability interactions were shown, where training corrects for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub propensity: Option<Propensity>,
 }
 
 /// Choices that are made before anything is fitted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sizes {
     /// What a judge knows of an item.
     pub item_features: ItemFeatures,
@@ -34,6 +44,12 @@ pub struct Sizes {
     pub history_items: usize,
     /// Most items of a training session.
     pub session_items: usize,
+    /// When a watch time counts as long.
+    pub watch_label: WatchLabel,
+    /// How watch time is predicted as a number.
+    pub watch: Option<watch::Kind>,
+    /// The feedback column that training weights interactions by the inverse of.
+    pub propensity: Option<String>,
 }
 
 /// A log and item tables that do not fit the stored description.
@@ -42,6 +58,18 @@ pub enum ContextError {
     /// The item tables cannot be used.
     #[error(transparent)]
     Features(#[from] FeatureError),
+    /// A watch-time head or duration-aware labels are asked for and the log has no watch time.
+    #[error(
+        "reward.{key} needs watch times, but this log has none of the columns watch_time, play_time, play_time_ms, \
+         watch_ratio; remove the key"
+    )]
+    NoWatchTime {
+        /// `watch_time` or `watch_label`.
+        key: &'static str,
+    },
+    /// The propensities cannot be used.
+    #[error(transparent)]
+    Propensity(#[from] PropensityError),
     /// The log has other feedback columns than the judge was trained on.
     #[error("the judge was trained on the feedback columns [{trained}], this log has [{found}]")]
     Signals {
@@ -73,11 +101,24 @@ impl Source<'_> {
     }
 }
 
+fn codec(
+    kind: watch::Kind,
+    feedback: Feedback<'_>,
+    (labels, users): (&Labels, &[UserId]),
+) -> Result<Codec, ContextError> {
+    let times = sessions(feedback.log, users, 1).map(|session| labels.watch_time(feedback, session));
+    let times: Option<Vec<f64>> = times.map(|time| time.map(f64::from)).collect();
+    match times {
+        Some(times) if !times.is_empty() && labels.knows_watch_time() => Ok(Codec::fit(kind, &times)),
+        _ => Err(ContextError::NoWatchTime { key: "watch_time" }),
+    }
+}
+
 /// The shared part of the judges. Owns a copy of the log, so that judges borrow nothing.
 #[derive(Clone, Debug)]
 pub struct Context {
     log: Log,
-    features: FeatureTable,
+    features: Arc<FeatureTable>,
     durations: Option<Vec<f32>>,
     config: ContextConfig,
 }
@@ -91,13 +132,26 @@ impl Context {
     pub fn fit(source: Source<'_>, sizes: Sizes, users: &[UserId]) -> Result<Self, ContextError> {
         let durations = source.durations();
         let feedback = Feedback { log: source.log, durations: durations.as_deref() };
+        let labels = Labels::fit(feedback, users, (sizes.session_items, sizes.watch_label));
+        if sizes.watch_label == WatchLabel::DurationAware && !labels.knows_watch_time() {
+            return Err(ContextError::NoWatchTime { key: "watch_label" });
+        }
+        let watch = sizes.watch.map(|kind| codec(kind, feedback, (&labels, users))).transpose()?;
+        let propensity =
+            sizes.propensity.map(|name| Propensity::fit(&name, source.log, users)).transpose()?;
+        let behaviour = Behaviour::fit(source.log, users);
         let config = ContextConfig {
             item_features: sizes.item_features,
             history_items: sizes.history_items,
             session_items: sizes.session_items,
             signals: source.log.signals.clone(),
-            behaviour: Behaviour::fit(source.log, users),
-            labels: Labels::fit(feedback, users, sizes.session_items),
+            behaviour: match &propensity {
+                Some(propensity) => propensity.hide_from(behaviour),
+                None => behaviour,
+            },
+            labels,
+            watch,
+            propensity,
         };
         Self::restore(source, config)
     }
@@ -111,8 +165,20 @@ impl Context {
             let (trained, found) = (config.signals.join(", "), source.log.signals.join(", "));
             return Err(ContextError::Signals { trained, found });
         }
-        let features = FeatureTable::new(config.item_features, source.items, source.log.num_items)?;
+        let features = FeatureTable::new(config.item_features, source.items, source.log.num_items)?.into();
         Ok(Self { log: source.log.clone(), features, durations: source.durations(), config })
+    }
+
+    /// The same over other histories of the same items.
+    ///
+    /// # Panics
+    /// If the log is of another catalog or has other feedback columns.
+    #[must_use]
+    pub fn over(&self, log: Log) -> Self {
+        let same = log.num_items == self.log.num_items && log.signals == self.log.signals;
+        assert!(same, "histories of another catalog or with other feedback");
+        let (features, durations) = (self.features.clone(), self.durations.clone());
+        Self { log, features, durations, config: self.config.clone() }
     }
 
     /// The log.
@@ -131,7 +197,15 @@ impl Context {
     pub fn head_names(&self) -> Vec<String> {
         self.config.labels.heads().iter().map(|head| head.name().to_string()).collect()
     }
+    /// What is wrong with the log of these users, see [`problems::problems`].
+    pub fn problems(&self, users: &[UserId]) -> Vec<LogProblem> {
+        problems::problems(self.feedback(), &self.config.labels, users)
+    }
     pub(crate) fn feedback(&self) -> Feedback<'_> {
-        Feedback { log: &self.log, durations: self.durations.as_deref() }
+        self.feedback_of(&self.log)
+    }
+    /// The feedback of a log over the same items.
+    pub(crate) fn feedback_of<'a>(&'a self, log: &'a Log) -> Feedback<'a> {
+        Feedback { log, durations: self.durations.as_deref() }
     }
 }

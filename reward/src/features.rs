@@ -169,6 +169,11 @@ impl Behaviour {
         };
         Self { moments: (0..signals).map(|signal| Moments::of(column(signal))).collect() }
     }
+    /// The same, blind to one signal.
+    pub(crate) fn without(mut self, signal: usize) -> Self {
+        self.moments[signal].scale = 0.0;
+        self
+    }
     /// Signals per interaction.
     pub fn width(&self) -> usize {
         self.moments.len()

@@ -22,6 +22,10 @@ pub enum Fusion {
     /// Mean over heads of the candidate's rank within the request, worst 0, best 1, ties averaged. Insensitive to the
     /// scale of the heads, but it compares candidates of one request only.
     RankSum,
+    /// Share of the request's candidates that the candidate dominates (as good on every head, better on one), minus the
+    /// share that dominate it: fronts of the Pareto order without weights. From -1 to 1; compares candidates of one
+    /// request only.
+    Pareto,
 }
 
 impl Default for Fusion {
@@ -79,6 +83,15 @@ impl Fusion {
             }
             Self::Product => rows.iter().map(|row| row.iter().product()).collect(),
             Self::RankSum => rank_sum(heads.len(), rows),
+            Self::Pareto => pareto(rows),
+        }
+    }
+
+    /// The weight of every head in a sum; equal ones for rules without weights.
+    pub fn weights(&self, heads: &[String]) -> Vec<f64> {
+        match self {
+            Self::WeightedSum { weights } => head_weights(weights, heads),
+            Self::Product | Self::RankSum | Self::Pareto => head_weights(&BTreeMap::new(), heads),
         }
     }
 
@@ -93,6 +106,7 @@ impl Fusion {
             }
             Self::Product => format!("product({})", heads.join(", ")),
             Self::RankSum => format!("rank-sum({})", heads.join(", ")),
+            Self::Pareto => format!("pareto({})", heads.join(", ")),
         }
     }
 }
@@ -114,6 +128,16 @@ fn rank_sum(num_heads: usize, rows: &[Vec<f32>]) -> Vec<f32> {
         }
     }
     fused.into_iter().map(|sum| sum as f32).collect()
+}
+
+fn pareto(rows: &[Vec<f32>]) -> Vec<f32> {
+    let dominates =
+        |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(x, y)| x >= y) && a.iter().zip(b).any(|(x, y)| x > y);
+    let others = rows.len().saturating_sub(1).max(1) as f32;
+    let count = |holds: &dyn Fn(&[f32]) -> bool| rows.iter().filter(|row| holds(row)).count() as f32;
+    rows.iter()
+        .map(|row| (count(&|other| dominates(row, other)) - count(&|other| dominates(other, row))) / others)
+        .collect()
 }
 
 #[cfg(test)]
@@ -142,11 +166,14 @@ mod tests {
         close(&Fusion::Product.fuse(&heads(), &rows()), &[0.08, 0.06, 0.54]);
         // ltr ranks 1, 2.5, 2.5 and vtr ranks 2, 1, 3, each less one, over (3 - 1) * 2.
         close(&Fusion::RankSum.fuse(&heads(), &rows()), &[0.25, 0.375, 0.875]);
+        // The last dominates both others, which are better on one head each.
+        close(&Fusion::Pareto.fuse(&heads(), &rows()), &[-0.5, -0.5, 1.0]);
     }
 
     #[test]
     fn a_single_candidate_and_no_candidate_are_fused() {
         close(&Fusion::RankSum.fuse(&heads(), &[vec![0.1, 0.2]]), &[0.0]);
+        close(&Fusion::Pareto.fuse(&heads(), &[vec![0.1, 0.2]]), &[0.0]);
         assert!(Fusion::default().fuse(&heads(), &[]).is_empty());
     }
 

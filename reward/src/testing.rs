@@ -2,6 +2,7 @@
 
 use crate::context::{Context, Sizes, Source};
 use crate::features::{ItemFeatures, ItemTables};
+use crate::labels::WatchLabel;
 use policy::embeddings::Embeddings;
 use policy::history::{History, Log};
 use policy::ids::{ItemId, UserId};
@@ -63,8 +64,19 @@ pub(crate) fn log(users: usize, rule: Rule) -> Log {
 pub(crate) fn context(log: &Log, users: usize) -> Context {
     let embeddings = embeddings();
     let items = ItemTables { embeddings: &embeddings, attributes: None };
-    let sizes = Sizes { item_features: ItemFeatures::Embeddings, history_items: 6, session_items: 3 };
-    Context::fit(Source { log, items, attribute_names: &[] }, sizes, &ids(0..users)).unwrap()
+    Context::fit(Source { log, items, attribute_names: &[] }, sizes(), &ids(0..users)).unwrap()
+}
+
+/// Short histories and sessions, no watch time.
+pub(crate) fn sizes() -> Sizes {
+    Sizes {
+        item_features: ItemFeatures::Embeddings,
+        history_items: 6,
+        session_items: 3,
+        watch_label: WatchLabel::Median,
+        watch: None,
+        propensity: None,
+    }
 }
 
 /// Users by number.

@@ -1,9 +1,12 @@
 //! Training one judge: sessions of its users, shuffled every epoch, AdamW with warm-up and cosine decay.
 
+use crate::batch::{Batch, NegativeSampler, Negatives, Targets};
 use crate::context::Context;
 use crate::labels::{Session, sessions};
-use crate::session::batch::{Batch, NegativeSampler, Negatives};
-use crate::session::model::{SessionModel, SessionModelConfig, binary_cross_entropy};
+use crate::model::{
+    Kind, ModelConfig, RewardModel, binary_cross_entropy, personal_loss, weighted_cross_entropy,
+};
+use crate::watch::Lesson;
 use burn::prelude::*;
 use policy::ids::UserId;
 use policy::optimizer::{NonFinite, Optimizer, OptimizerConfig, Schedule, StepReport};
@@ -25,6 +28,10 @@ const WARMUP: f64 = 0.05;
 /// How a judge is trained.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainingConfig {
+    /// Which model.
+    pub kind: Kind,
+    /// How much each head pulls a learned score, in the order of the heads.
+    pub score_weights: Vec<f64>,
     /// Width of user and item vectors.
     pub width: usize,
     /// Replaced lists per observed one, where the log has no feedback.
@@ -35,6 +42,8 @@ pub struct TrainingConfig {
     pub batch_size: usize,
     /// Peak learning rate.
     pub learning_rate: f64,
+    /// Share of labels turned over in training, 0 for none.
+    pub label_noise: f64,
 }
 
 /// Why a judge cannot be trained.
@@ -79,7 +88,7 @@ pub struct Trainer<'a> {
     schedule: Schedule,
     key: Key,
     device: Device,
-    model: SessionModel,
+    model: RewardModel,
     optimizer: Optimizer,
     epoch: Vec<Session>,
     step: u64,
@@ -114,8 +123,11 @@ impl<'a> Trainer<'a> {
         let per_epoch = starts.len().min(MAX_SESSIONS).div_ceil(config.batch_size);
         let total = (per_epoch * config.epochs) as u64;
         let warmup = (total as f64 * WARMUP).ceil() as u64;
-        let model =
-            SessionModel::new(&model_config(context, config.width), apprentice.key.named("init"), &device);
+        let model = RewardModel::new(
+            &model_config(context, config.kind, config.width),
+            apprentice.key.named("init"),
+            &device,
+        );
         Ok(Self {
             sampler: NegativeSampler::new(context.log()),
             schedule: Schedule { peak: config.learning_rate, warmup, total },
@@ -156,18 +168,18 @@ impl<'a> Trainer<'a> {
     }
 
     /// The model as trained so far.
-    pub fn into_model(self) -> SessionModel {
+    pub fn into_model(self) -> RewardModel {
         self.model
     }
 
     /// Steps done, with the weights and the moments they led to: all that a checkpoint needs.
-    pub fn state(&self) -> (u64, &SessionModel, &Optimizer) {
+    pub fn state(&self) -> (u64, &RewardModel, &Optimizer) {
         (self.step, &self.model, &self.optimizer)
     }
 
     /// This training as it is after `step` steps that led to these weights and moments.
     #[must_use]
-    pub fn continued(self, (step, model, optimizer): (u64, SessionModel, Optimizer)) -> Self {
+    pub fn continued(self, (step, model, optimizer): (u64, RewardModel, Optimizer)) -> Self {
         Self { model, optimizer, step, ..self }
     }
 
@@ -184,9 +196,26 @@ impl<'a> Trainer<'a> {
             per_session: self.config.negatives,
             key: self.key.named("negatives").at(self.step),
         };
-        let (logits, labels) =
-            Batch::new(self.context, sessions, negatives).forward(&self.model, &self.device);
-        binary_cross_entropy(logits, labels)
+        let mut batch = Batch::new(self.context, sessions, negatives);
+        batch.turn_labels(sessions, self.config.label_noise, self.key.named("noise"));
+        let (outputs, Targets { labels, watch_times, weights }) = batch.forward(&self.model, &self.device);
+        let (heads, targets) = (outputs.heads.clone(), labels.clone());
+        let mut loss = match weights {
+            Some(weights) => weighted_cross_entropy(heads, targets, weights),
+            None => binary_cross_entropy(heads, targets),
+        };
+        if let Some(personal) = &outputs.personal {
+            loss = loss + personal_loss(personal, labels, &self.config.score_weights);
+        }
+        let codec = self.context.config().watch.as_ref();
+        if let (Some(codec), Some(times)) = (codec, &watch_times) {
+            let lesson = Lesson { step: self.step, key: self.key.named("watch").at(self.step) };
+            loss = self
+                .model
+                .watch_loss(&outputs, (codec, times), lesson)
+                .map_or(loss.clone(), |watch| loss + watch);
+        }
+        loss
     }
 
     fn per_epoch(&self) -> u64 {
@@ -205,13 +234,16 @@ impl<'a> Trainer<'a> {
         self.batch(batch as usize).iter().map(|session| session.user.index()).collect()
     }
 
-    /// Every possible start once, in random order. Half of the sessions have one item, as candidates have when they are
-    /// scored; the others a length drawn evenly from one to `session_items`.
+    /// Every possible start once, in random order. Half of a list-wise model's sessions have one item, as candidates have
+    /// when they are scored; the others a length drawn evenly from one to `session_items`.
     fn shuffled(&self, key: Key) -> Vec<Session> {
         let mut rng = key.rng();
         let mut epoch = self.starts.clone();
         epoch.shuffle(&mut rng);
         epoch.truncate(MAX_SESSIONS);
+        if !self.config.kind.is_list_wise() {
+            return epoch;
+        }
         for session in &mut epoch {
             let left = self.context.log().train_items(session.user).len() - session.start;
             if rng.random_bool(0.5) {
@@ -228,13 +260,15 @@ pub fn optimizer() -> Optimizer {
 }
 
 /// The sizes of a judge of this width over this context.
-pub fn model_config(context: &Context, width: usize) -> SessionModelConfig {
-    SessionModelConfig {
+pub fn model_config(context: &Context, kind: Kind, width: usize) -> ModelConfig {
+    ModelConfig {
+        kind,
         features: context.features().width(),
         signals: context.config().behaviour.width(),
         width,
         history_items: context.config().history_items,
         heads: context.config().labels.heads().len(),
+        watch: context.config().watch.clone(),
     }
 }
 

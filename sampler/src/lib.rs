@@ -4,7 +4,13 @@ pub mod baselines;
 pub mod beam;
 pub mod candidate;
 pub mod exhaustive;
+pub mod free;
 mod level;
+pub mod method;
+mod proposals;
 pub mod recommend;
+pub mod rollout;
 pub mod sampling;
+#[cfg(test)]
+mod testing;
 pub mod trie;

@@ -3,6 +3,7 @@
 use crate::beam::{Search, beam_search};
 use crate::candidate::Candidate;
 use crate::exhaustive::rank_catalog;
+use crate::free::{Free, free_beam_search};
 use crate::trie::Trie;
 use policy::batch::EncoderBatch;
 use policy::catalog::Catalog;
@@ -45,27 +46,6 @@ pub struct Recommender<'a> {
     pub space: LogProbSpace,
 }
 
-/// Users of like history length that are decoded together.
-pub struct Batch<'r, 'a> {
-    recommender: &'r Recommender<'a>,
-    contexts: &'r [&'r [ItemId]],
-    width: usize,
-    seen: Seen,
-}
-
-impl Batch<'_, '_> {
-    /// Their candidates, in the order of the batch.
-    pub fn decode(&self) -> Vec<Vec<Candidate>> {
-        let exclude: Vec<&[ItemId]> = match self.seen {
-            Seen::Excluded => self.contexts.to_vec(),
-            Seen::Allowed => vec![&[]; self.contexts.len()],
-        };
-        let search = Search { width: self.width, exclude: &exclude };
-        let encoded = self.recommender.encode(self.contexts, Dropout::Off);
-        self.recommender.search(&encoded, &search)
-    }
-}
-
 /// Whether items of the history may be proposed again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {
@@ -98,42 +78,72 @@ impl<'a> Recommender<'a> {
         contexts: &[&[ItemId]],
         width: usize,
         seen: Seen,
-        mut progress: impl FnMut(u64) -> Result<(), E>,
+        progress: impl FnMut(u64) -> Result<(), E>,
     ) -> Result<Vec<Vec<Candidate>>, E> {
-        self.candidates_by_batch(contexts, width, seen, |batch| {
-            let beams = batch.decode();
-            progress(beams.len() as u64)?;
-            Ok(beams)
-        })
+        self.in_batches(contexts, progress, |encoded, batch| self.found(encoded, (batch, seen), width))
     }
 
-    /// [`Recommender::candidates`], where `each` returns what a batch decodes to, from wherever it knows that. Which
-    /// contexts make up a batch, and so every bit of the result, depends on `contexts` alone.
+    /// The same without the trie, for measuring what it hides; see [`crate::free`].
     ///
     /// # Errors
-    /// Whatever `each` returns.
-    ///
-    /// # Panics
-    /// If `each` returns beams of another number than there are users in the batch.
-    pub fn candidates_by_batch<E>(
+    /// Whatever `progress` returns.
+    pub fn free_candidates<E>(
         &self,
         contexts: &[&[ItemId]],
         width: usize,
         seen: Seen,
-        mut each: impl FnMut(&Batch<'_, '_>) -> Result<Vec<Vec<Candidate>>, E>,
-    ) -> Result<Vec<Vec<Candidate>>, E> {
+        progress: impl FnMut(u64) -> Result<(), E>,
+    ) -> Result<Vec<Free>, E> {
+        self.in_batches(contexts, progress, |encoded, batch| {
+            let exclude = excluded(batch, seen);
+            free_beam_search(
+                &self.scorer(),
+                &self.codebook.trie,
+                encoded,
+                &Search { width, exclude: &exclude },
+            )
+        })
+    }
+
+    /// What `search` finds for each context; it is given the encoded histories of a batch, and the batch.
+    fn in_batches<T: Clone + Default, E>(
+        &self,
+        contexts: &[&[ItemId]],
+        mut progress: impl FnMut(u64) -> Result<(), E>,
+        search: impl Fn(&Encoded, &[&[ItemId]]) -> Vec<T>,
+    ) -> Result<Vec<T>, E> {
+        let mut found = vec![T::default(); contexts.len()];
+        for users in self.batches(contexts) {
+            let batch: Vec<&[ItemId]> = users.iter().map(|&user| contexts[user]).collect();
+            let results = search(&self.encode(&batch, Dropout::Off), &batch);
+            for (&user, result) in users.iter().zip(results) {
+                found[user] = result;
+            }
+            progress(users.len() as u64)?;
+        }
+        Ok(found)
+    }
+
+    /// The `search.width` most probable candidates of each context, best first, all contexts in one batch.
+    pub fn ranked(&self, contexts: &[&[ItemId]], search: &Search<'_>) -> Vec<Vec<Candidate>> {
+        self.search(&self.encode(contexts, Dropout::Off), search)
+    }
+
+    /// Numbers of contexts that are decoded together: those of like history length.
+    pub(crate) fn batches(&self, contexts: &[&[ItemId]]) -> Vec<Vec<usize>> {
         let mut order: Vec<usize> = (0..contexts.len()).collect();
         order.sort_by_key(|&user| contexts[user].len().min(self.history_items));
-        let mut candidates = vec![Vec::new(); contexts.len()];
-        for users in order.chunks(USERS_PER_BATCH) {
-            let batch: Vec<&[ItemId]> = users.iter().map(|&user| contexts[user]).collect();
-            let beams = each(&Batch { recommender: self, contexts: &batch, width, seen })?;
-            assert_eq!(beams.len(), users.len(), "one beam for every user of the batch");
-            for (&user, beam) in users.iter().zip(beams) {
-                candidates[user] = beam;
-            }
-        }
-        Ok(candidates)
+        order.chunks(USERS_PER_BATCH).map(<[usize]>::to_vec).collect()
+    }
+
+    /// The `width` most probable candidates of the contexts of a batch.
+    pub(crate) fn found(
+        &self,
+        encoded: &Encoded,
+        (contexts, seen): (&[&[ItemId]], Seen),
+        width: usize,
+    ) -> Vec<Vec<Candidate>> {
+        self.search(encoded, &Search { width, exclude: &excluded(contexts, seen) })
     }
 
     /// Beam search; the whole catalog where codes do not depend on each other.
@@ -142,5 +152,13 @@ impl<'a> Recommender<'a> {
             return rank_catalog(&self.scorer(), &self.codebook.catalog, encoded, search);
         }
         beam_search(&self.scorer(), &self.codebook.trie, encoded, search)
+    }
+}
+
+/// Items not to propose, per context.
+fn excluded<'a>(contexts: &[&'a [ItemId]], seen: Seen) -> Vec<&'a [ItemId]> {
+    match seen {
+        Seen::Excluded => contexts.to_vec(),
+        Seen::Allowed => vec![&[]; contexts.len()],
     }
 }

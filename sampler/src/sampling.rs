@@ -180,4 +180,4 @@ fn draw(logits: &[f32], temperature: f32, unit: f64) -> usize {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

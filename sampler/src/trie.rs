@@ -25,6 +25,21 @@ pub struct Trie {
     items: Vec<ItemId>,
 }
 
+/// The compressed sparse rows of a [`Trie`]. Edge `e` leads to node `e + 1`; node 0 is the empty prefix.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a> {
+    /// Edges of node `n` are `starts[n]..starts[n + 1]`; leaves have no entry.
+    pub starts: &'a [u32],
+    /// Code of each edge; ascending within a node.
+    pub codes: &'a [Code],
+    /// First node of each depth, and one past the last.
+    pub depths: &'a [u32],
+    /// Items of leaf `i` are `items[item_starts[i]..item_starts[i + 1]]`.
+    pub item_starts: &'a [u32],
+    /// Best-known items first within a leaf.
+    pub items: &'a [ItemId],
+}
+
 impl Trie {
     /// The trie of every semantic ID in use.
     pub fn new(catalog: &Catalog) -> Self {
@@ -98,6 +113,11 @@ impl Trie {
         let Some(leaf) = node.0.checked_sub(self.depths[self.levels()]) else { return &[] };
         let leaf = leaf as usize;
         &self.items[self.item_starts[leaf] as usize..self.item_starts[leaf + 1] as usize]
+    }
+    /// The trie as it is stored: what other programs need to walk it.
+    pub fn rows(&self) -> Rows<'_> {
+        let Self { starts, codes, depths, item_starts, items } = self;
+        Rows { starts, codes, depths, item_starts, items }
     }
     /// Memory it takes, without unused capacity.
     pub fn bytes(&self) -> usize {

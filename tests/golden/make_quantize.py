@@ -40,6 +40,9 @@ def rotation_trick(e, q):
     return torch.stack(rows)
 
 
+LETTER = {"width": 4, "collaborative": 0.3, "diversity": 0.7, "partners": [[1, 0, 3, 2], [2, None, 0, 0]]}
+
+
 def flat(tensor):
     return tensor.detach().flatten().tolist()
 
@@ -56,7 +59,30 @@ def gradient_cases():
         yield case
 
 
-def rq_vae(name, gradient, widths, levels, codes, rows, commitment=0.25):
+def unit(rows):
+    return rows / rows.norm(dim=1, keepdim=True)
+
+
+def contrast(quantized, vectors, temperature=0.1):
+    """LETTER, eq. 5, in both directions."""
+    logits = unit(quantized) @ unit(vectors).T / temperature
+    own = torch.arange(len(logits))
+    cross_entropy = torch.nn.functional.cross_entropy
+    return (cross_entropy(logits, own) + cross_entropy(logits.T, own)) / 2
+
+
+def diversity(codebook, codes, partners):
+    """LETTER, eq. 6, item by item."""
+    total = 0.0
+    for code in codes.tolist():
+        if partners[code] is not None:
+            others = [other for other in range(len(codebook)) if other != code]
+            logits = codebook[others] @ codebook[code]
+            total = total - torch.log_softmax(logits, 0)[others.index(partners[code])]
+    return total / len(codes)
+
+
+def rq_vae(name, gradient, widths, levels, codes, rows, commitment=0.25, letter=None):
     def layers(widths, start):
         pairs = zip(widths[:-1], widths[1:])
         return [
@@ -74,19 +100,29 @@ def rq_vae(name, gradient, widths, levels, codes, rows, commitment=0.25):
     codebooks = [wave(codes, widths[-1], start=3.0 * n, scale=0.6**n).requires_grad_() for n in range(levels)]
     x = wave(rows, widths[0], start=11.0)
     z = forward(encoder, x)
-    residual, total, quantization, chosen = z, torch.zeros_like(z), 0.0, []
+    residual, total, quantization, chosen, spread = z, torch.zeros_like(z), 0.0, [], 0.0
+    partners = letter["partners"] if letter else []
     mse = torch.nn.functional.mse_loss
-    for codebook in codebooks:
+    for level, codebook in enumerate(codebooks):
         code = torch.cdist(residual, codebook).argmin(dim=1)
         vectors = codebook[code]
         quantization = quantization + mse(vectors, residual.detach()) + commitment * mse(residual, vectors.detach())
         residual = residual - vectors.detach()
         total = total + vectors.detach()
         chosen += code.tolist()
+        if partners:
+            spread = spread + diversity(codebook, code, partners[level])
     function = {"straight-through": straight_through, "rotation": rotation_trick}[gradient]
-    loss = mse(forward(decoder, function(z, total)), x) + quantization / levels
+    total = function(z, total)
+    loss = mse(forward(decoder, total), x) + quantization / levels
+    projection = []
+    if letter:
+        projection = layers([widths[-1], letter["width"]], 4.0)
+        vectors = wave(rows, letter["width"], start=1.3)
+        loss = loss + letter["collaborative"] * contrast(forward(projection, total), vectors)
+        loss = loss + letter["diversity"] * spread / levels
     loss.backward()
-    parameters = [p for layer in encoder + decoder for p in layer] + codebooks
+    parameters = [p for layer in encoder + decoder + projection for p in layer] + codebooks
     written = lambda layers: [{"inputs": w.shape[1], "weight": flat(w), "bias": flat(b)} for w, b in layers]
     return {
         "name": name,
@@ -97,6 +133,10 @@ def rq_vae(name, gradient, widths, levels, codes, rows, commitment=0.25):
         "codebooks": [flat(codebook) for codebook in codebooks],
         "x": flat(x),
         "codes": chosen,
+        "collaborative_weight": letter["collaborative"] if letter else 0.0,
+        "diversity_weight": letter["diversity"] if letter else 0.0,
+        "partners": partners,
+        "collaborative": dict(written(projection)[0], vectors=flat(vectors)) if letter else None,
         "loss": loss.item(),
         "gradients": [flat(p.grad) for p in parameters],
     }
@@ -124,6 +164,7 @@ if __name__ == "__main__":
             rq_vae("two layers", "straight-through", [6, 5, 3], 2, 4, 5),
             rq_vae("two layers, rotated", "rotation", [6, 5, 3], 2, 4, 5),
             rq_vae("one layer, three levels", "rotation", [4, 2], 3, 3, 4),
+            rq_vae("letter", "straight-through", [6, 5, 3], 2, 4, 5, letter=LETTER),
         ],
         "sinkhorn": [
             sinkhorn("two items, one near code", [[0.0, 0.5, 2.0], [0.1, 0.7, 2.0]]),

@@ -10,14 +10,24 @@ use reward::context::{Context, Sizes, Source};
 use reward::features::{ItemFeatures, ItemTables};
 use reward::fusion::Fusion;
 use reward::judge::{Judge, Request};
-use reward::session::judge::{SessionJudge, Trained};
+use reward::labels::WatchLabel;
+use reward::model::Kind;
+use reward::model_judge::{ModelJudge, Trained};
 use reward::training::{Apprentice, Trainer, TrainingConfig};
 use std::sync::Arc;
 
 const ITEMS: usize = 40;
 const FEATURES: usize = 16;
-const CONFIG: TrainingConfig =
-    TrainingConfig { width: 16, negatives: 2, epochs: 2, batch_size: 16, learning_rate: 1e-3 };
+const CONFIG: TrainingConfig = TrainingConfig {
+    kind: Kind::Session,
+    score_weights: Vec::new(),
+    width: 16,
+    negatives: 2,
+    epochs: 2,
+    batch_size: 16,
+    learning_rate: 1e-3,
+    label_noise: 0.0,
+};
 
 fn log() -> Log {
     let history = |user: usize| History {
@@ -32,7 +42,14 @@ fn context(log: &Log, users: &[UserId]) -> Context {
     let values = (0..(ITEMS * FEATURES) as u64).map(|at| (Key::new(6).at(at).unit() * 2.0 - 1.0) as f32);
     let embeddings = Embeddings::new(FEATURES, values.collect());
     let items = ItemTables { embeddings: &embeddings, attributes: None };
-    let sizes = Sizes { item_features: ItemFeatures::Embeddings, history_items: 6, session_items: 3 };
+    let sizes = Sizes {
+        item_features: ItemFeatures::Embeddings,
+        history_items: 6,
+        session_items: 3,
+        watch_label: WatchLabel::Median,
+        watch: None,
+        propensity: None,
+    };
     Context::fit(Source { log, items, attribute_names: &[] }, sizes, users).unwrap()
 }
 
@@ -45,7 +62,7 @@ fn judged(device: &Device) -> Vec<f64> {
     let mut trainer = Trainer::new(&context, CONFIG, &apprentice).unwrap();
     let reports: Vec<_> = (0..3).map(|_| trainer.step().unwrap().unwrap().report).collect();
     let trained = Trained { name: "proxy".into(), model: trainer.into_model(), fusion: Fusion::default() };
-    let judge = SessionJudge::new(trained, Arc::new(context), device).unwrap();
+    let judge = ModelJudge::new(trained, Arc::new(context), device).unwrap();
     let items: Vec<ItemId> = (0..ITEMS).map(ItemId::new).collect();
     let known = |user: &UserId| user.index() + 1;
     let requests: Vec<_> =

@@ -2,9 +2,10 @@
 
 use super::agree;
 use super::fixture::{candidates, codebook, config, configs, figures, model, policy, recommender};
-use align::dpo::{PairLogProbs, dpo};
+use align::dpo::{Dpo, dpo};
 use align::grpo::{Grpo, GrpoBatch, grpo};
 use align::ntp::ntp;
+use align::preferences::Preferences;
 use align::tokens::ValidTokens;
 use burn::module::Module;
 use burn::prelude::*;
@@ -84,19 +85,17 @@ fn next_token_training_agrees() {
 fn preference_optimisation_agrees() {
     let codebook = codebook();
     agree("DPO, 2 updates", |device| {
-        let sides = |model: &Policy| {
+        let tables = |model: &Policy| {
             let log_probs = candidates(&recommender(model, &codebook, LogProbSpace::Trie), Dropout::Off);
-            let pairs = log_probs.dims()[0] / 2;
-            let table = log_probs.sum_dim(1).reshape([pairs, 2]);
-            [0, 1].map(|side| table.clone().slice([0..pairs, side..side + 1]).reshape([pairs]))
+            let [rows, tokens] = log_probs.dims();
+            (log_probs.sum_dim(1).reshape([rows / 2, 2]), tokens)
         };
         let training = Training::new(&codebook, device);
-        let reference = sides(&training.model.valid()).map(Tensor::from_inner);
+        let reference = Tensor::from_inner(tables(&training.model.valid()).0);
         let loss = |model: &Policy| {
-            let [policy_chosen, policy_rejected] = sides(model);
-            let [reference_chosen, reference_rejected] = reference.clone();
-            let pairs = PairLogProbs { policy_chosen, policy_rejected, reference_chosen, reference_rejected };
-            dpo(&pairs, 0.5).loss
+            let (policy, tokens) = tables(model);
+            let pairs = Preferences { policy, reference: reference.clone(), tokens };
+            dpo(&pairs, &Dpo { beta: 0.5, ..Dpo::default() }).loss
         };
         training.update(loss).update(loss).end()
     });

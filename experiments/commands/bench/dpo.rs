@@ -1,11 +1,12 @@
 //! Preference optimisation: 32 pairs, both rows of a pair on one reading of the history, policy and frozen reference.
 
-use super::canonical;
+use super::canonical::{self, CODE_LENGTH};
 use super::flops;
 use super::harness::{Case, Outcome, Timing};
 use super::learner::{Learner, Rows};
 use crate::cli::Reference;
-use align::dpo::{PairLogProbs, dpo};
+use align::dpo::{Dpo, dpo};
+use align::preferences::Preferences;
 use burn::module::Module as _;
 use burn::prelude::*;
 use policy::model::{Dropout, Policy};
@@ -26,7 +27,9 @@ pub(super) fn run(timing: Timing, source: Reference) -> anyhow::Result<Outcome> 
     let stored = (source == Reference::Stored).then(frozen);
     let (seconds, learner) = timing.steps(learner, |learner| {
         let frozen = stored.clone().unwrap_or_else(frozen);
-        let loss = dpo(&pairs(&batch.log_probs(&learner.model), &frozen), BETA).loss;
+        let pairs =
+            Preferences { policy: batch.log_probs(&learner.model), reference: frozen, tokens: CODE_LENGTH };
+        let loss = dpo(&pairs, &Dpo { beta: BETA, ..Dpo::default() }).loss;
         learner.update(&loss)
     })?;
     let case = Case {
@@ -58,17 +61,5 @@ impl Batch {
     fn log_probs(&self, model: &Policy) -> Tensor<2> {
         let encoded = model.encode(&self.histories, Dropout::Off);
         self.rows.log_probs(model, &encoded, Dropout::Off).sum_dim(1).reshape([PAIRS, 2])
-    }
-}
-
-fn pairs(policy: &Tensor<2>, reference: &Tensor<2>) -> PairLogProbs {
-    let side = |table: &Tensor<2>, column: usize| {
-        table.clone().slice([0..PAIRS, column..column + 1]).reshape([PAIRS])
-    };
-    PairLogProbs {
-        policy_chosen: side(policy, 0),
-        policy_rejected: side(policy, 1),
-        reference_chosen: side(reference, 0),
-        reference_rejected: side(reference, 1),
     }
 }

@@ -72,7 +72,7 @@ impl Epoch {
     fn of(config: Config) -> anyhow::Result<Self> {
         let key = Key::new(config.run.seed).named("epoch");
         let (dataset, _) = data::build(&config.data)?;
-        let items = Items { vectors: &dataset.embeddings, log: Some(&dataset.log) };
+        let items = Items { log: Some(&dataset.log), ..Items::from(&dataset.embeddings) };
         let quantized = quantize(items, &config.tokenize.quantization(), key.named("quantize"))?;
         let vectors = normalized(&dataset.embeddings, config.tokenize.normalize);
         let collisions = config.tokenize.collisions;

@@ -11,6 +11,7 @@ mod gemm;
 mod grpo;
 mod harness;
 mod ingest;
+mod judge;
 mod kmeans;
 mod learner;
 mod options;
@@ -54,6 +55,7 @@ fn outcomes(arguments: &BenchArgs) -> anyhow::Result<Vec<Outcome>> {
         Workload::Grpo => one(grpo::run(timing)),
         Workload::Kmeans => one(kmeans::run(timing)),
         Workload::Ingest => one(ingest::run(timing, rayon::current_num_threads())),
+        Workload::Judge => one(judge::run(timing)),
         Workload::Trie => one(trie::run(timing)),
         Workload::Epoch => one(epoch::run(arguments, timing.warmup)),
         Workload::Scaling => scaling::run(timing, write),

@@ -26,6 +26,20 @@ struct Inner {
     width: u32,
     #[serde(default)]
     mode: Mode,
+    #[serde(default, skip_serializing_if = "Depth::is_default")]
+    depth: Depth,
+}
+
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Depth {
+    layers: u32,
+}
+
+impl Depth {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -70,6 +84,22 @@ fn a_wrong_type_inside_a_tagged_variant_names_its_key() {
 #[test]
 fn a_key_that_a_variant_without_fields_ignores_is_unknown() {
     assert_keys("name = 'a'\nshape = { kind = 'point', radius = 1.0 }", &["shape.radius"]);
+}
+
+#[test]
+fn a_default_that_is_written_out_is_no_unknown_key() {
+    assert_keys("name = 'a'\nshape = { kind = 'boxed', width = 1, depth = { layers = 0 } }", &[]);
+    assert_keys("name = 'a'\nshape = { kind = 'boxed', width = 1, depth = {} }", &[]);
+}
+
+#[test]
+fn mistakes_in_tables_inside_a_tagged_variant_name_their_keys() {
+    let boxed = |depth: &str| format!("name = 'a'\nshape = {{ kind = 'boxed', width = 1, {depth} }}");
+    assert_keys(&boxed("depth = { layers = 'x' }"), &["shape.depth.layers"]);
+    assert_keys(&boxed("depth = { layer = 1 }"), &["shape.depth.layer"]);
+    assert_keys(&boxed("depth = { width = 1 }"), &["shape.depth.width"]);
+    assert_keys(&boxed("depth = 3"), &["shape.depth"]);
+    assert_keys(&boxed("mode = 'plane'"), &["shape.mode"]);
 }
 
 #[test]

@@ -1,35 +1,46 @@
-//! One round of alignment: updates the policy on the candidates it sampled itself.
+//! One round of alignment: updates the policy on candidates.
 //!
-//! The reference is the policy at the start of the round (`OneRec`, Alg. 2), which is also the policy that sampled. So
-//! the stored behaviour log-probabilities *are* the reference's and no second model is run; the first thing a round
-//! does is recompute them and refuse rollouts of another policy or probability space.
+//! By default the candidates are those the policy sampled itself and the reference is the policy at the start of the round
+//! (`OneRec`, Alg. 2). So the stored behaviour log-probabilities *are* the reference's and no second model is run; the first
+//! thing a round does is recompute them and refuse rollouts of another policy or probability space. Other references and older
+//! rollouts cost a pass over the candidates at the start of the round (`anchor`).
 
+pub mod alarms;
+mod anchor;
+mod average;
+mod completions;
+mod downstream;
+mod exposures;
+mod imported;
+mod preparation;
 mod probe;
+mod samples;
+mod scoring;
 mod steps;
 mod training;
 
 use super::bench::Bench;
-use super::learner::Learner;
-use super::sample::rollouts::{self, Rollout};
-use crate::config::{Align, Arm, Pretrain};
+use crate::config::{Align, Arm, Pretrain, Reference};
 use crate::run::{StageContext, commit};
-use align::objective::Objective;
+use alarms::Watch;
+use align::pair_rule::Label;
+use anchor::Anchor;
 use anyhow::Context as _;
+use average::Average;
 use policy::checkpoint;
-use policy::model::Policy;
 use policy::optimizer::{Optimizer, OptimizerConfig, Schedule};
+use probe::Probe;
+use rand::seq::SliceRandom as _;
+use samples::Samples;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-use steps::Samples;
-use training::{State, Trainer, Training};
+use steps::Step;
 
 const PROGRESS: &str = "progress.json";
 /// Judges look at the policy this often in a round.
 const PROBES: usize = 4;
 /// Share of a round's steps over which the learning rate rises.
 const WARMUP: f64 = 0.1;
-/// Recomputed and stored log-probabilities differ by rounding only: beams decode step by step, losses all at once.
-const MOST_BEHAVIOR_GAP: f64 = 1e-2;
 
 /// Where a policy stands in its arm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,34 +57,80 @@ pub struct Round<'a> {
     pub arm: &'a Arm,
     /// How next-token examples are made, for objectives that keep training on them.
     pub pretrain: &'a Pretrain,
-    /// Directory of the policy that sampled.
+    /// Directory of the pretrained policy.
+    pub pretrained: &'a Path,
+    /// Directory of the policy that is trained.
     pub policy: &'a Path,
-    /// Directory of its rollouts.
+    /// Directory of the rollouts.
     pub rollouts: &'a Path,
 }
 
-/// Runs the round and writes the policy and `progress.json`.
+impl Round<'_> {
+    /// Whether rounds of this arm read the pretrained policy itself.
+    pub fn reads_pretrained(arm: &Arm) -> bool {
+        arm.reference == Reference::Pretrained || arm.pairs.label == Label::Downstream
+    }
+}
+
+/// Runs the round and writes the policy and `progress.json`; with a moving average as reference also `reference/`.
 ///
 /// # Errors
 /// If the rollouts are not of this policy, a number is not finite, the run is stopped, or a file cannot be written.
 pub fn align(round: &Round<'_>, bench: &Bench, ctx: &StageContext) -> anyhow::Result<()> {
     let device = ctx.device().clone().autodiff();
-    let (weights, size) = checkpoint::read(round.policy, &device)?;
-    let rollouts = rollouts::read(round.rollouts)?;
-    check_policy(&weights, round)?;
-    check_behavior(&weights, &rollouts, bench)?;
+    let (mut model, size) = checkpoint::read(round.policy, &device)?;
     let first_step = arm_progress(round.policy)?.step;
-    let samples = Samples::new(round, rollouts, bench)?;
+    let anchor = Anchor::new(round, &model)?;
+    let samples = Samples::new(round, &anchor, bench, ctx)?;
+    for (key, value) in samples.metrics() {
+        ctx.metric(first_step, key, value)?;
+    }
+    let mut average = anchor.average;
+    let mut watch = Watch::new(&round.section.alarms);
+    for (key, value) in samples.spread() {
+        watch.look(first_step, (key, value))?;
+    }
     let plan = plan(round.section, samples.batches());
-    let optimizer = OptimizerConfig { weight_decay: 0.0, max_grad_norm: round.section.max_grad_norm };
-    let training = match ctx.resume()? {
-        Some(saved) => Training::new(Learner::read(&saved.dir, &optimizer, &device)?, saved.cursor()?),
-        None => Training::new(Learner { weights, optimizer: Optimizer::new(&optimizer) }, State::default()),
-    };
-    let trainer = Trainer { samples: &samples, bench, ctx, plan, first_step, size: &size };
-    let Training { learner, state, .. } = trainer.run(training)?;
-    checkpoint::write(&learner.weights, &size, &ctx.path(""))?;
-    let progress = ArmProgress { step: first_step + state.step };
+    let mut optimizer =
+        Optimizer::new(&OptimizerConfig { weight_decay: 0.0, max_grad_norm: round.section.max_grad_norm });
+    let probe = Probe::new(bench, ctx);
+    if first_step == 0 {
+        probe.measure(&model, 0)?;
+    }
+    let bar = ctx.progress("steps", plan.total);
+    let mut step = 0;
+    for epoch in 0..round.section.epochs as u64 {
+        let mut order: Vec<usize> = (0..samples.batches()).collect();
+        order.shuffle(&mut ctx.key().named("order").at(epoch).rng());
+        for batch in order {
+            ctx.check_stop()?;
+            let (rate, at) = (plan.at(step) * watch.scale(), first_step + step + 1);
+            let key = ctx.key().named("step").at(step);
+            let reference = average.as_ref().map(Average::model);
+            let output = Step { samples: &samples, bench, reference, key }.loss(&model, batch);
+            let (updated, report) = optimizer
+                .step(model, &output.loss, rate)
+                .with_context(|| format!("step {at}, users {}", samples.describe(batch)))?;
+            model = updated;
+            average = average.map(|average| average.moved_towards(&model));
+            let own = [("loss", report.loss), ("grad_norm", report.grad_norm), ("learning_rate", rate)];
+            let own = own.map(|(key, value)| (key.to_owned(), value));
+            for (key, value) in own.into_iter().chain(output.metrics) {
+                ctx.metric(at, &key, value)?;
+                watch.look(at, (&key, value))?;
+            }
+            step += 1;
+            bar.inc(1);
+            if probes(step, plan.total) {
+                probe.measure(&model, at)?;
+            }
+        }
+    }
+    checkpoint::write(&model, &size, &ctx.path(""))?;
+    if let Some(average) = average {
+        average.write(&size, &ctx.path(average::DIRECTORY))?;
+    }
+    let progress = ArmProgress { step: first_step + step };
     commit::write_file(&ctx.path(PROGRESS), &serde_json::to_vec(&progress)?)
 }
 
@@ -99,40 +156,4 @@ pub fn arm_progress(dir: &Path) -> anyhow::Result<ArmProgress> {
     }
     let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))
-}
-
-/// The rollouts name the policy that sampled them by its weights. It is the reference, whose log-probabilities they hold.
-fn check_policy(model: &Policy, round: &Round<'_>) -> anyhow::Result<()> {
-    let sampled_by = rollouts::policy(round.rollouts)?;
-    anyhow::ensure!(
-        sampled_by == checkpoint::fingerprint(model),
-        "the rollouts in {} were sampled by another policy ({sampled_by}) than that in {}: their log-probabilities are not \
-         its; remove the sample stage and run again",
-        round.rollouts.display(),
-        round.policy.display(),
-    );
-    Ok(())
-}
-
-/// Recomputes log-probabilities of the first rollouts under `model`.
-fn check_behavior(model: &Policy, rollouts: &[Rollout], bench: &Bench) -> anyhow::Result<()> {
-    let model = burn::module::Module::valid(model);
-    let gap = steps::behavior_gap(&model, &rollouts[..rollouts.len().min(8)], bench);
-    anyhow::ensure!(
-        gap <= MOST_BEHAVIOR_GAP,
-        "the rollouts are not of this policy and probability space: log-probabilities differ by {gap:.3}; \
-         remove the sample stage and run again"
-    );
-    Ok(())
-}
-
-/// Whether an objective also trains on next tokens.
-fn next_token_samples(objective: &Objective, batch_size: usize) -> usize {
-    match objective {
-        // A pair's own observed target is one of the samples.
-        Objective::Ipa(ipa) => {
-            ((batch_size as f64 / ipa.dpo_share).round() as usize).max(batch_size) - batch_size
-        }
-        Objective::Grpo(_) => 0,
-    }
 }

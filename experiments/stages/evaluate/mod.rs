@@ -1,12 +1,18 @@
 //! Every policy and every baseline on the test split: ranking, judges, legality, coverage, with intervals.
 
+mod cases;
+mod groups;
+mod outside;
 mod systems;
 pub mod users;
+
+pub use outside::Outside;
 
 use super::bench::Bench;
 use crate::config::Evaluate;
 use crate::run::StageContext;
 use crate::run::commit;
+use crate::run::to_json;
 use policy::model::Policy;
 use reports::schema::{Comparison, Evaluation};
 use reports::statistics::paired_bootstrap;
@@ -29,7 +35,7 @@ pub struct Policies {
     pub aligned: Vec<NamedPolicy>,
 }
 
-/// Evaluates and writes `evaluation.json` and `per_user.parquet`.
+/// Evaluates and writes `evaluation.json`, `per_user.parquet` and, where policies were aligned, `cases.json`.
 ///
 /// # Errors
 /// If the run is stopped or a file cannot be written.
@@ -47,7 +53,12 @@ pub fn evaluate(
         .iter()
         .map(|policy| policy_system(policy, "aligned", (section, &users, bench), ctx))
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let comparisons = aligned.iter().flat_map(|system| compare(system, &base, section, ctx)).collect();
+    let comparisons =
+        aligned.iter().flat_map(|system| compare(system, &base, (section, &users), ctx)).collect();
+    if !aligned.is_empty() {
+        let worst = cases::worst(&base, &aligned, &users, bench);
+        commit::write_file(&ctx.path(cases::FILE), &to_json(&worst)?)?;
+    }
     systems.push(base);
     systems.extend(aligned);
     users::write(&ctx.path(users::FILE), &users, &systems)?;
@@ -55,7 +66,11 @@ pub fn evaluate(
         users: users.len() as u64,
         beam_width: section.beam_width as u64,
         log_prob_space: format!("{:?}", bench.space).to_lowercase(),
-        systems: systems.iter().map(|system| system.result(section.resamples, seed(ctx))).collect(),
+        slices: users.slices.iter().map(|slice| (slice.name.to_owned(), slice.users.len() as u64)).collect(),
+        systems: systems
+            .iter()
+            .map(|system| system.result(&users.slices, (section.resamples, seed(ctx))))
+            .collect(),
         comparisons,
     };
     commit::write_file(&ctx.path("evaluation.json"), &serde_json::to_vec_pretty(&evaluation)?)
@@ -65,15 +80,17 @@ fn seed(ctx: &StageContext) -> u64 {
     ctx.key().named("bootstrap").bits()
 }
 
-/// `system - base` of every metric both have per user, paired over users.
-fn compare(system: &System, base: &System, section: &Evaluate, ctx: &StageContext) -> Vec<Comparison> {
-    system
-        .per_user
-        .iter()
-        .filter_map(|(metric, values)| {
-            let difference =
-                paired_bootstrap(values, base.per_user.get(metric)?, section.resamples, seed(ctx));
-            Some(Comparison { system: system.name.clone(), metric: metric.clone(), difference })
-        })
-        .collect()
+/// `system - base` of every metric both have per user, over all users and over every group, paired over users.
+fn compare(
+    system: &System,
+    base: &System,
+    (section, users): (&Evaluate, &TestUsers<'_>),
+    ctx: &StageContext,
+) -> Vec<Comparison> {
+    let base = base.columns(&users.slices);
+    let difference = |(metric, values): (String, Vec<f64>)| {
+        let difference = paired_bootstrap(&values, base.get(&metric)?, section.resamples, seed(ctx));
+        Some(Comparison { system: system.name.clone(), metric, difference })
+    };
+    system.columns(&users.slices).into_iter().filter_map(difference).collect()
 }

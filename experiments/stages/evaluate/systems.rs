@@ -1,22 +1,25 @@
 //! What each recommender shows to the test users, and what that is worth.
 
 use super::NamedPolicy;
+use super::groups::Slice;
 use super::users::TestUsers;
-use crate::config::Evaluate;
+use crate::config::{Evaluate, FreeBeams};
 use crate::run::StageContext;
-use crate::stages::bench::{Bench, Shown};
+use crate::stages::bench::{Bench, Shown, mean};
 use policy::ids::{ItemId, SemanticId};
 use policy::log_prob::LogProbSpace;
 use policy::model::{Dropout, Policy};
+use policy::quantize::quality::gini_over;
 use reports::schema::{Estimate, SystemResult};
 use reports::statistics::bootstrap_mean;
 use reward::ranking::{ndcg, rank_in_list, recall};
 use sampler::baselines::{Baseline, BaselineKind};
+use sampler::free::Free;
 use sampler::recommend::{Recommender, Seen};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Items counted for coverage.
-const COVERAGE: usize = 10;
+/// Items of a list that count for coverage, exposure and diversity.
+const SHOWN: usize = 10;
 /// Users scored together when legality is measured.
 const USERS_PER_BATCH: usize = 64;
 
@@ -26,25 +29,19 @@ pub(super) struct System {
     role: &'static str,
     /// Metric -> one value per test user.
     pub(super) per_user: BTreeMap<String, Vec<f64>>,
-    /// Share of the catalog among the first recommendations of all users.
-    coverage: f64,
+    /// Numbers of all lists together.
+    flat: BTreeMap<String, f64>,
+    /// What every user is shown first.
+    pub(super) shown: Vec<Vec<ItemId>>,
 }
 
 /// What all systems are evaluated with.
 pub(super) type Setting<'a> = (&'a Evaluate, &'a TestUsers<'a>, &'a Bench);
 
 impl System {
-    fn new(name: &str, role: &'static str, lists: &[Vec<ItemId>], setting: Setting<'_>) -> Self {
+    pub(super) fn new(name: &str, role: &'static str, lists: &[Vec<ItemId>], setting: Setting<'_>) -> Self {
         let (section, users, bench) = setting;
-        let mut per_user = BTreeMap::new();
-        let ranks: Vec<_> =
-            lists.iter().zip(&users.targets).map(|(list, &target)| rank_in_list(list, target)).collect();
-        for &cutoff in &section.cutoffs {
-            let column =
-                |f: fn(Option<usize>, usize) -> f64| ranks.iter().map(|&rank| f(rank, cutoff)).collect();
-            per_user.insert(format!("recall@{cutoff}"), column(recall));
-            per_user.insert(format!("ndcg@{cutoff}"), column(ndcg));
-        }
+        let mut per_user: BTreeMap<_, _> = ranking(&ranks(lists, users), &section.cutoffs).collect();
         let shown: Vec<Shown> = lists
             .iter()
             .zip(&users.users)
@@ -58,22 +55,64 @@ impl System {
         for (key, judge) in bench.judges() {
             per_user.insert(key.to_string(), Bench::list_scores(judge, &shown));
         }
-        let distinct: BTreeSet<_> = lists.iter().flat_map(|list| list.iter().take(COVERAGE)).collect();
-        let coverage = distinct.len() as f64 / bench.dataset.log.num_items as f64;
-        Self { name: name.into(), role, per_user, coverage }
+        if let Some(disagreement) = bench.disagreement(&shown) {
+            per_user.insert("ensemble/disagreement".to_string(), disagreement);
+        }
+        let shown: Vec<Vec<ItemId>> =
+            lists.iter().map(|list| list.iter().copied().take(SHOWN).collect()).collect();
+        let of_lists = |f: &dyn Fn(&[ItemId]) -> f64| shown.iter().map(|list| f(list)).collect::<Vec<f64>>();
+        let head = |item: &ItemId| f64::from(u8::from(users.popularity.is_head(*item)));
+        let percentile = |item: &ItemId| users.popularity.percentile(*item);
+        per_user.insert(format!("diversity@{SHOWN}"), of_lists(&|list| diversity(list, bench)));
+        per_user.insert(format!("head_share@{SHOWN}"), of_lists(&|list| mean(list.iter().map(head))));
+        per_user.insert(format!("popularity@{SHOWN}"), of_lists(&|list| mean(list.iter().map(percentile))));
+        let flat = exposure(&shown, bench.dataset.log.num_items);
+        Self { name: name.into(), role, per_user, flat, shown }
+    }
+
+    /// One value per user of all metrics, and of the main ones over every group of users.
+    pub(super) fn columns(&self, slices: &[Slice]) -> BTreeMap<String, Vec<f64>> {
+        let mut columns = self.per_user.clone();
+        for (metric, values) in self.per_user.iter().filter(|(metric, _)| is_sliced(metric)) {
+            for slice in slices {
+                let own = slice.users.iter().map(|&user| values[user]).collect();
+                columns.insert(format!("{metric}/{}", slice.name), own);
+            }
+        }
+        columns
     }
 
     /// Means with intervals.
-    pub(super) fn result(&self, resamples: usize, seed: u64) -> SystemResult {
-        let mut metrics: BTreeMap<String, Estimate> = self
-            .per_user
-            .iter()
-            .map(|(metric, values)| (metric.clone(), bootstrap_mean(values, resamples, seed)))
-            .collect();
-        let coverage = Estimate { value: self.coverage, low: self.coverage, high: self.coverage };
-        metrics.insert(format!("coverage@{COVERAGE}"), coverage);
+    pub(super) fn result(&self, slices: &[Slice], (resamples, seed): (usize, u64)) -> SystemResult {
+        let estimated = self.columns(slices).into_iter();
+        let mut metrics: BTreeMap<String, Estimate> =
+            estimated.map(|(metric, values)| (metric, bootstrap_mean(&values, resamples, seed))).collect();
+        for (metric, &value) in &self.flat {
+            metrics.insert(metric.clone(), Estimate { value, low: value, high: value });
+        }
         SystemResult { name: self.name.clone(), role: self.role.into(), metrics }
     }
+}
+
+/// Metrics that are told apart by groups of users.
+fn is_sliced(metric: &str) -> bool {
+    ["recall@10", "ndcg@10", "judge/held-out", "judge/oracle"].contains(&metric)
+}
+
+/// Share of different first codes among the items of a list: 1 when no two belong to the same coarse group.
+fn diversity(list: &[ItemId], bench: &Bench) -> f64 {
+    let first = |item: &ItemId| bench.codebook.catalog.semantic_id(*item).codes()[0];
+    let distinct: BTreeSet<_> = list.iter().map(first).collect();
+    distinct.len() as f64 / list.len().max(1) as f64
+}
+
+/// How the lists of all users spread over the catalog.
+fn exposure(shown: &[Vec<ItemId>], num_items: usize) -> BTreeMap<String, f64> {
+    let mut counts = vec![0; num_items];
+    shown.iter().flatten().for_each(|item| counts[item.index()] += 1);
+    let covered = counts.iter().filter(|count| **count > 0).count() as f64 / num_items as f64;
+    let gini = gini_over(&counts, num_items as f64);
+    [(format!("coverage@{SHOWN}"), covered), (format!("gini@{SHOWN}"), gini)].into()
 }
 
 /// Popularity, first-order Markov and item-item co-occurrence, fitted on the training items.
@@ -125,7 +164,45 @@ pub(super) fn policy_system(
         .collect();
     let mut system = System::new(&policy.name, role, &lists, setting);
     system.per_user.insert("legal_mass".into(), legal_mass(&policy.model, &lists, users, bench));
+    if section.free_beams == FreeBeams::Measured {
+        system.per_user.extend(free_beams(policy, setting, ctx)?);
+    }
     Ok(system)
+}
+
+/// What the policy's beams are worth without the trie.
+fn free_beams(
+    policy: &NamedPolicy,
+    (section, users, bench): Setting<'_>,
+    ctx: &StageContext,
+) -> anyhow::Result<BTreeMap<String, Vec<f64>>> {
+    let recommender = bench.recommender(&policy.model);
+    let progress = ctx.progress(&format!("{} without trie", policy.name), users.len() as u64);
+    let found = recommender.free_candidates(&users.contexts, section.beam_width, Seen::Excluded, |done| {
+        progress.inc(done);
+        ctx.check_stop()
+    })?;
+    let items = |free: &Free| free.candidates.iter().map(|candidate| candidate.item).collect();
+    let ranks = ranks(&found.iter().map(items).collect::<Vec<_>>(), users);
+    let mut per_user: BTreeMap<_, _> =
+        ranking(&ranks, &section.cutoffs).map(|(key, values)| (format!("free/{key}"), values)).collect();
+    per_user.insert("free/legality".into(), found.iter().map(|free| free.legal).collect());
+    Ok(per_user)
+}
+
+/// Where each user's target is in the list.
+fn ranks(lists: &[Vec<ItemId>], users: &TestUsers<'_>) -> Vec<Option<usize>> {
+    lists.iter().zip(&users.targets).map(|(list, &target)| rank_in_list(list, target)).collect()
+}
+
+/// Recall and NDCG of every user at every cut-off.
+fn ranking(ranks: &[Option<usize>], cutoffs: &[usize]) -> impl Iterator<Item = (String, Vec<f64>)> {
+    let metrics = [("recall", recall as fn(_, _) -> f64), ("ndcg", ndcg)];
+    cutoffs.iter().flat_map(move |&cutoff| {
+        metrics.map(|(name, f)| {
+            (format!("{name}@{cutoff}"), ranks.iter().map(|&rank| f(rank, cutoff)).collect())
+        })
+    })
 }
 
 /// `p_full / p_trie` of each user's first item: the product, over its codes, of the probability that an unconstrained

@@ -1,5 +1,6 @@
 //! Who is evaluated, and the table of per-user results.
 
+use super::groups::{self, Popularity, Slice};
 use super::systems::System;
 use crate::config::Evaluate;
 use crate::stages::bench::Bench;
@@ -22,6 +23,9 @@ pub(super) struct TestUsers<'a> {
     pub(super) users: Vec<UserId>,
     pub(super) contexts: Vec<&'a [ItemId]>,
     pub(super) targets: Vec<ItemId>,
+    pub(super) popularity: Popularity,
+    /// Groups of them.
+    pub(super) slices: Vec<Slice>,
 }
 
 impl<'a> TestUsers<'a> {
@@ -34,9 +38,16 @@ impl<'a> TestUsers<'a> {
             users.truncate(section.users);
             users.sort_unstable();
         }
-        let contexts = users.iter().map(|&user| log.context(user, Split::Test)).collect();
-        let targets = users.iter().map(|&user| log.target(user, Split::Test)).collect();
-        Self { users, contexts, targets }
+        Self::these(users, bench)
+    }
+    /// These users, in this order.
+    pub(super) fn these(users: Vec<UserId>, bench: &'a Bench) -> Self {
+        let log = &bench.dataset.log;
+        let contexts: Vec<_> = users.iter().map(|&user| log.context(user, Split::Test)).collect();
+        let targets: Vec<_> = users.iter().map(|&user| log.target(user, Split::Test)).collect();
+        let popularity = Popularity::new(log);
+        let slices = groups::slices(&popularity, &targets, &contexts);
+        Self { users, contexts, targets, popularity, slices }
     }
     pub(super) fn len(&self) -> usize {
         self.users.len()

@@ -12,7 +12,9 @@ use crate::data::Dataset;
 use crate::run::StageContext;
 use crate::run::checkpoint::Checkpoint;
 use anyhow::Context as _;
+use burn::module::Module as _;
 use examples::Reading;
+use policy::average::Average;
 use policy::checkpoint;
 use policy::history::{Log, Split};
 use policy::ids::{ItemId, UserId};
@@ -87,8 +89,10 @@ pub fn load(dir: &Path, device: &burn::prelude::Device) -> anyhow::Result<Policy
 }
 
 /// What changes from step to step.
-struct Training {
+pub(super) struct Training {
     learner: Learner,
+    /// Follows the weights, where `ema_decay` asks for it.
+    average: Option<Average<Policy>>,
     state: State,
     /// The state of the newest checkpoint.
     saved: Option<State>,
@@ -96,9 +100,15 @@ struct Training {
 }
 
 impl Training {
-    fn new(weights: Policy, optimizer: &OptimizerConfig) -> Self {
+    fn new(weights: Policy, optimizer: &OptimizerConfig, ema_decay: f64) -> Self {
+        let average = (ema_decay > 0.0).then(|| Average::new(weights.valid(), ema_decay));
         let learner = Learner { weights, optimizer: Optimizer::new(optimizer) };
-        Self { learner, state: State::default(), saved: None, best: Best::None }
+        Self { learner, average, state: State::default(), saved: None, best: Best::None }
+    }
+
+    /// The policy as it would be published now.
+    fn published(&self) -> Policy {
+        self.average.as_ref().map_or_else(|| self.learner.weights.valid(), |average| average.module().clone())
     }
 }
 
@@ -106,8 +116,8 @@ impl Training {
 struct Plan {
     steps_per_epoch: u64,
     total: u64,
-    /// The time there is.
-    seconds: Option<f64>,
+    /// The CPU time there is.
+    cpu_seconds: Option<f64>,
     validate_every: u64,
     schedule: Schedule,
 }
@@ -115,7 +125,8 @@ struct Plan {
 impl Plan {
     /// Steps done, or, where time runs out sooner, as many as the time spent would be of all.
     fn position(&self, step: u64, ctx: &StageContext) -> u64 {
-        self.seconds.map_or(step, |limit| step.max((ctx.seconds() / limit * self.total as f64) as u64))
+        self.cpu_seconds
+            .map_or(step, |limit| step.max((ctx.cpu_seconds() / limit * self.total as f64) as u64))
     }
 }
 
@@ -136,7 +147,7 @@ impl Trainer<'_> {
         Plan {
             steps_per_epoch,
             total,
-            seconds: (self.section.max_minutes > 0.0).then_some(self.section.max_minutes * 60.0),
+            cpu_seconds: (self.section.max_cpu_minutes > 0.0).then_some(self.section.max_cpu_minutes * 60.0),
             validate_every: steps_per_epoch * self.section.evaluate_every as u64,
             schedule: Schedule {
                 peak: self.section.learning_rate,
@@ -154,11 +165,11 @@ impl Trainer<'_> {
     /// The training of the checkpoint, or a fresh one.
     fn begin(&self, checkpoint: Option<&Checkpoint>) -> anyhow::Result<Training> {
         if let Some(checkpoint) = checkpoint {
-            return resume::load(checkpoint, &self.optimizer(), self.ctx);
+            return resume::load(checkpoint, (&self.optimizer(), self.section.ema_decay), self.ctx);
         }
         let device = self.ctx.device().clone().autodiff();
         let weights = Policy::new(self.size, self.ctx.key().named("weights"), &device)?;
-        Ok(Training::new(weights, &self.optimizer()))
+        Ok(Training::new(weights, &self.optimizer(), self.section.ema_decay))
     }
 
     /// After a number that is not finite: back to the newest checkpoint and on with half the learning rate, if the section
@@ -196,7 +207,7 @@ impl Trainer<'_> {
         (log, batch): (&Log, &[Reading]),
         plan: &Plan,
     ) -> anyhow::Result<Training> {
-        let Training { learner: Learner { weights, mut optimizer }, mut state, saved, best } = training;
+        let Training { learner: Learner { weights, mut optimizer }, average, mut state, saved, best } = training;
         let dropout = Dropout::On { rate: self.dropout, key: self.ctx.key().named("dropout").at(state.step) };
         let (recommender, smoothing) = (self.recommender(&weights), self.section.label_smoothing);
         let loss = loss::loss(&recommender, (log, batch), dropout, smoothing);
@@ -207,7 +218,8 @@ impl Trainer<'_> {
             .with_context(|| format!("step {}: users {}", state.step, users(batch)))?;
         self.record(&report, rate, state.step, plan)?;
         state.step += 1;
-        Ok(Training { learner: Learner { weights, optimizer }, state, saved, best })
+        let average = average.map(|average| average.toward(&weights, state.step));
+        Ok(Training { learner: Learner { weights, optimizer }, average, state, saved, best })
     }
 
     /// What is due after a step, and before the first: validation, a checkpoint, a stop. Says whether training is over. The
@@ -247,8 +259,8 @@ impl Trainer<'_> {
         users.shuffle(&mut self.ctx.key().named("validation").rng());
         users.truncate(self.section.validation_users);
         let contexts: Vec<&[ItemId]> = users.iter().map(|&u| log.context(u, Split::Validation)).collect();
-        let weights = burn::module::Module::valid(&training.learner.weights);
-        let recommender = self.recommender(&weights);
+        let policy = training.published();
+        let recommender = self.recommender(&policy);
         let candidates =
             recommender.candidates(&contexts, VALIDATION_BEAM, Seen::Excluded, |_| self.ctx.check_stop())?;
         let ranks = users.iter().zip(&candidates).map(|(&user, candidates)| {

@@ -6,13 +6,16 @@ use crate::run::checkpoint::Checkpoint;
 use crate::run::{StageContext, commit};
 use crate::stages::learner::Learner;
 use anyhow::Context as _;
-use policy::checkpoint::{CONFIG, WEIGHTS};
-use policy::model::PolicyConfig;
+use policy::average::Average;
+use policy::checkpoint::{self, CONFIG, WEIGHTS};
+use policy::model::{Policy, PolicyConfig};
 use policy::optimizer::OptimizerConfig;
 use std::path::{Path, PathBuf};
 
 /// The directory of the best policy within a checkpoint.
 const BEST: &str = "best";
+/// The directory of the average of the weights.
+const AVERAGE: &str = "average";
 
 /// Where the policy with the best validation score is.
 #[derive(Clone, Debug, Default)]
@@ -31,12 +34,16 @@ pub(super) fn save(training: &mut Training, size: &PolicyConfig, ctx: &StageCont
     if training.saved.as_ref() == Some(&training.state) {
         return Ok(());
     }
-    let Training { learner, state, best, .. } = &*training;
+    let Training { learner, average, state, best, .. } = &*training;
     let dir = ctx.save((state.step, state), |dir| {
         learner.write(size, dir)?;
+        let published = match average {
+            Some(average) => write_average(average.module(), size, &dir.join(AVERAGE))?,
+            None => dir.to_owned(),
+        };
         match best {
             Best::None => Ok(()),
-            Best::Current => link_policy(dir, &dir.join(BEST)),
+            Best::Current => link_policy(&published, &dir.join(BEST)),
             Best::Kept(kept) => link_policy(kept, &dir.join(BEST)),
         }
     })?;
@@ -47,6 +54,12 @@ pub(super) fn save(training: &mut Training, size: &PolicyConfig, ctx: &StageCont
     Ok(())
 }
 
+fn write_average(average: &Policy, size: &PolicyConfig, dir: &Path) -> anyhow::Result<PathBuf> {
+    commit::create_directory(dir)?;
+    checkpoint::write(average, size, dir)?;
+    Ok(dir.to_owned())
+}
+
 fn link_policy(from: &Path, to: &Path) -> anyhow::Result<()> {
     commit::create_directory(to)?;
     [CONFIG, WEIGHTS].iter().try_for_each(|file| commit::link_file(&from.join(file), &to.join(file)))
@@ -55,14 +68,16 @@ fn link_policy(from: &Path, to: &Path) -> anyhow::Result<()> {
 /// The training as a checkpoint has it.
 pub(super) fn load(
     checkpoint: &Checkpoint,
-    optimizer: &OptimizerConfig,
+    (optimizer, ema_decay): (&OptimizerConfig, f64),
     ctx: &StageContext,
 ) -> anyhow::Result<Training> {
     let state: State = checkpoint.cursor()?;
     let learner = Learner::read(&checkpoint.dir, optimizer, &ctx.device().clone().autodiff())?;
+    let average = (ema_decay > 0.0).then(|| checkpoint::read(&checkpoint.dir.join(AVERAGE), ctx.device()));
+    let average = average.transpose()?.map(|(average, _)| Average::new(average, ema_decay));
     let best = checkpoint.dir.join(BEST);
     let best = if best.is_dir() { Best::Kept(best) } else { Best::None };
-    Ok(Training { learner, saved: Some(state.clone()), state, best })
+    Ok(Training { learner, average, saved: Some(state.clone()), state, best })
 }
 
 /// Copies the best policy into the stage's output.

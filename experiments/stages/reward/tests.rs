@@ -4,8 +4,9 @@ use crate::data;
 use crate::device::DeviceChoice;
 use crate::run::{Resume, Run};
 use policy::ids::ItemId;
+use policy::random::Key;
 use reports::schema::JudgeReport;
-use reward::judge::Request;
+use reward::judge::{Judge as _, Request};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -31,10 +32,15 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
+        Self::with(&[])
+    }
+    /// With other settings.
+    fn with(settings: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("judges.toml");
         std::fs::write(&path, CONFIG).unwrap();
-        let config = load_config(&path, &[]).unwrap();
+        let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
+        let config = load_config(&path, &settings).unwrap();
         let (dataset, _) = data::build(&config.data).unwrap();
         Self { dir, config, dataset }
     }
@@ -54,17 +60,17 @@ fn problem(dir: &Path, dataset: &Dataset) -> String {
 #[test]
 fn no_user_has_two_roles_and_every_user_has_one() {
     let users: Vec<UserId> = (0..101).map(UserId::new).collect();
-    let split = split_users(users.clone(), 0.2, Key::new(1)).unwrap();
+    let split = JudgeSplit::draw(users.clone(), 0.2, Key::new(1)).unwrap();
     assert_eq!([split.evaluation.len(), split.proxy.len(), split.held_out.len()], [20, 41, 40]);
     let all: BTreeSet<UserId> =
         [&split.evaluation, &split.proxy, &split.held_out].into_iter().flatten().copied().collect();
     assert_eq!(all.into_iter().collect::<Vec<_>>(), users);
-    assert_ne!(split, split_users(users, 0.2, Key::new(2)).unwrap());
+    assert_ne!(split, JudgeSplit::draw(users, 0.2, Key::new(2)).unwrap());
 }
 
 #[test]
 fn every_role_is_filled_or_the_log_is_refused() {
-    let split = |count, share| split_users((0..count).map(UserId::new).collect(), share, Key::new(1));
+    let split = |count, share| JudgeSplit::draw((0..count).map(UserId::new).collect(), share, Key::new(1));
     for share in [0.01, 0.99] {
         let split = split(3, share).unwrap();
         assert_eq!([split.evaluation.len(), split.proxy.len(), split.held_out.len()], [1, 1, 1]);
@@ -94,7 +100,7 @@ fn the_same_seed_gives_the_same_judges_and_they_score_after_loading() {
     let judges = load(&first, &fixture.dataset, &Device::flex()).unwrap();
     assert_eq!(judges.proxy.heads(), ["swt", "vtr", "wtr", "ltr"]);
     let candidates: Vec<ItemId> = (0..40).map(ItemId::new).collect();
-    let fused = |judge: &SessionJudge| -> Vec<f32> {
+    let fused = |judge: &ModelJudge| -> Vec<f32> {
         let request = Request { user: judges.split.evaluation[0], known: 4, candidates: &candidates };
         judge.score(&[request])[0].iter().map(|score| score.fused).collect()
     };
@@ -129,4 +135,62 @@ fn damage_and_other_data_are_named() {
     assert!(found.contains("held-out.safetensors: not a complete safetensors file"), "{found}");
     std::fs::remove_file(&weights).unwrap();
     assert!(problem(&dir, &fixture.dataset).contains("cannot read"));
+}
+
+#[test]
+fn every_instrument_reports_and_every_judge_is_loaded_again() {
+    let fixture = Fixture::with(&[
+        "reward.architecture=p-score",
+        "reward.held_out_architecture=towers",
+        "reward.ensemble=2",
+        "reward.watch_time=generative",
+        "reward.watch_label=duration-aware",
+        "reward.resamples=50",
+        "reward.learning_curve=[0.5]",
+        "reward.label_noise=[0.3]",
+    ]);
+    let dir = fixture.train("run");
+    let report: JudgeReport = read_json(&dir.join("judges.json")).unwrap();
+    let names: Vec<_> = report.judges.iter().map(|judge| judge.name.as_str()).collect();
+    assert_eq!(names, [PROXY, HELD_OUT, "ensemble-1", "ensemble-2"]);
+    assert!(
+        report.judges[0].fusion.starts_with("p-score") && report.judges[1].fusion.starts_with("weighted")
+    );
+    for judge in &report.judges {
+        let watch = judge.watch_time.as_ref().unwrap();
+        assert!(watch.mae.low <= watch.mae.value && watch.mae.value <= watch.mae.high, "{watch:?}");
+        for head in judge.heads.iter().filter(|head| head.auc.is_some()) {
+            let auc = head.intervals["auc"];
+            assert!((auc.value - head.auc.unwrap()).abs() < 1e-12 && auc.low < auc.high, "{head:?}");
+            assert!((head.intervals["ece"].value - head.ece).abs() < 1e-9);
+            assert!(head.intervals.contains_key("ndcg"), "{head:?}");
+        }
+    }
+    assert!(report.disagreement.unwrap() > 0.0);
+    let terms: Vec<_> = report.trials.iter().map(|trial| (trial.train_users, trial.label_noise)).collect();
+    assert_eq!(terms, [(12, 0.0), (24, 0.3)]);
+    assert_eq!(report.drift.len(), 5);
+    assert!(report.drift.windows(2).all(|pair| pair[0].distance < pair[1].distance));
+    assert!(report.drift.iter().all(|step| step.scores.len() == 3 && step.disagreement.is_some()));
+
+    let judges = load(&dir, &fixture.dataset, &Device::flex()).unwrap();
+    assert_eq!(judges.ensemble.unwrap().members().len(), 2);
+    let metrics = std::fs::read_to_string(dir.join("metrics.jsonl")).unwrap();
+    for line in metrics.lines() {
+        let row: serde_json::Value = serde_json::from_str(line).unwrap();
+        let key = row["key"].as_str().unwrap();
+        assert!(reports::glossary::lookup(key).is_some(), "{key} is not in the glossary");
+    }
+}
+
+#[test]
+fn without_the_instruments_the_files_are_as_they_were_before_there_were_any() {
+    let fixture = Fixture::new();
+    let dir = fixture.train("run");
+    let keys = |file: &str| -> Vec<String> {
+        let value: serde_json::Value = read_json(&dir.join(file)).unwrap();
+        value.as_object().unwrap().keys().cloned().collect()
+    };
+    assert_eq!(keys("judges.json"), ["agreement", "judges"]);
+    assert_eq!(keys("config.json"), ["context", "fusion", "width"]);
 }

@@ -1,8 +1,9 @@
-//! Beam candidates of the current policy, scored by every judge, and the pairs of the best and the worst.
+//! Candidates of the current policy, scored by every judge, and the pairs of the best and the worst.
 
 mod beams;
-mod pairs;
+pub(crate) mod pairs;
 pub mod rollouts;
+pub mod shards;
 
 use super::bench::{Bench, mean};
 use crate::config::Sample;
@@ -10,38 +11,58 @@ use crate::run::StageContext;
 use align::pairs::{Pair, ScoredCandidates, best_and_worst};
 use policy::ids::{ItemId, UserId};
 use policy::model::Policy;
+use policy::random::Key;
 use rand::seq::SliceRandom as _;
 use reward::judge::Score;
 use rollouts::{PolicyVersion, Rollout};
+use sampler::rollout::{Rollouts, Shard};
+use shards::{Found, Request};
+use std::collections::BTreeMap;
+use std::path::Path;
 
-/// The beam is this much wider than the group, so that leaving out seen items still fills it.
-const OVERSAMPLING: usize = 2;
+/// The file of pairs.
+pub(super) const PAIRS: &str = pairs::FILE;
+
+/// What `pairs.parquet` of a stage directory says of its pairs, per judge.
+///
+/// # Errors
+/// The table is missing or is not what this stage writes.
+pub(super) fn margins(dir: &Path) -> anyhow::Result<BTreeMap<String, Vec<f64>>> {
+    pairs::margins(dir)
+}
 
 /// Samples candidates for random users, each from a history whose last training item is left to be predicted, and
 /// writes `rollouts.parquet` and `pairs.parquet` (also readable as Hugging Face `prompt/chosen/rejected`).
 ///
-/// Metrics are recorded at `step`, the steps the policy has behind it in its arm.
+/// Metrics are recorded at `step`, the steps the policy has behind it in its arm. Candidates that other processes found are taken
+/// from `shards`.
 ///
-/// A user whose beam holds fewer than `beam_width` unseen items is left out: groups have one size.
+/// A user for whom fewer than `beam_width` unseen items are found is left out: groups have one size.
 ///
 /// # Errors
 /// If no user can be sampled, a score is not finite, the run is stopped, or a file cannot be written.
 pub fn sample(
     section: &Sample,
-    (model, step): (&Policy, u64),
+    (model, step, shards): (&Policy, u64, &Path),
     bench: &Bench,
     ctx: &StageContext,
 ) -> anyhow::Result<()> {
-    let users = users(section, bench, ctx);
-    let contexts: Vec<&[ItemId]> = users.iter().map(|&user| context(bench, user)).collect();
-    let beams = beams::decode(&bench.recommender(model), &contexts, section.beam_width * OVERSAMPLING, ctx)?;
+    let request = Request { section, key: ctx.key(), model };
+    let users = users(section, bench, request.key);
+    let found = match shards::gathered(&request, (shards, &users), bench)? {
+        Some(found) => found,
+        None => searched(&request, &users, bench, ctx)?,
+    };
     let mut rollouts: Vec<Rollout> = users
         .iter()
-        .zip(beams)
-        .filter(|(_, beam)| beam.len() >= section.beam_width)
-        .map(|(&user, mut candidates)| {
-            candidates.truncate(section.beam_width);
-            Rollout { user, known: context(bench, user).len(), candidates, scores: Vec::new() }
+        .zip(found)
+        .filter_map(|(&user, found)| Some((user, found?)))
+        .filter(|(_, candidates)| candidates.len() >= section.beam_width)
+        .map(|(user, candidates)| Rollout {
+            user,
+            known: context(bench, user).len(),
+            candidates,
+            scores: Vec::new(),
         })
         .collect();
     anyhow::ensure!(
@@ -61,13 +82,42 @@ pub fn sample(
 }
 
 /// The sampled users: those with at least two training items, drawn without replacement.
-fn users(section: &Sample, bench: &Bench, ctx: &StageContext) -> Vec<UserId> {
+fn users(section: &Sample, bench: &Bench, key: Key) -> Vec<UserId> {
     let log = &bench.dataset.log;
     let mut users: Vec<UserId> = log.users().filter(|&user| log.train_items(user).len() > 1).collect();
-    users.shuffle(&mut ctx.key().named("users").rng());
+    users.shuffle(&mut key.named("users").rng());
     users.truncate(section.users);
     users.sort_unstable();
     users
+}
+
+/// The candidates of all users, found here.
+fn searched(
+    request: &Request<'_>,
+    users: &[UserId],
+    bench: &Bench,
+    ctx: &StageContext,
+) -> anyhow::Result<Found> {
+    let progress = ctx.progress("users", users.len() as u64);
+    find(request, users, (bench, Shard::WHOLE), |done| {
+        progress.inc(done);
+        ctx.check_stop()
+    })
+}
+
+/// The candidates of the shard's users; `None` for the others.
+fn find(
+    request: &Request<'_>,
+    users: &[UserId],
+    (bench, shard): (&Bench, Shard),
+    progress: impl FnMut(u64) -> anyhow::Result<()>,
+) -> anyhow::Result<Found> {
+    let Request { section, key, model } = *request;
+    let contexts: Vec<&[ItemId]> = users.iter().map(|&user| context(bench, user)).collect();
+    let draws = key.named("draws");
+    let keys: Vec<Key> = users.iter().map(|user| draws.at(user.index() as u64)).collect();
+    let wanted = Rollouts { method: section.method, group: section.beam_width, keys: &keys, shard };
+    bench.recommender(model).rollouts(&contexts, &wanted, progress)
 }
 
 /// Training items without the last one, which is the target.

@@ -7,10 +7,14 @@ use crate::stages::table;
 use align::pairs::Pair;
 use polars::prelude::Column;
 use policy::ids::ItemId;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The file's name.
 pub(super) const FILE: &str = "pairs.parquet";
+
+/// The proxy's margin; other judges' follow it with their names.
+const MARGIN: &str = "margin";
 
 /// Writes the table.
 pub(super) fn write(
@@ -35,10 +39,12 @@ pub(super) fn write(
     let text = |item: ItemId| bench.dataset.items[item.index()].text.clone();
     let mut columns = vec![
         integers("user", &|rollout, _| rollout.user.index()),
-        texts("prompt", &|rollout, _| prompt(rollout, bench)),
+        texts("prompt", &|rollout, _| {
+            prompt(&bench.dataset.log.history(rollout.user).items[..rollout.known], bench)
+        }),
         texts("chosen", &|rollout, pair| codes(item(rollout, pair.chosen), bench)),
         texts("rejected", &|rollout, pair| codes(item(rollout, pair.rejected), bench)),
-        numbers("margin", &|_, pair| pair.margin),
+        numbers(MARGIN, &|_, pair| pair.margin),
         integers("chosen_rank", &|_, pair| pair.chosen),
         integers("rejected_rank", &|_, pair| pair.rejected),
         numbers("chosen_log_prob", &|rollout, pair| rollout.candidates[pair.chosen].log_prob()),
@@ -54,19 +60,30 @@ pub(super) fn write(
             f64::from(scores[pair.chosen].fused) - f64::from(scores[pair.rejected].fused)
         };
         let values: Vec<f64> = pairs.iter().map(margin).collect();
-        columns.push(Column::new(format!("margin/{}", name.trim_start_matches("judge/")).into(), values));
+        columns.push(Column::new(format!("{MARGIN}/{}", name.trim_start_matches("judge/")).into(), values));
     }
     table::write(path, columns)
 }
 
-fn prompt(rollout: &Rollout, bench: &Bench) -> String {
-    let items = &bench.dataset.log.history(rollout.user).items[..rollout.known];
+/// Score of the chosen minus that of the rejected item, per judge and pair, as [`write`] wrote them into a stage directory.
+pub(super) fn margins(dir: &Path) -> anyhow::Result<BTreeMap<String, Vec<f64>>> {
+    let pairs = table::read(&dir.join(FILE))?;
+    let judge = |column: &str| match column.strip_prefix(MARGIN)? {
+        "" => Some("proxy".to_owned()),
+        other => other.strip_prefix('/').map(String::from),
+    };
+    let columns = pairs.columns().into_iter().filter_map(|column| Some((judge(&column)?, column)));
+    columns.map(|(judge, column)| Ok((judge, pairs.numbers(&column)?))).collect()
+}
+
+/// A history as text: the codes of its most recent items, as many as the encoder sees.
+pub(crate) fn prompt(items: &[ItemId], bench: &Bench) -> String {
     let recent = &items[items.len().saturating_sub(bench.history_items)..];
     recent.iter().map(|&item| codes(item, bench)).collect()
 }
 
 /// `<s0_17><s1_3>...`: one token per code.
-fn codes(item: ItemId, bench: &Bench) -> String {
+pub(crate) fn codes(item: ItemId, bench: &Bench) -> String {
     let codes = bench.codebook.catalog.semantic_id(item).codes();
     let tokens: Vec<_> = codes.iter().enumerate().map(|(level, code)| format!("<s{level}_{code}>")).collect();
     tokens.concat()

@@ -113,14 +113,39 @@ pub fn policy(dir: &Path) -> anyhow::Result<String> {
     table::read(&dir.join(FILE))?.constant("policy")
 }
 
-/// Reads the rollouts back, users in file order.
+/// Rollouts with what else a judge said of each candidate.
+pub struct Scored {
+    /// The rollouts, users in file order.
+    pub rollouts: Vec<Rollout>,
+    /// `heads[rollout][head][candidate]`, the heads of the judge that gave the scores.
+    pub heads: Vec<Vec<Vec<f64>>>,
+}
+
+/// Reads the rollouts back with the scores of `judge` (`judge/proxy`).
 ///
 /// # Errors
-/// If the file is missing, damaged, or holds a number that is not finite.
-pub fn read(dir: &Path) -> anyhow::Result<Vec<Rollout>> {
+/// If the file is missing, damaged, was not scored by this judge, or holds a number that is not finite.
+pub fn read(dir: &Path, judge: &str) -> anyhow::Result<Scored> {
     let table = table::read(&dir.join(FILE))?;
+    let rollouts = read_rollouts(&table, judge)?;
+    let prefix = format!("{judge}/");
+    let names = table.columns().into_iter().filter(|name| name.starts_with(&prefix));
+    let columns = names.map(|name| table.numbers(&name)).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut from = 0;
+    let heads = rollouts
+        .iter()
+        .map(|rollout| {
+            let rows = from..from + rollout.candidates.len();
+            from = rows.end;
+            columns.iter().map(|column| column[rows.clone()].to_vec()).collect()
+        })
+        .collect();
+    Ok(Scored { rollouts, heads })
+}
+
+fn read_rollouts(table: &table::Table, judge: &str) -> anyhow::Result<Vec<Rollout>> {
     let (users, known) = (table.integers("user")?, table.integers("known")?);
-    let (items, scores) = (table.integers("item")?, table.numbers("judge/proxy")?);
+    let (items, scores) = (table.integers("item")?, table.numbers(judge)?);
     let levels = table.columns().iter().filter(|name| name.starts_with("log_prob_")).count();
     let token_log_probs = (0..levels)
         .map(|level| table.numbers(&format!("log_prob_{level}")))

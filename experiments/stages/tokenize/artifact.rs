@@ -15,10 +15,10 @@ use std::collections::HashMap;
 use std::path::Path;
 
 /// One row per item.
-pub(super) const SEMANTIC_IDS: &str = "semantic_ids.parquet";
+pub const SEMANTIC_IDS: &str = "semantic_ids.parquet";
 /// `level_0`, `level_1`, ...: one row per code; a collision digit has no vectors. Where they are of encodings, also
 /// `encoder.0.weight`, `encoder.0.bias`, ... and the `decoder`.
-pub(super) const CODEBOOKS: &str = "codebooks.safetensors";
+pub const CODEBOOKS: &str = "codebooks.safetensors";
 /// Key of the file's metadata that holds a [`CodebookInfo`] as JSON. One key only: several would be written in random order.
 const INFO: &str = "recalign";
 
@@ -101,12 +101,32 @@ fn tensors(quantized: &Quantized) -> Vec<(String, Vec<usize>, Vec<u8>)> {
 /// # Errors
 /// If a file is missing or damaged, or the two files disagree.
 pub fn load(dir: &Path) -> anyhow::Result<Catalog> {
-    let codebooks = dir.join(CODEBOOKS);
-    let info = read_info(&codebooks)
+    load_files(&dir.join(SEMANTIC_IDS), &dir.join(CODEBOOKS))
+}
+
+/// [`load`], wherever the two files are.
+///
+/// # Errors
+/// As those of [`load`].
+pub fn load_files(semantic_ids: &Path, codebooks: &Path) -> anyhow::Result<Catalog> {
+    let info = read_info(codebooks)
         .with_context(|| format!("cannot read the codebooks of {}", codebooks.display()))?;
-    let path = dir.join(SEMANTIC_IDS);
-    read_semantic_ids(&path, info.level_sizes)
-        .with_context(|| format!("cannot read the semantic IDs of {}", path.display()))
+    read_semantic_ids(semantic_ids, info.level_sizes)
+        .with_context(|| format!("cannot read the semantic IDs of {}", semantic_ids.display()))
+}
+
+/// The ids that the log uses, by item, of a table of semantic IDs.
+///
+/// # Errors
+/// If it is missing or damaged.
+pub fn raw_ids(semantic_ids: &Path) -> anyhow::Result<Vec<String>> {
+    let read = || -> anyhow::Result<Vec<String>> {
+        let table = ParquetReader::new(std::fs::File::open(semantic_ids)?).finish()?;
+        let ids = table.column("raw_id")?.str()?;
+        ensure!(ids.null_count() == 0, "column `raw_id` has missing values");
+        Ok(ids.iter().flatten().map(str::to_owned).collect())
+    };
+    read().with_context(|| format!("cannot read the item ids of {}", semantic_ids.display()))
 }
 
 fn read_info(path: &Path) -> anyhow::Result<CodebookInfo> {

@@ -11,6 +11,14 @@ use policy::embeddings::Embeddings;
 use policy::random::Key;
 use std::borrow::Cow;
 
+/// What the quantiser is given.
+pub(super) struct Chosen<'a> {
+    /// One vector per item: what is quantised.
+    pub(super) vectors: Cow<'a, Embeddings>,
+    /// One collaborative vector per item, where the quantiser asks for them.
+    pub(super) collaborative: Option<Embeddings>,
+}
+
 /// One vector per item, as `[tokenize] vectors` says; of the histories, only what `counts` tells of their training items.
 ///
 /// # Errors
@@ -20,9 +28,10 @@ pub(super) fn choose<'a>(
     config: &Tokenize,
     (dataset, counts): (&'a Dataset, &CoOccurrence),
     ctx: &StageContext,
-) -> anyhow::Result<Cow<'a, Embeddings>> {
-    if config.vectors == Vectors::Text {
-        return Ok(Cow::Borrowed(&dataset.embeddings));
+) -> anyhow::Result<Chosen<'a>> {
+    let asked = config.quantization().needs_collaborative();
+    if config.vectors == Vectors::Text && !asked {
+        return Ok(Chosen { vectors: Cow::Borrowed(&dataset.embeddings), collaborative: None });
     }
     let (text, settings) = (&dataset.embeddings, &config.collaborative);
     let key = ctx.key().named("vectors");
@@ -34,11 +43,14 @@ pub(super) fn choose<'a>(
         "collaborative vectors, width {}; {unknown} items from their text",
         parts.collaborative.width()
     );
-    Ok(Cow::Owned(match config.vectors {
-        Vectors::Text | Vectors::Collaborative => parts.collaborative,
-        Vectors::Fused => parts.fused(settings.weight),
-        Vectors::Aligned => aligned(&parts, &config.contrastive, key.named("contrastive"), ctx)?,
-    }))
+    let collaborative = asked.then(|| parts.collaborative.clone());
+    let vectors = match config.vectors {
+        Vectors::Text => Cow::Borrowed(text),
+        Vectors::Collaborative => Cow::Owned(parts.collaborative),
+        Vectors::Fused => Cow::Owned(parts.fused(settings.weight)),
+        Vectors::Aligned => Cow::Owned(aligned(&parts, &config.contrastive, key.named("contrastive"), ctx)?),
+    };
+    Ok(Chosen { vectors, collaborative })
 }
 
 /// Trains the fusion; its curve is among the run's metrics.

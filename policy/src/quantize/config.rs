@@ -128,3 +128,10 @@ pub struct QuantizeConfig {
     /// Training of [`Quantizer::ResidualVq`] and [`Quantizer::RqVae`].
     pub rq_vae: LearnedConfig,
 }
+
+impl QuantizeConfig {
+    /// Whether codes shall follow collaborative vectors.
+    pub fn needs_collaborative(&self) -> bool {
+        self.quantizer == Quantizer::RqVae && self.rq_vae.collaborative_weight > 0.0
+    }
+}

@@ -63,6 +63,12 @@ pub enum QuantizeError {
         /// Rows of the vectors.
         vectors: usize,
     },
+    /// Codes shall follow collaborative vectors, and there are none.
+    #[error("rq_vae.collaborative_weight needs a collaborative vector for each of the {items} items")]
+    NoCollaborative {
+        /// Number of items.
+        items: usize,
+    },
     /// A setting of training is out of range.
     #[error("rq_vae.{key} = {value} is out of range, must be {allowed}")]
     Training {
@@ -130,6 +136,10 @@ pub(super) fn check(items: Items, config: &QuantizeConfig) -> Result<(), Quantiz
     if matches!(config.quantizer, Quantizer::ResidualVq | Quantizer::RqVae) {
         config.rq_vae.check()?;
     }
+    let rows = items.vectors.rows();
+    if config.needs_collaborative() && items.collaborative.is_none_or(|vectors| vectors.rows() != rows) {
+        return Err(QuantizeError::NoCollaborative { items: rows });
+    }
     values(items.vectors)
 }
 
@@ -151,7 +161,7 @@ fn sizes(vectors: &Embeddings, config: &QuantizeConfig) -> Result<(), QuantizeEr
     Ok(())
 }
 
-fn histories(Items { vectors, log }: Items, quantizer: Quantizer) -> Result<(), QuantizeError> {
+fn histories(Items { vectors, log, .. }: Items, quantizer: Quantizer) -> Result<(), QuantizeError> {
     match log {
         _ if !quantizer.needs_histories() => Ok(()),
         None => Err(QuantizeError::NoHistories),

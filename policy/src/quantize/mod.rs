@@ -67,11 +67,13 @@ pub struct Items<'a> {
     /// Who interacted with which items. Only the training part is read ([`Log::train_items`]), and only by quantisers that
     /// need it ([`Quantizer::needs_histories`]).
     pub log: Option<&'a Log>,
+    /// One row per item: what is consumed near what. Only for [`LearnedConfig::collaborative_weight`].
+    pub collaborative: Option<&'a Embeddings>,
 }
 
 impl<'a> From<&'a Embeddings> for Items<'a> {
     fn from(vectors: &'a Embeddings) -> Self {
-        Self { vectors, log: None }
+        Self { vectors, log: None, collaborative: None }
     }
 }
 
@@ -145,7 +147,10 @@ impl<'a> Quantization<'a> {
                 Box::new(ResidualKmeans::new(vectors, config, key))
             }
             Quantizer::OptimizedProduct => Box::new(Product::new(vectors, config, key)),
-            Quantizer::ResidualVq | Quantizer::RqVae => Box::new(Training::new(vectors, config, key)),
+            Quantizer::ResidualVq | Quantizer::RqVae => {
+                let collaborative = items.collaborative.filter(|_| config.needs_collaborative());
+                Box::new(Training::new(vectors, collaborative, config, key))
+            }
             Quantizer::ItemId
             | Quantizer::Random
             | Quantizer::Sequential

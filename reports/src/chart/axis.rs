@@ -76,6 +76,11 @@ impl Axis {
         candidate.unwrap_or_else(|| build(2))
     }
 
+    /// Whether equal distances are equal factors.
+    pub(super) fn is_logarithmic(&self) -> bool {
+        self.scale == Scale::Logarithmic
+    }
+
     /// A tick as text, all ticks with the same decimals.
     pub(super) fn label(&self, tick: f64) -> String {
         if self.scale == Scale::Logarithmic {

@@ -4,7 +4,7 @@ use super::axis::text_width;
 use super::palette::Role;
 use super::palette::{css, swatch_body};
 use super::svg::{Drawn, SCALE, WIDTH, body, escape, font, px};
-use super::{Figure, Panel, Plot, curves, intervals};
+use super::{Figure, Panel, Plot, curves, graph, intervals};
 use crate::error::ReportError;
 use plotters::prelude::Text;
 use std::fmt::Write as _;
@@ -23,10 +23,11 @@ pub fn panels(figure: &Figure) -> Result<Vec<String>, ReportError> {
     let page = |(index, panel): (usize, &Panel)| {
         let id = format!("figure-{}-{index}", figure.name);
         Ok(format!(
-            "<svg class=\"chart\" role=\"img\" viewBox=\"0 0 {} {}\" aria-labelledby=\"{id}-t {id}-d\">\
+            "<svg class=\"chart\" role=\"img\" viewBox=\"0 0 {} {}\" aria-labelledby=\"{id}-t {id}-d\"{}>\
              <title id=\"{id}-t\">{}</title><desc id=\"{id}-d\">{}</desc>\n{}</svg>",
             WIDTH * SCALE,
             height(panel) * SCALE,
+            extents(panel),
             escape(&panel.title),
             escape(&panel.description),
             draw(panel)?
@@ -120,6 +121,7 @@ fn draw(panel: &Panel) -> Drawn<String> {
     match &panel.plot {
         Plot::Curves(plot) => curves::draw(panel, plot),
         Plot::Intervals(rows) => intervals::draw(panel, rows),
+        Plot::Graph(plot) => Ok(graph::draw(panel, plot)),
     }
 }
 
@@ -127,6 +129,15 @@ fn height(panel: &Panel) -> u32 {
     match &panel.plot {
         Plot::Curves(_) => curves::HEIGHT,
         Plot::Intervals(rows) => intervals::height(rows),
+        Plot::Graph(plot) => graph::height(plot),
+    }
+}
+
+/// What the page's script needs of a panel of lines.
+fn extents(panel: &Panel) -> String {
+    match &panel.plot {
+        Plot::Curves(plot) => curves::extents(plot),
+        Plot::Intervals(_) | Plot::Graph(_) => String::new(),
     }
 }
 

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 pub(super) fn render(figure: &Figure) -> String {
     let mut csv = match figure.panels.first().map(|panel| &panel.plot) {
         Some(Plot::Intervals(_)) => String::from("panel,system,value,low,high\n"),
+        Some(Plot::Graph(_)) => String::from("panel,from,to\n"),
         _ => String::from("panel,series,x,y\n"),
     };
     for panel in &figure.panels {
@@ -16,6 +17,12 @@ pub(super) fn render(figure: &Figure) -> String {
                     for (x, y) in &series.points {
                         let _ = writeln!(csv, "{title},{},{x},{y}", field(&series.label));
                     }
+                }
+            }
+            Plot::Graph(graph) => {
+                for (from, to) in &graph.edges {
+                    let _ =
+                        writeln!(csv, "{title},{},{}", field(&graph.nodes[*from]), field(&graph.nodes[*to]));
                 }
             }
             Plot::Intervals(rows) => {

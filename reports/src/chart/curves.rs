@@ -3,7 +3,7 @@
 use super::axis::Axis;
 use super::palette::{Role, marker};
 use super::svg::{Drawn, WIDTH, body, font, px, stroke};
-use super::{Curves, Frame, Panel, Series};
+use super::{Curves, Frame, Look, Panel, Series};
 use plotters::prelude::*;
 
 /// Height of a line panel in pixels.
@@ -35,9 +35,20 @@ pub(super) fn draw(panel: &Panel, curves: &Curves) -> Drawn<String> {
             chart.draw_series([PathElement::new(vec![(0.0, 0.0), (1.0, 1.0)], stroke(Role::Guide, 12))])?;
         }
         for series in &curves.series {
-            let style = stroke(Role::Line(series.look.slot()), 18);
             let points: Vec<_> = drawn(series, curves.frame).collect();
+            let slot = series.look.slot();
+            let style = match series.look {
+                Look::Band(_) => {
+                    chart.draw_series([Polygon::new(points, Role::Band(slot).color().filled())])?;
+                    continue;
+                }
+                Look::Thin(_) => stroke(Role::Thin(slot), 8),
+                Look::Baseline | Look::Series(_) => stroke(Role::Line(slot), 18),
+            };
             chart.draw_series([PathElement::new(points.clone(), style)])?;
+            if matches!(series.look, Look::Thin(_)) {
+                continue;
+            }
             for point in marked(&points) {
                 let (x, y) = chart.backend_coord(point);
                 let corners =
@@ -47,6 +58,27 @@ pub(super) fn draw(panel: &Panel, curves: &Curves) -> Drawn<String> {
         }
         Ok(())
     })
+}
+
+/// Where values are in the drawing, for the page's script: `low high` of the axis and the coordinates of these ends.
+pub(super) fn extents(curves: &Curves) -> String {
+    let (x, y) = axes(curves);
+    let (left, right) = (px(54), px(WIDTH as i32 - 20));
+    let (bottom, top) = (px(HEIGHT as i32 - 42), px(32));
+    let scale = |axis: &Axis| match (axis.is_logarithmic(), curves.frame) {
+        (true, _) => "log",
+        (false, Frame::Data) => "whole",
+        (false, _) => "linear",
+    };
+    format!(
+        " data-x=\"{} {} {left} {right} {}\" data-y=\"{} {} {bottom} {top} {}\"",
+        x.low,
+        x.high,
+        scale(&x),
+        y.low,
+        y.high,
+        if y.is_logarithmic() { "log" } else { "linear" }
+    )
 }
 
 fn axes(curves: &Curves) -> (Axis, Axis) {

@@ -16,7 +16,7 @@ const ABOVE: i32 = 34;
 const BELOW: i32 = 32;
 /// Longest row label in characters; the rest is cut, the table has it whole.
 const LABEL: usize = 15;
-/// Width of the value column on the right.
+/// Least width of the value column on the right.
 const VALUES: i32 = 60;
 
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Axis, RangedCoordf64>>;
@@ -28,14 +28,16 @@ pub(super) fn height(rows: &[Row]) -> u32 {
 pub(super) fn draw(panel: &Panel, rows: &[Row]) -> Drawn<String> {
     let labels = rows.iter().map(|row| text_width(&shorten(&row.label, LABEL)));
     let labels = (labels.max().unwrap_or(0) + 12).max(48);
+    let values = rows.iter().map(|row| text_width(&number::decimal(row.estimate.value)) + 14);
+    let values = values.max().unwrap_or(0).max(VALUES);
     let ends = || rows.iter().flat_map(|row| [row.estimate.low, row.estimate.high, row.estimate.value]);
-    let x = Axis::fitting(WIDTH as i32 - labels - VALUES, |most| Axis::covering(ends(), 0.06, most));
+    let x = Axis::fitting(WIDTH as i32 - labels - values, |most| Axis::covering(ends(), 0.06, most));
     body(height(rows), |canvas| {
         canvas.draw(&Text::new(panel.title.clone(), (px(4), px(2)), font(Role::Text)))?;
         let mut chart = ChartBuilder::on(canvas)
             .margin_top(px(ABOVE - 4))
             .margin_left(px(labels))
-            .margin_right(px(VALUES))
+            .margin_right(px(values))
             .x_label_area_size(px(BELOW - 4))
             .build_cartesian_2d(x, 0.0..rows.len() as f64)?;
         chart

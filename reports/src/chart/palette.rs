@@ -29,6 +29,10 @@ pub(super) enum Role {
     Line(usize),
     /// Markers and whiskers of a series (never dashed).
     Mark(usize),
+    /// One of several lines behind a series.
+    Thin(usize),
+    /// The interval around a series.
+    Band(usize),
 }
 
 /// Slot 0 is the baselines' grey; series follow.
@@ -38,7 +42,7 @@ impl Look {
     pub(super) const fn slot(self) -> usize {
         match self {
             Self::Baseline => 0,
-            Self::Series(index) => 1 + index % SERIES,
+            Self::Series(index) | Self::Thin(index) | Self::Band(index) => 1 + index % SERIES,
         }
     }
 }
@@ -47,7 +51,10 @@ impl Role {
     /// Every role.
     pub(super) fn all() -> impl Iterator<Item = Self> {
         let plain = [Self::Text, Self::Muted, Self::Grid, Self::Axis, Self::Guide];
-        plain.into_iter().chain((0..SLOTS).flat_map(|slot| [Self::Line(slot), Self::Mark(slot)]))
+        plain.into_iter().chain(
+            (0..SLOTS)
+                .flat_map(|slot| [Self::Line(slot), Self::Mark(slot), Self::Thin(slot), Self::Band(slot)]),
+        )
     }
 
     /// The stand-in colour.
@@ -60,6 +67,8 @@ impl Role {
             Self::Guide => (5, 0),
             Self::Line(slot) => (6, slot as u8),
             Self::Mark(slot) => (7, slot as u8),
+            Self::Thin(slot) => (8, slot as u8),
+            Self::Band(slot) => (9, slot as u8),
         };
         RGBColor(0xA5, kind, slot)
     }
@@ -74,6 +83,8 @@ impl Role {
             Self::Guide => "guide".into(),
             Self::Line(slot) => format!("line{slot}"),
             Self::Mark(slot) => format!("mark{slot}"),
+            Self::Thin(slot) => format!("thin{slot}"),
+            Self::Band(slot) => format!("band{slot}"),
         }
     }
 
@@ -85,7 +96,7 @@ impl Role {
             Self::Grid => ["#e4e7eb", "#2b3138"],
             Self::Axis => ["#8c959f", "#6b7580"],
             Self::Guide => ["#8c959f", "#7d8793"],
-            Self::Line(slot) | Self::Mark(slot) => SHADES[slot],
+            Self::Line(slot) | Self::Mark(slot) | Self::Thin(slot) | Self::Band(slot) => SHADES[slot],
         }
     }
 }
@@ -117,6 +128,7 @@ pub fn css() -> String {
         let _ = writeln!(css, ".s-line{slot}{{stroke-dasharray:{}}}", lengths.join(" "));
     }
     let _ = writeln!(css, ".s-guide{{stroke-dasharray:{0} {0}}}", 3 * SCALE);
+    css.push_str("[class^=s-thin]{opacity:.55}[class^=f-band]{opacity:.18}\n");
     css.push_str(&colors(0));
     let _ = write!(css, "@media screen and (prefers-color-scheme:dark){{\n{}}}\n", colors(1));
     css

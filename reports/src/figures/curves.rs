@@ -10,7 +10,7 @@ use crate::number;
 const MOST_POINTS: usize = 600;
 
 /// Curves over the steps of the alignment arms: name, title, caption, keys (one panel each).
-const ALIGNMENT: [(&str, &str, &str, &[&str]); 5] = [
+const ALIGNMENT: [(&str, &str, &str, &[&str]); 6] = [
     (
         "reward",
         "Reward of the alignment arms over steps",
@@ -34,6 +34,13 @@ const ALIGNMENT: [(&str, &str, &str, &[&str]); 5] = [
         "Log-probabilities of chosen and rejected items over steps",
         "Shown apart on purpose: a growing margin with both falling removes probability from what users liked.",
         &["logps/chosen", "logps/rejected"],
+    ),
+    (
+        "exploration",
+        "Entropy and legality over steps",
+        "A collapsing entropy means that the policy stopped exploring; legality is the probability an unconstrained policy \
+         would give to codes of existing items.",
+        &["entropy", "legal_mass", "train/legal_mass"],
     ),
     (
         "optimisation",
@@ -131,7 +138,7 @@ fn curve_panel(key: &str, lines: Vec<Line>) -> Option<Panel> {
 }
 
 /// Keeps the extremes of equal stretches of a long line, in order.
-fn thin(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+pub(super) fn thin(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     if points.len() <= MOST_POINTS {
         return points;
     }

@@ -8,6 +8,7 @@ use crate::glossary;
 use crate::load::Run;
 use crate::number;
 use crate::schema::{Comparison, Estimate, Evaluation, SystemResult};
+use crate::statistics::means::{holm, of_interval};
 use crate::verdict::Change;
 
 pub(super) fn systems(run: &Run, figures: &Figures<'_>) -> Result<Section, ReportError> {
@@ -18,7 +19,7 @@ pub(super) fn systems(run: &Run, figures: &Figures<'_>) -> Result<Section, Repor
             blocks.push(protocol(evaluation));
             blocks.extend(figures.block("ranking")?);
             let mut ranked = keys(evaluation);
-            ranked.retain(|key| !key.starts_with("judge/"));
+            ranked.retain(|key| !key.starts_with("judge/") && glossary::slice(key).is_none());
             let judged = judge_keys(evaluation);
             blocks.extend(table(
                 evaluation,
@@ -82,33 +83,50 @@ fn cell(system: &SystemResult, key: &str) -> Cell {
 }
 
 pub(super) fn comparisons(run: &Run) -> Section {
-    let rows: Vec<_> =
-        run.evaluation.iter().flat_map(|evaluation| &evaluation.comparisons).map(comparison).collect();
+    let over_all = |found: &&Comparison| glossary::slice(&found.metric).is_none();
+    let table = run.evaluation.as_ref().and_then(|evaluation| {
+        compared(evaluation, (over_all, |_: &Comparison| true), "Aligned policies against the pretrained one")
+    });
+    let blocks = match table {
+        _ if run.evaluation.is_none() => vec![missing(run, "evaluate")],
+        None => vec![paragraph("The evaluation compares no aligned policy with the pretrained one.")],
+        Some(table) => vec![paragraph(INTRODUCTION), table],
+    };
+    Section { id: "comparisons", title: "Comparisons", blocks }
+}
+
+const INTRODUCTION: &str = "Paired over users. A change is claimed only when its interval excludes zero; the others are inside \
+    noise. Where many are compared, some exclude zero by chance: Holm's p, over all of them, says which hold together. \
+    Detectable is the smallest true difference that a comparison finds four times in five. Both are normal approximations from \
+    the interval.";
+
+/// A table of the comparisons of a family that are worth a row, with Holm's adjustment over all of the family; `None` without a row.
+pub(super) fn compared(
+    evaluation: &Evaluation,
+    (is_family, is_shown): (impl Fn(&&Comparison) -> bool, impl Fn(&Comparison) -> bool),
+    caption: &str,
+) -> Option<Block> {
+    let family: Vec<&Comparison> = evaluation.comparisons.iter().filter(is_family).collect();
+    let implied: Vec<_> = family.iter().map(|found| of_interval(&found.difference)).collect();
+    let adjusted = holm(&implied.iter().flatten().map(|(p, _)| *p).collect::<Vec<_>>());
+    let mut adjusted = adjusted.into_iter();
+    let mut rows = Vec::new();
+    for (found, implied) in family.into_iter().zip(implied) {
+        let adjusted = implied.and_then(|(_, detectable)| Some((adjusted.next()?, detectable)));
+        rows.extend(is_shown(found).then(|| comparison(found, adjusted)));
+    }
     let columns = vec![
         Column::text("system"),
         Column::text("metric"),
         Column::number("aligned − pretrained [95 % interval]"),
         Column::text("reading"),
+        Column::number("p, Holm"),
+        Column::number("detectable"),
     ];
-    let blocks = if run.evaluation.is_none() {
-        vec![missing(run, "evaluate")]
-    } else if rows.is_empty() {
-        vec![paragraph("The evaluation compares no aligned policy with the pretrained one.")]
-    } else {
-        let intro = "Paired over users. A change is claimed only when its interval excludes zero; the others are inside noise.";
-        vec![
-            paragraph(intro),
-            Block::Table(Table {
-                caption: "Aligned policies against the pretrained one".into(),
-                columns,
-                rows,
-            }),
-        ]
-    };
-    Section { id: "comparisons", title: "Comparisons", blocks }
+    (!rows.is_empty()).then(|| Block::Table(Table { caption: caption.to_owned(), columns, rows }))
 }
 
-fn comparison(comparison: &Comparison) -> Vec<Cell> {
+fn comparison(comparison: &Comparison, implied: Option<(f64, f64)>) -> Vec<Cell> {
     let Estimate { value, .. } = comparison.difference;
     let change = Change::of(&comparison.difference);
     let better = glossary::lookup(&comparison.metric).map(|entry| entry.better);
@@ -127,5 +145,19 @@ fn comparison(comparison: &Comparison) -> Vec<Cell> {
         vec![Span::code(&comparison.metric)],
         estimate_cell(&number::difference(&comparison.difference), &source),
         vec![Span::text(change.words()).styled(style)],
+        implied_cell(implied.map(|(p, _)| p_value(p)), &source),
+        implied_cell(implied.map(|(_, detectable)| number::decimal(detectable)), &source),
     ]
+}
+
+fn implied_cell(text: Option<String>, source: &str) -> Cell {
+    vec![text.map_or_else(
+        || Span::text("–"),
+        |text| Span::text(text).with_source(format!("{source}, from its interval")),
+    )]
+}
+
+/// Three digits are enough of a p-value.
+fn p_value(p: f64) -> String {
+    if p < 0.001 { "< 0.001".to_owned() } else { number::fixed(p, 3) }
 }

@@ -1,7 +1,8 @@
 //! Configuration, lineage, how to run it again, and what the metric keys mean.
 
-use super::short_hash;
+use super::{Figures, checklist, short_hash};
 use crate::document::{Block, Cell, Column, Section, Span, Style, Table, paragraph};
+use crate::error::ReportError;
 use crate::glossary::{self, Entry};
 use crate::load::{Run, Stage, file_name};
 use crate::number;
@@ -12,7 +13,7 @@ pub(super) fn config(run: &Run) -> Section {
     Section { id: "config", title: "Configuration", blocks }
 }
 
-pub(super) fn lineage(run: &Run) -> Section {
+pub(super) fn lineage(run: &Run, figures: &Figures<'_>) -> Result<Section, ReportError> {
     let columns = vec![
         Column::text("stage"),
         Column::text("input"),
@@ -28,6 +29,7 @@ pub(super) fn lineage(run: &Run) -> Section {
         Span::text(" recomputes the hashes themselves."),
     ];
     let mut blocks = vec![Block::Paragraph { spans: intro }];
+    blocks.extend(figures.block("lineage")?);
     if rows.is_empty() {
         blocks.push(paragraph("No committed stage of this run read a file."));
     } else {
@@ -39,7 +41,7 @@ pub(super) fn lineage(run: &Run) -> Section {
             vec![Column::text("stage"), Column::text("file"), Column::number("size"), Column::text("sha256")];
         blocks.push(Block::Table(Table { caption: "Outputs by stage".into(), columns, rows: outputs }));
     }
-    Section { id: "lineage", title: "Lineage", blocks }
+    Ok(Section { id: "lineage", title: "Lineage", blocks })
 }
 
 fn inputs(run: &Run, stage: &Stage) -> Vec<Vec<Cell>> {
@@ -121,7 +123,11 @@ pub(super) fn reproducibility(run: &Run) -> Section {
     let table = Block::Table(Table { caption: "What it takes to run this again".into(), columns, rows });
     let intro = "Randomness is a function of the seed, the stage and the step; the same version, configuration, data and \
                  device class give the same numbers. The report is a function of the run directory alone.";
-    Section { id: "reproducibility", title: "Reproducibility", blocks: vec![paragraph(intro), table] }
+    Section {
+        id: "reproducibility",
+        title: "Reproducibility",
+        blocks: vec![paragraph(intro), table, checklist::checklist(run)],
+    }
 }
 
 pub(super) fn glossary(run: &Run) -> Section {

@@ -11,6 +11,7 @@ use crate::verdict::{Alarm, BaselineCheck, Change, Finding, INDEPENDENT, SystemV
 pub(super) fn section(run: &Run, verdict: &Verdict, figures: &Figures<'_>) -> Result<Section, ReportError> {
     let mut blocks =
         vec![Block::Paragraph { spans: vec![Span::text(summary(run, verdict)).styled(Style::Strong)] }];
+    blocks.extend(verdict.systems.iter().map(|system| in_one_line(run, system)));
     blocks.extend(verdict.systems.iter().map(system));
     blocks.extend(verdict.baseline.as_ref().map(|check| baseline(run, check)));
     blocks.extend(figures.block("headline")?);
@@ -43,6 +44,32 @@ fn summary(run: &Run, verdict: &Verdict) -> String {
         1 => format!("{claim} One rise of the proxy is not to be trusted."),
         _ => format!("{claim} {alarms} rises of the proxy are not to be trusted."),
     }
+}
+
+/// `ipa: held-out reward +0.0123 [+0.0101, +0.0145] over 1 seed and 800 users; Recall@10 inside noise; no alarm.`
+fn in_one_line(run: &Run, system: &SystemVerdict) -> Block {
+    let mut spans = vec![Span::text(format!("{}: ", system.system)).styled(Style::Strong)];
+    let judge =
+        INDEPENDENT.iter().find_map(|key| system.judges.iter().find(|finding| finding.metric == **key));
+    match judge.or(system.judges.first()) {
+        Some(finding) => {
+            let key = format!("{} (system {}, aligned minus pretrained)", finding.metric, system.system);
+            spans.push(Span::text(format!("{} reward ", finding.metric.trim_start_matches("judge/"))));
+            spans.push(Span::number(number::difference(&finding.difference), "evaluate", &key));
+        }
+        None => spans.push(Span::text("no judge's reward was compared")),
+    }
+    let users = run.evaluation.as_ref().map_or(0, |evaluation| evaluation.users);
+    spans.push(Span::text(" over 1 seed and "));
+    spans.push(Span::number(number::count(users), "evaluate", "evaluation.users"));
+    let recall = system.ranking.iter().find(|finding| finding.metric.starts_with("recall@"));
+    let ranking = recall.or(system.ranking.first()).map_or_else(
+        || "ranking not compared".to_owned(),
+        |finding| format!("{} {}", name(&finding.metric), finding.change.words()),
+    );
+    let alarm = if system.alarm.is_some() { "alarm" } else { "no alarm" };
+    spans.push(Span::text(format!(" users; {ranking}; {alarm}.")));
+    Block::Paragraph { spans }
 }
 
 /// One sentence about a policy that nothing was to be aligned with.
@@ -167,8 +194,8 @@ fn limits(run: &Run, verdict: &Verdict) -> Block {
     if verdict.intervals > 0 {
         let chance = number::fixed(verdict.intervals as f64 / 20.0, 1);
         sentences.push(format!(
-            "{} differences are tested at 95 % without adjustment; about {chance} of them would exclude zero by \
-             chance alone.",
+            "{} differences are tested at 95 %; about {chance} of them would exclude zero by chance alone. Holm's p beside \
+             the comparisons says which hold together.",
             verdict.intervals
         ));
     }
@@ -176,11 +203,17 @@ fn limits(run: &Run, verdict: &Verdict) -> Block {
         let words = "The budget was smoke: every stage was shrunk to check that it works, and no number here is a result.";
         sentences.push(words.to_owned());
     }
+    if !run.not_finite.is_empty() {
+        let count = run.not_finite.len();
+        sentences.push(format!(
+            "{count} measurements along the way are no finite numbers and are left out: something diverged."
+        ));
+    }
     if run.metrics_cut {
         let words = "The last line of metrics.jsonl was cut off by an interruption and is left out.";
         sentences.push(words.to_owned());
     }
     let spans = vec![Span::text(sentences.join(" "))];
-    let tone = if smoke { Tone::Alarm } else { Tone::Neutral };
+    let tone = if smoke || !run.not_finite.is_empty() { Tone::Alarm } else { Tone::Neutral };
     Block::Callout { tone, title: "Limits".to_owned(), spans, evidence: Vec::new() }
 }

@@ -1,6 +1,6 @@
 //! Spearman's rank correlation (1904) with a bootstrap interval: does one column order things as another does?
 
-use super::{GOLDEN, TAIL, mix, quantile};
+use super::{GOLDEN, TAIL, mix, quantile, resample_key};
 use crate::schema::Estimate;
 
 /// Spearman's rho: the correlation of ranks, ties sharing the mean of theirs. `None` when a side is constant, or there are fewer
@@ -32,7 +32,7 @@ pub fn spearman_bootstrap(a: &[f64], b: &[f64], resamples: usize, seed: u64) -> 
     assert!(resamples > 0, "an interval needs at least one resample");
     let value = spearman(a, b)?;
     let resample = |number: u64| {
-        let picks = picks(a.len(), mix(seed ^ mix(number)));
+        let picks = picks(a.len(), resample_key(seed, number));
         let of = |values: &[f64]| picks.iter().map(|pick| values[*pick]).collect::<Vec<f64>>();
         spearman(&of(a), &of(b))
     };
@@ -46,7 +46,7 @@ pub fn spearman_bootstrap(a: &[f64], b: &[f64], resamples: usize, seed: u64) -> 
 }
 
 /// As many draws from `0..count`, with replacement; multiply-shift, whose bias is below `count / 2^32`.
-fn picks(count: usize, key: u64) -> Vec<usize> {
+pub(crate) fn picks(count: usize, key: u64) -> Vec<usize> {
     let word = |draw: u64| mix(key.wrapping_add(draw.wrapping_mul(GOLDEN))) >> 32;
     (0..count as u64).map(|draw| ((word(draw) * count as u64) >> 32) as usize).collect()
 }

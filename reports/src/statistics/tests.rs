@@ -6,7 +6,7 @@ fn uniform(seed: u64, index: u64) -> f64 {
 }
 
 /// Standard normal by Box-Muller.
-fn normal(seed: u64, index: u64) -> f64 {
+pub(super) fn normal(seed: u64, index: u64) -> f64 {
     let radius = (-2.0 * uniform(seed, 2 * index).ln()).sqrt();
     radius * (std::f64::consts::TAU * uniform(seed, 2 * index + 1)).cos()
 }
@@ -112,7 +112,7 @@ fn seeds_reproduce_and_differ() {
 }
 
 /// Share of 1000 simulated data sets whose interval contains the truth (standard error 0.007).
-fn coverage(mut simulate: impl FnMut(u64) -> (Estimate, f64)) -> f64 {
+pub(super) fn coverage(mut simulate: impl FnMut(u64) -> (Estimate, f64)) -> f64 {
     let covers = |seed| {
         let (estimate, truth) = simulate(seed);
         f64::from(u8::from(estimate.low <= truth && truth <= estimate.high))

@@ -144,7 +144,7 @@ pub(super) fn runs(sweep: &Sweep) -> Section {
         Column::number("wall time"),
         Column::number("CPU time"),
         Column::number("peak MiB"),
-        Column::prose("error"),
+        Column::prose("why"),
     ];
     let rows = sweep.runs.iter().map(run_row).collect();
     let intro = "Each run is a run directory of its own with its own report. A stage that an earlier run of the sweep had \
@@ -160,6 +160,8 @@ fn run_row(run: &RunResult) -> Vec<Cell> {
     let (state, error) = match &run.state {
         State::Finished => (Span::text("finished"), ""),
         State::Failed { error } => (Span::text("failed").styled(Style::Bad), error.as_str()),
+        State::Diverged { error } => (Span::text("diverged").styled(Style::Bad), error.as_str()),
+        State::Dropped { reason } => (Span::text("dropped").styled(Style::Quiet), reason.as_str()),
         State::Unfinished => (Span::text("unfinished").styled(Style::Quiet), ""),
     };
     let wall: f64 = run.stages.iter().map(|cost| cost.seconds).sum();

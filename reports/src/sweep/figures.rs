@@ -15,7 +15,8 @@ const LOOKS: usize = 6;
 
 /// All figures that the sweep has data for.
 pub(super) fn all(sweep: &Sweep) -> Vec<Figure> {
-    [ranking(sweep), training(sweep)].into_iter().flatten().collect()
+    let found = [ranking(sweep), training(sweep), super::curves::figure(sweep), super::seeds::profile(sweep)];
+    found.into_iter().flatten().collect()
 }
 
 /// The row's place, the baseline row first.

@@ -1,8 +1,8 @@
 //! The page of a sweep: what was found first, what it rests on after.
 
-use super::{State, Sweep, cost, prediction, quality};
+use super::{State, Sweep, configs, cost, prediction, quality, seeds};
 use crate::chart::Figure;
-use crate::document::{Block, Document, Fact, Section, Span, Style, Tone};
+use crate::document::{Block, Cell, Document, Fact, Section, Span, Style, Tone};
 use crate::error::ReportError;
 use crate::sections::{Figures, provenance};
 
@@ -10,8 +10,16 @@ pub(super) fn document(sweep: &Sweep, figures: &[Figure]) -> Result<Document, Re
     let shown = Figures(figures);
     let mut sections = vec![result(sweep, &shown)?];
     sections.extend(quality::differences(sweep));
+    let seeds = seeds::section(sweep).map(|mut section| {
+        shown.block("profile").map(|block| {
+            section.blocks.extend(block);
+            section
+        })
+    });
+    sections.extend(seeds.transpose()?);
     sections.extend(quality::others(sweep));
     sections.extend(training(&shown)?);
+    sections.extend(configs::section(sweep));
     sections.extend(cost::semantic_ids(sweep));
     sections.extend(prediction::section(sweep));
     sections.extend(quality::published(sweep));
@@ -36,6 +44,7 @@ fn result(sweep: &Sweep, figures: &Figures<'_>) -> Result<Section, ReportError> 
     let words = Span::text(quality::headline(sweep).join(" ")).styled(Style::Strong);
     let mut blocks = vec![Block::Paragraph { spans: vec![words] }];
     blocks.extend(failures(sweep));
+    blocks.extend(seeds::verdicts(sweep));
     blocks.extend(quality::comparison(sweep));
     blocks.extend(figures.block("ranking")?);
     blocks.push(limits(sweep));
@@ -45,12 +54,9 @@ fn result(sweep: &Sweep, figures: &Figures<'_>) -> Result<Section, ReportError> 
 /// Runs that failed or never ran.
 fn failures(sweep: &Sweep) -> Option<Block> {
     let failed = sweep.runs.iter().filter_map(|run| match &run.state {
-        State::Failed { error } => Some([
-            vec![Span::code(&run.directory)],
-            vec![Span::text(error)],
-            vec![Span::text("failed").styled(Style::Bad)],
-        ]),
-        State::Finished | State::Unfinished => None,
+        State::Failed { error } => Some(failure(&run.directory, error, "failed")),
+        State::Diverged { error } => Some(failure(&run.directory, error, "diverged")),
+        State::Finished | State::Dropped { .. } | State::Unfinished => None,
     });
     let evidence: Vec<_> = failed.collect();
     (!evidence.is_empty()).then(|| Block::Callout {
@@ -59,6 +65,10 @@ fn failures(sweep: &Sweep) -> Option<Block> {
         spans: vec![Span::text("They are left out of every number; the same command tries them again.")],
         evidence,
     })
+}
+
+fn failure(run: &str, error: &str, how: &str) -> [Cell; 3] {
+    [vec![Span::code(run)], vec![Span::text(error)], vec![Span::text(how).styled(Style::Bad)]]
 }
 
 /// What the numbers cannot say.
@@ -79,8 +89,9 @@ fn limits(sweep: &Sweep) -> Block {
 }
 
 fn training(figures: &Figures<'_>) -> Result<Option<Section>, ReportError> {
-    let block = figures.block("training")?;
-    Ok(block.map(|block| Section { id: "training", title: "Training", blocks: vec![block] }))
+    let blocks: Vec<Block> =
+        [figures.block("training")?, figures.block("alignment")?].into_iter().flatten().collect();
+    Ok((!blocks.is_empty()).then_some(Section { id: "training", title: "Training", blocks }))
 }
 
 /// Metric keys of the page.

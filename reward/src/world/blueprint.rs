@@ -1,29 +1,40 @@
 //! How the items of a world are drawn: groups, topics, attribute meanings, popularity, release times.
 
+use super::config::WorldConfig;
 use super::items::{
     ATTRIBUTES, BRAND, EPOCH, HORIZON, Item, LATENT, MAX_GROUPS, MAX_TOPICS_PER_GROUP, TASTE, gaussian,
     normal, unit,
 };
+use policy::ids::ItemId;
 use policy::random::Key;
 use rand::{Rng, RngExt};
 use rayon::prelude::*;
 
 /// Brands; a brand is two syllables of sixteen.
 const BRANDS: u16 = 256;
-/// Share of items released in the last tenth of the horizon: hardly anybody has seen them.
-const COLD_SHARE: f64 = 0.06;
 
-/// `count` items, and the centres of the topics they belong to.
-pub(super) fn draw(count: usize, key: Key) -> (Vec<Item>, Vec<[f32; LATENT]>) {
-    let layout = Layout::of(count);
+/// The items of a world, and the centres of the topics they belong to.
+pub(super) fn draw(config: &WorldConfig, key: Key) -> (Vec<Item>, Vec<[f32; LATENT]>) {
+    let layout = Layout::of(config.items);
     let centres: Vec<_> = layout.centres(key).collect();
     let attributes = Attributes::generate(key.named("attributes"));
-    let mut items: Vec<Item> = (0..count)
+    let palette = Palette { config, centres: &centres, attributes: &attributes };
+    let mut items: Vec<Item> = (0..config.items)
         .into_par_iter()
-        .map(|item| layout.item(&centres, &attributes, key.named("item").at(item as u64)))
+        .map(|item| Item {
+            lift: config.click_bait.lift_of(ItemId::new(item), key),
+            ..layout.item(&palette, key.named("item").at(item as u64))
+        })
         .collect();
-    normalise_popularity(&mut items, key.named("popularity"));
+    normalise_popularity(&mut items, config.marginals.popularity_exponent, key.named("popularity"));
     (items, centres)
+}
+
+/// What items are drawn from.
+struct Palette<'a> {
+    config: &'a WorldConfig,
+    centres: &'a [[f32; LATENT]],
+    attributes: &'a Attributes,
 }
 
 /// How many groups and topics a catalog of some size has.
@@ -49,7 +60,9 @@ impl Layout {
         })
     }
 
-    fn item(&self, centres: &[[f32; LATENT]], attributes: &Attributes, key: Key) -> Item {
+    fn item(&self, palette: &Palette<'_>, key: Key) -> Item {
+        let Palette { config, centres, attributes } = palette;
+        let marginals = &config.marginals;
         let mut rng = key.rng();
         let topic = rng.random_range(0..centres.len());
         let own = gaussian::<LATENT>(&mut rng);
@@ -58,7 +71,7 @@ impl Layout {
         let words = [rng.random_range(0..ATTRIBUTES), rng.random_range(0..ATTRIBUTES)];
         let shared = (attributes.quality[words[0]] + attributes.quality[words[1]]) / 2.0_f32.sqrt();
         let brand = rng.random_range(0..BRANDS);
-        let cold = rng.random_bool(COLD_SHARE);
+        let cold = rng.random_bool(config.exposure.cold_share);
         Item {
             group: (topic / self.topics_per_group) as u16,
             topic_in_group: (topic % self.topics_per_group) as u16,
@@ -69,9 +82,11 @@ impl Layout {
             taste: std::array::from_fn(|i| attributes.vectors[words[0]][i] + attributes.vectors[words[1]][i]),
             brand_vector: attributes.brands[usize::from(brand)],
             quality: 0.9 * shared + 0.44 * normal(&mut rng),
-            log_duration: 3.4 + 0.7 * normal(&mut rng),
+            log_duration: marginals.duration as f32 + marginals.duration_spread as f32 * normal(&mut rng),
             popularity: 0.0,
+            log_popularity: 0.0,
             released: release_time(cold, &mut rng),
+            lift: 0.0,
         }
     }
 }
@@ -82,8 +97,8 @@ fn release_time(cold: bool, rng: &mut impl Rng) -> i64 {
     EPOCH + (share.max(0.0) * HORIZON as f64) as i64
 }
 
-/// Zipf with exponent 0.8 over a random order in which quality counts a little.
-fn normalise_popularity(items: &mut [Item], key: Key) {
+/// Zipf's law over a random order in which quality counts a little.
+fn normalise_popularity(items: &mut [Item], exponent: f64, key: Key) {
     let mut order: Vec<usize> = (0..items.len()).collect();
     let appeal: Vec<f32> = items
         .iter()
@@ -91,10 +106,11 @@ fn normalise_popularity(items: &mut [Item], key: Key) {
         .map(|(index, item)| 0.3 * item.quality + normal(&mut key.at(index as u64).rng()))
         .collect();
     order.sort_by(|&a, &b| appeal[b].total_cmp(&appeal[a]).then(a.cmp(&b)));
-    let weight = |rank: usize| ((rank + 1) as f64).powf(-0.8);
+    let weight = |rank: usize| ((rank + 1) as f64).powf(-exponent);
     let total: f64 = (0..items.len()).map(weight).sum();
     for (rank, &item) in order.iter().enumerate() {
         items[item].popularity = weight(rank) / total;
+        items[item].log_popularity = (items[item].popularity * order.len() as f64).ln();
     }
 }
 

@@ -1,7 +1,9 @@
 //! Items: groups, topics, latent vectors, and everything about an item that does not depend on who looks at it.
 
 use super::blueprint;
+use super::config::WorldConfig;
 use super::math::dot;
+use super::weighted::Weighted;
 use policy::embeddings::Embeddings;
 use policy::ids::ItemId;
 use policy::random::Key;
@@ -53,16 +55,19 @@ pub(super) struct Item {
     pub(super) log_duration: f32,
     /// Share of attention, sums to 1 over the items; only weakly related to quality.
     pub(super) popularity: f64,
+    /// Log of the share of attention times the number of items: 0 for an average item.
+    pub(super) log_popularity: f64,
     /// Seconds since the epoch.
     pub(super) released: i64,
+    /// What is added to the log odds of being taken and of a logged like: 0 unless it is click-bait.
+    pub(super) lift: f64,
 }
 
 /// All items with the indices the logging policy draws from.
 #[derive(Clone, Debug)]
 pub(super) struct Items {
     all: Vec<Item>,
-    /// Running sums of popularity over all items.
-    cumulative: Vec<f64>,
+    by_popularity: Weighted,
     topics: Vec<Topic>,
     continuations: Vec<[ItemId; CONTINUATIONS]>,
     key: Key,
@@ -72,30 +77,34 @@ pub(super) struct Items {
 struct Topic {
     centre: [f32; LATENT],
     members: Vec<ItemId>,
-    /// Running sums of popularity over the members.
-    cumulative: Vec<f64>,
+    by_popularity: Weighted,
 }
 
 impl Items {
-    pub(super) fn generate(count: usize, key: Key) -> Self {
-        let (items, centres) = blueprint::draw(count, key);
+    pub(super) fn generate(config: &WorldConfig, key: Key) -> Self {
+        let (items, centres) = blueprint::draw(config, key);
         let mut topics: Vec<Topic> =
             centres.into_iter().map(|centre| Topic { centre, ..Topic::default() }).collect();
         for (index, item) in items.iter().enumerate() {
-            let topic = &mut topics[usize::from(item.topic)];
-            topic.members.push(ItemId::new(index));
-            topic.cumulative.push(topic.cumulative.last().unwrap_or(&0.0) + item.popularity);
+            topics[usize::from(item.topic)].members.push(ItemId::new(index));
         }
-        let cumulative = running_sums(items.iter().map(|item| item.popularity));
-        let mut world = Self { all: items, cumulative, topics, continuations: Vec::new(), key };
-        world.continuations =
-            (0..count).into_par_iter().map(|item| world.find_continuations(ItemId::new(item))).collect();
+        for topic in &mut topics {
+            topic.by_popularity =
+                Weighted::new(topic.members.iter().map(|item| items[item.index()].popularity));
+        }
+        let by_popularity = Weighted::new(items.iter().map(|item| item.popularity));
+        let mut world = Self { all: items, by_popularity, topics, continuations: Vec::new(), key };
+        world.continuations = (0..config.items)
+            .into_par_iter()
+            .map(|item| world.find_continuations(ItemId::new(item)))
+            .collect();
         world
     }
 
     pub(super) fn len(&self) -> usize {
         self.all.len()
     }
+    #[inline]
     pub(super) fn get(&self, item: ItemId) -> &Item {
         &self.all[item.index()]
     }
@@ -111,17 +120,16 @@ impl Items {
     }
     /// An item by popularity.
     pub(super) fn draw(&self, rng: &mut impl Rng) -> ItemId {
-        ItemId::new(draw_index(&self.cumulative, rng))
+        ItemId::new(self.by_popularity.draw(rng))
     }
     /// An item of this topic by popularity; `None` for a topic without items.
     pub(super) fn draw_of_topic(&self, topic: u16, rng: &mut impl Rng) -> Option<ItemId> {
         let topic = &self.topics[usize::from(topic)];
-        (!topic.members.is_empty()).then(|| topic.members[draw_index(&topic.cumulative, rng)])
+        (!topic.members.is_empty()).then(|| topic.members[topic.by_popularity.draw(rng)])
     }
 
-    /// How much `next` continues `previous`, in `[-1, 1]`: the latent of the continuation is the latent of the
-    /// previous item turned by 40 degrees in every coordinate plane, so what comes next is near but not the same.
-    pub(super) fn continuation(&self, previous: ItemId, next: ItemId) -> f32 {
+    /// How much `next` continues `previous`, in `[-1, 1]`.
+    fn continuation(&self, previous: ItemId, next: ItemId) -> f32 {
         dot(&turned(&self.get(previous).latent), &self.get(next).latent)
     }
 
@@ -174,7 +182,10 @@ impl Items {
     }
 }
 
-fn turned(latent: &[f32; LATENT]) -> [f32; LATENT] {
+/// Where an item's continuations lie: its latent turned by 40 degrees in every coordinate plane, so that what comes next
+/// is near but not the same.
+#[inline]
+pub(super) fn turned(latent: &[f32; LATENT]) -> [f32; LATENT] {
     let (sin, cos) = 40.0_f32.to_radians().sin_cos();
     std::array::from_fn(|i| match i % 2 {
         0 => cos * latent[i] - sin * latent[i + 1],
@@ -194,20 +205,4 @@ pub(super) fn gaussian<const N: usize>(rng: &mut impl Rng) -> [f32; N] {
 pub(super) fn unit<const N: usize>(vector: [f32; N]) -> [f32; N] {
     let norm = dot(&vector, &vector).sqrt().max(f32::MIN_POSITIVE);
     vector.map(|x| x / norm)
-}
-
-fn running_sums(values: impl Iterator<Item = f64>) -> Vec<f64> {
-    values
-        .scan(0.0, |sum, value| {
-            *sum += value;
-            Some(*sum)
-        })
-        .collect()
-}
-
-/// An index in proportion to the increments of `cumulative`.
-fn draw_index(cumulative: &[f64], rng: &mut impl Rng) -> usize {
-    let total = cumulative[cumulative.len() - 1];
-    let draw = rng.random::<f64>() * total;
-    cumulative.partition_point(|&sum| sum <= draw).min(cumulative.len() - 1)
 }

@@ -1,123 +1,233 @@
 //! The logging policy and what it leaves in the log.
 //!
-//! At every step the service proposes continuations of the last item, items of the user's interests and popular
-//! items; the user takes one with probability proportional to `exp(1.1 utility + 0.45 ln(popularity n) + 1.5
-//! [continuation])`. So the log is personal and sequential, and biased towards what is popular.
+//! At every step continuations of the last item, items of the user's interests and popular items are proposed, and what
+//! is taken of them is drawn with the odds of [`super::Exposure`]. So the log is personal and sequential, and biased
+//! towards what is popular. Without a feed the user takes one item of those proposed; with one, the service draws a
+//! slate of them without replacement and shows it until the user leaves ([`super::Feed`]).
 
-use super::World;
+use super::feedback::{Feedback, Likes};
 use super::items::{EPOCH, HORIZON};
+use super::person::Person;
 use super::users::State;
 use policy::history::History;
-use policy::ids::{ItemId, UserId};
+use policy::ids::ItemId;
+use policy::random::Key;
+use rand::rngs::ChaCha8Rng;
 use rand::{Rng, RngExt};
 
-/// Shortest history.
-const MIN_LENGTH: usize = 5;
-/// Longest history.
-const MAX_LENGTH: usize = 64;
-/// Items proposed because of an interest, per step.
+/// Items proposed per step because of an interest, and because they are popular; a slate needs more of them.
 const BY_INTEREST: usize = 7;
-/// Items proposed because they are popular, per step.
 const BY_POPULARITY: usize = 5;
-/// Items watched in one sitting, on average.
+/// Items watched in one sitting, on average, where users do not leave a feed.
 const SITTING: f64 = 6.0;
 
-/// This user's logged history.
-pub(super) fn history(world: &World, user: UserId) -> History {
-    let mut rng = world.key.named("log").at(user.index() as u64).rng();
-    let mut state = State::start(world.user(user), world.drift_key(user));
-    let mut now = EPOCH + (rng.random_range(0.0..0.95) * HORIZON as f64) as i64;
-    let length = length(world, user);
-    let mut history = History::default();
-    while history.items.len() < length {
-        let item = choose(world, user, &state, &Step { seen: &history.items, now }, &mut rng);
-        let feedback = world.sampled(user, &state, item, &mut rng);
-        history.items.push(item);
-        history.timestamps.push(now);
-        history.feedback.extend(feedback.values().map(|value| value as f32));
-        world.advance(user, &mut state, item);
-        now += gap(feedback.watch_ratio * f64::from(world.items.get(item).log_duration).exp(), &mut rng);
+/// One item shown to a user, and what they did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Impression {
+    /// The item.
+    pub item: ItemId,
+    /// Seconds since the epoch.
+    pub timestamp: i64,
+    /// Place in its slate, from 0; without a feed always 0.
+    pub place: usize,
+    /// What they did.
+    pub feedback: Feedback,
+}
+
+/// The logged history of a list of impressions, with the first `signals` feedback columns.
+pub(super) fn history(impressions: &[Impression], signals: usize) -> History {
+    let values = |impression: &Impression| impression.feedback.values().map(|value| value as f32);
+    History {
+        items: impressions.iter().map(|impression| impression.item).collect(),
+        timestamps: impressions.iter().map(|impression| impression.timestamp).collect(),
+        feedback: impressions.iter().flat_map(|row| values(row).into_iter().take(signals)).collect(),
     }
-    history
 }
 
-/// At least five; at most a quarter of the catalog, so that there is always something new to see.
-fn length(world: &World, user: UserId) -> usize {
-    let longest = MAX_LENGTH.min((world.items.len() / 4).max(MIN_LENGTH));
-    (world.user(user).activity.round() as usize).clamp(MIN_LENGTH, longest)
-}
-
-/// Seconds to the next interaction: the time watched, and now and then half a day.
-fn gap(watched: f64, rng: &mut impl Rng) -> i64 {
-    let pause = if rng.random_bool(1.0 / SITTING) { rng.random_range(3.0..21.0) * 3600.0 } else { 2.0 };
-    1 + (watched + pause) as i64
-}
-
-struct Step<'a> {
-    seen: &'a [ItemId],
-    now: i64,
-}
-
-fn choose(world: &World, user: UserId, state: &State, step: &Step<'_>, rng: &mut impl Rng) -> ItemId {
-    let available = |item: &ItemId| world.items.get(*item).released <= step.now && !step.seen.contains(item);
-    let continuations = state.previous.map_or(&[][..], |previous| world.items.continuations(previous));
-    let mut pool: Vec<ItemId> = continuations.iter().copied().filter(available).collect();
-    let continued = pool.len();
-    pool.extend(proposals(world, user, state, rng).filter(available));
-    if pool.is_empty() {
-        return fallback(world, step.seen, rng);
-    }
-    let logits: Vec<f64> = pool
-        .iter()
-        .enumerate()
-        .map(|(index, &item)| {
-            let popularity = (world.items.get(item).popularity * world.items.len() as f64).ln();
-            let bonus = if index < continued { 1.5 } else { 0.0 };
-            1.1 * f64::from(world.utility(user, state, item)) + 0.45 * popularity + bonus
-        })
-        .collect();
-    pool[softmax_draw(&logits, rng)]
-}
-
-fn proposals<'a>(
-    world: &'a World,
-    user: UserId,
-    state: &'a State,
-    rng: &'a mut impl Rng,
-) -> impl Iterator<Item = ItemId> + 'a {
-    let weights: Vec<f32> = state.weights(world.user(user)).collect();
-    (0..BY_INTEREST + BY_POPULARITY).map(move |slot| {
-        if slot < BY_POPULARITY {
-            return world.items.draw(rng);
+/// Everything that is logged of this user.
+pub(super) fn impressions(person: Person<'_>) -> Vec<Impression> {
+    let mut rng = person.key("log").rng();
+    let now = EPOCH + (rng.random_range(0.0..0.95) * HORIZON as f64) as i64;
+    let length = length(person);
+    let mut session = Session {
+        person,
+        state: person.start(),
+        now,
+        seen: Vec::with_capacity(length),
+        shown: Vec::with_capacity(length),
+        comments: person.key("comment"),
+        rng,
+    };
+    while session.shown.len() < length {
+        match &person.simulator.config.feed {
+            None => session.picked(),
+            Some(feed) => session.slate(feed.slate.min(length - session.shown.len())),
         }
-        let mut left = rng.random::<f32>();
-        let pick = weights.iter().position(|&weight| {
-            left -= weight;
-            left < 0.0
-        });
-        let interest = &world.user(user).interests[pick.unwrap_or(0)];
-        world.items.draw_of_topic(interest.topic, rng).unwrap_or_else(|| world.items.draw(rng))
-    })
+    }
+    session.shown
 }
 
-/// Nothing proposed is new: any unseen item, whatever its release time.
-fn fallback(world: &World, seen: &[ItemId], rng: &mut impl Rng) -> ItemId {
-    let start = rng.random_range(0..world.items.len());
-    (0..world.items.len())
-        .map(|step| ItemId::new((start + step) % world.items.len()))
-        .find(|item| !seen.contains(item))
-        .expect("a history is shorter than the catalog")
+/// Never more than a quarter of the catalog, so that there is always something new to see, nor less than five.
+fn length(person: Person<'_>) -> usize {
+    let marginals = &person.simulator.config.marginals;
+    let (least, items) = (marginals.min_length, person.simulator.items.len());
+    let longest = marginals.max_length.min((items / 4).max(5));
+    (person.user.activity.round() as usize).clamp(least.min(longest), longest)
 }
 
-fn softmax_draw(logits: &[f64], rng: &mut impl Rng) -> usize {
-    let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let weights: Vec<f64> = logits.iter().map(|logit| (logit - largest).exp()).collect();
-    let mut left = rng.random::<f64>() * weights.iter().sum::<f64>();
-    weights
-        .iter()
-        .position(|weight| {
-            left -= weight;
-            left < 0.0
-        })
-        .unwrap_or(logits.len() - 1)
+/// A user in front of the service.
+struct Session<'a> {
+    person: Person<'a>,
+    state: State,
+    now: i64,
+    /// The items of `shown`.
+    seen: Vec<ItemId>,
+    shown: Vec<Impression>,
+    comments: Key,
+    rng: ChaCha8Rng,
+}
+
+/// An item that may be taken.
+pub(super) struct Proposal {
+    pub(super) item: ItemId,
+    /// Log odds of being taken.
+    pub(super) logit: f64,
+}
+
+impl Session<'_> {
+    /// The user takes one item.
+    fn picked(&mut self) {
+        let mut pool = self.pool(BY_INTEREST + BY_POPULARITY);
+        let item = if pool.is_empty() { self.fallback() } else { softmax_draw(&mut pool, &mut self.rng) };
+        let (_, feedback) = self.watched(item);
+        self.log(item, 0, feedback);
+        let pause = if self.rng.random_bool(1.0 / SITTING) { self.half_a_day() } else { 2.0 };
+        self.wait(&feedback, pause);
+    }
+
+    /// The service shows a slate until it ends or the user leaves.
+    fn slate(&mut self, length: usize) {
+        let mut pool = self.pool((BY_INTEREST + BY_POPULARITY).max(2 * length));
+        if pool.is_empty() {
+            pool.push(Proposal { item: self.fallback(), logit: 0.0 });
+        }
+        for (place, item) in without_replacement(pool, length, &mut self.rng).into_iter().enumerate() {
+            let looked = self.rng.random::<f64>() < self.person.simulator.config.examination(place);
+            let (utility, mut feedback) = if looked { self.watched(item) } else { (0.0, Feedback::UNSEEN) };
+            let left = self.rng.random::<f64>() < self.person.leaving(utility);
+            feedback.session_end = f64::from(left);
+            self.log(item, place, feedback);
+            let pause = if left { self.half_a_day() } else { 0.0 };
+            self.wait(&feedback, pause);
+            if left {
+                return;
+            }
+        }
+    }
+
+    /// The utility of an item that is looked at, and what comes of it.
+    fn watched(&mut self, item: ItemId) -> (f64, Feedback) {
+        let (utility, laws) = self.person.laws(&self.state, item, Likes::Logged);
+        let comment = self.comments.at(self.shown.len() as u64).unit();
+        (utility, laws.sampled(&mut self.rng, comment))
+    }
+
+    fn log(&mut self, item: ItemId, place: usize, feedback: Feedback) {
+        self.shown.push(Impression { item, timestamp: self.now, place, feedback });
+        self.seen.push(item);
+        self.person.advance(&mut self.state, item);
+    }
+
+    fn half_a_day(&mut self) -> f64 {
+        self.rng.random_range(3.0..21.0) * 3600.0
+    }
+
+    fn wait(&mut self, feedback: &Feedback, pause: f64) {
+        self.now += 1 + (feedback.watch_time + pause) as i64;
+    }
+
+    /// What may be taken next, continuations first.
+    fn pool(&mut self, draws: usize) -> Vec<Proposal> {
+        let items = &self.person.simulator.items;
+        let continuations = self.state.previous.map_or(&[][..], |previous| items.continuations(previous));
+        let mut pool = Vec::with_capacity(continuations.len() + draws);
+        for &item in continuations {
+            self.propose(item, self.person.simulator.config.exposure.continuation, &mut pool);
+        }
+        for slot in 0..draws {
+            // The same mixture for any number of draws.
+            let popular = slot * (BY_INTEREST + BY_POPULARITY) < BY_POPULARITY * draws;
+            let item = if popular { items.draw(&mut self.rng) } else { self.of_interest() };
+            self.propose(item, 0.0, &mut pool);
+        }
+        pool
+    }
+
+    /// An item of one of the user's interests.
+    fn of_interest(&mut self) -> ItemId {
+        let items = &self.person.simulator.items;
+        let topic = self.state.topic(self.person.user, self.rng.random::<f32>());
+        items.draw_of_topic(topic, &mut self.rng).unwrap_or_else(|| items.draw(&mut self.rng))
+    }
+
+    /// Adds an item that exists and is new to the user.
+    fn propose(&self, id: ItemId, bonus: f64, pool: &mut Vec<Proposal>) {
+        let item = self.person.item(id);
+        if item.released > self.now || self.seen.contains(&id) {
+            return;
+        }
+        let exposure = &self.person.simulator.config.exposure;
+        let utility = f64::from(self.person.utility(&self.state, item));
+        let logit =
+            exposure.relevance * utility + exposure.popularity_bias * item.log_popularity + bonus + item.lift;
+        pool.push(Proposal { item: id, logit });
+    }
+
+    /// Nothing proposed is new: any unseen item, whatever its release time.
+    fn fallback(&mut self) -> ItemId {
+        let items = self.person.simulator.items.len();
+        let start = self.rng.random_range(0..items);
+        (0..items)
+            .map(|step| ItemId::new((start + step) % items))
+            .find(|item| !self.seen.contains(item))
+            .expect("a history is shorter than the catalog")
+    }
+}
+
+/// Leaves weights where the logits were.
+fn softmax_draw(pool: &mut [Proposal], rng: &mut impl Rng) -> ItemId {
+    let mut largest = f64::NEG_INFINITY;
+    for proposal in &*pool {
+        largest = largest.max(proposal.logit);
+    }
+    let mut total = 0.0;
+    for proposal in &mut *pool {
+        proposal.logit = (proposal.logit - largest).exp();
+        total += proposal.logit;
+    }
+    let mut left = rng.random::<f64>() * total;
+    for proposal in &*pool {
+        left -= proposal.logit;
+        if left < 0.0 {
+            return proposal.item;
+        }
+    }
+    pool[pool.len() - 1].item
+}
+
+/// `count` distinct items in the order they are drawn: the order of logits with Gumbel noise is that of successive draws
+/// from the softmax (Plackett-Luce; Kool et al. 2019, theorem 1). An item proposed twice keeps its better draw, which
+/// adds its odds up, as in [`softmax_draw`].
+pub(super) fn without_replacement(mut pool: Vec<Proposal>, count: usize, rng: &mut impl Rng) -> Vec<ItemId> {
+    for proposal in &mut pool {
+        proposal.logit -= (-(1.0 - rng.random::<f64>()).ln()).ln();
+    }
+    pool.sort_by(|a, b| b.logit.total_cmp(&a.logit).then(a.item.cmp(&b.item)));
+    let mut slate = Vec::with_capacity(count);
+    for Proposal { item, .. } in pool {
+        if slate.len() < count && !slate.contains(&item) {
+            slate.push(item);
+        }
+    }
+    slate
 }

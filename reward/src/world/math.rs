@@ -1,6 +1,7 @@
 //! The few special functions the closed forms need.
 
 /// The logistic function.
+#[inline]
 pub(super) fn logistic(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
@@ -33,9 +34,14 @@ pub(super) fn capped_log_normal_mean(mu: f64, sigma: f64, cap: f64) -> f64 {
     (mu + sigma * sigma / 2.0).exp() * normal_cdf(distance - sigma) + cap * (1.0 - normal_cdf(distance))
 }
 
-/// The inner product of two vectors of one width.
+/// The inner product of two vectors of one width, summed from the first element to the last.
+#[inline]
 pub(super) fn dot<const N: usize>(a: &[f32; N], b: &[f32; N]) -> f32 {
-    a.iter().zip(b).map(|(x, y)| x * y).sum()
+    let mut sum = 0.0;
+    for i in 0..N {
+        sum += a[i] * b[i];
+    }
+    sum
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The judge that knows the truth.
 
-use super::{SIGNALS, World};
+use super::World;
+use super::feedback::Likes;
 use crate::judge::{Judge, Request, Score};
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -16,7 +17,8 @@ impl OracleJudge {
     /// The oracle of this world. Its users, items and histories must be those of the log that is judged: filters
     /// applied to the log at ingest make the oracle meaningless.
     pub fn new(world: impl Into<Arc<World>>) -> Self {
-        Self { world: world.into(), heads: SIGNALS.map(String::from).to_vec() }
+        let world = world.into();
+        Self { heads: world.simulator().signal_names(), world }
     }
 }
 
@@ -31,11 +33,16 @@ impl Judge for OracleJudge {
         requests
             .par_iter()
             .map(|request| {
-                let state = self.world.state(request.user, request.known);
+                let (person, state) =
+                    (self.world.person(request.user), self.world.state(request.user, request.known));
                 let score = |&item| {
-                    let feedback = self.world.expected(request.user, &state, item);
+                    // A list of one: at the first place of a slate.
+                    let feedback = person.expected(&state, (item, 0), Likes::Meant);
                     Score {
-                        heads: feedback.values().iter().map(|&value| value as f32).collect(),
+                        heads: feedback.values()[..self.heads.len()]
+                            .iter()
+                            .map(|&value| value as f32)
+                            .collect(),
                         fused: feedback.reward() as f32,
                     }
                 };

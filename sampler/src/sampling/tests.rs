@@ -11,15 +11,15 @@ use policy::model::{Dropout, EncoderAttention, Policy, PolicyConfig, T5Config};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-struct Fixture {
-    catalog: Catalog,
-    trie: Trie,
+pub(crate) struct Fixture {
+    pub(crate) catalog: Catalog,
+    pub(crate) trie: Trie,
     vocab: Vocab,
-    model: Policy,
+    pub(crate) model: Policy,
 }
 
 /// Five items, two levels; after code 2 nothing is left to choose.
-fn fixture() -> Fixture {
+pub(crate) fn fixture() -> Fixture {
     let ids = [[0, 0], [0, 2], [1, 1], [1, 2], [2, 0]].map(SemanticId::new).to_vec();
     let catalog = Catalog::new(ids, vec![3; 2]).unwrap();
     let vocab = Vocab::of(&catalog);
@@ -42,17 +42,17 @@ fn fixture() -> Fixture {
 }
 
 impl Fixture {
-    fn scorer(&self, space: LogProbSpace) -> Scorer<'_> {
+    pub(crate) fn scorer(&self, space: LogProbSpace) -> Scorer<'_> {
         Scorer { model: &self.model, vocab: &self.vocab, support: Support::new(space, &self.trie) }
     }
-    fn encode(&self, contexts: &[&[ItemId]]) -> Encoded {
+    pub(crate) fn encode(&self, contexts: &[&[ItemId]]) -> Encoded {
         self.model.encode(&EncoderBatch::new(contexts, 4, &self.catalog), Dropout::Off)
     }
     fn sample(&self, space: LogProbSpace, contexts: &[&[ItemId]], draws: &Draws<'_>) -> Vec<Vec<Completion>> {
         sample(&self.scorer(space), &self.trie, &self.encode(contexts), draws)
     }
     /// Log-probabilities of every item's tokens, by the one definition.
-    fn log_probs(&self, space: LogProbSpace, context: &[ItemId]) -> Vec<Vec<f32>> {
+    pub(crate) fn log_probs(&self, space: LogProbSpace, context: &[ItemId]) -> Vec<Vec<f32>> {
         let ids: Vec<&SemanticId> = self.catalog.semantic_ids().iter().collect();
         let table = self.scorer(space).token_log_probs(&self.encode(&[context]), &ids, Dropout::Off);
         let values: Vec<f32> = table.into_data().iter::<f32>().collect();
@@ -63,7 +63,7 @@ impl Fixture {
     }
 }
 
-fn context() -> [ItemId; 2] {
+pub(crate) fn context() -> [ItemId; 2] {
     [4, 1].map(ItemId::new)
 }
 

@@ -9,7 +9,7 @@
 //! is a step of its own before any quantiser; there is no debiasing (PPMI takes popularity out), and
 //! items that no training history shows beside others are projected but not trained on.
 
-mod loss;
+pub mod loss;
 mod projection;
 
 pub use loss::{distillation, info_nce};

@@ -38,7 +38,7 @@ fn config(quantizer: Quantizer, levels: usize, codes: usize) -> QuantizeConfig {
 
 fn indexed(config: &QuantizeConfig, seed: u64) -> Quantized {
     let (vectors, log) = items();
-    quantize(Items { vectors: &vectors, log: Some(&log) }, config, Key::new(seed)).unwrap()
+    quantize(Items { log: Some(&log), ..Items::from(&vectors) }, config, Key::new(seed)).unwrap()
 }
 
 const ALL: [Quantizer; 6] = [
@@ -129,7 +129,7 @@ fn held_out_items_change_no_code() {
     }
     for quantizer in ALL {
         let run = |log| {
-            let items = Items { vectors: &vectors, log: Some(log) };
+            let items = Items { log: Some(log), ..Items::from(&vectors) };
             quantize(items, &config(quantizer, 3, 16), Key::new(1)).unwrap().codes
         };
         assert!(run(&log) == run(&other), "{quantizer:?}");
@@ -140,7 +140,7 @@ fn held_out_items_change_no_code() {
 fn what_cannot_be_indexed_is_refused_by_name() {
     let (vectors, log) = items();
     let refused = |log, config: QuantizeConfig| {
-        quantize(Items { vectors: &vectors, log }, &config, Key::new(1)).unwrap_err().to_string()
+        quantize(Items { log, ..Items::from(&vectors) }, &config, Key::new(1)).unwrap_err().to_string()
     };
     let message = refused(None, config(Quantizer::Sequential, 2, 10));
     assert_eq!(message, "2 levels of 10 codes name only 100 of 240 items; use more levels or codes");

@@ -27,6 +27,16 @@ pub struct LearnedConfig {
     pub gradient: Gradient,
     /// Weight of the term that keeps encodings near their codes (beta, .25 in all papers). Not used by `residual-vq`.
     pub commitment: f64,
+    /// Weight of the contrast between quantised and collaborative vectors (LETTER's alpha, .02 there); 0: none, and no
+    /// collaborative vectors are needed. Not used by `residual-vq`.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub collaborative_weight: f64,
+    /// Weight of the spread of the codes (LETTER's beta, 1e-4 there). Not used by `residual-vq`.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub diversity_weight: f64,
+    /// Groups of like codes that stay together when codes are spread.
+    #[serde(skip_serializing_if = "is_ten")]
+    pub diversity_groups: usize,
     /// Passes over the items.
     pub epochs: usize,
     /// Items per step.
@@ -37,6 +47,20 @@ pub struct LearnedConfig {
     pub weight_decay: f64,
 }
 
+/// LETTER's.
+const GROUPS: usize = 10;
+
+/// Keys that are newer than the file format are left out at their defaults: fingerprints of finished stages stay as they are.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_ten(value: &usize) -> bool {
+    *value == GROUPS
+}
+
 impl Default for LearnedConfig {
     fn default() -> Self {
         Self {
@@ -44,6 +68,9 @@ impl Default for LearnedConfig {
             latent: 32,
             gradient: Gradient::StraightThrough,
             commitment: 0.25,
+            collaborative_weight: 0.0,
+            diversity_weight: 0.0,
+            diversity_groups: GROUPS,
             epochs: 100,
             batch_size: 1024,
             learning_rate: 3e-3,
@@ -64,6 +91,7 @@ impl LearnedConfig {
             ("latent", self.latent),
             ("epochs", self.epochs),
             ("batch_size", self.batch_size),
+            ("diversity_groups", self.diversity_groups),
         ];
         for (key, value) in positive {
             in_range(key, value as f64, value >= 1, "at least 1")?;
@@ -71,6 +99,11 @@ impl LearnedConfig {
         let not_negative = |value: f64| value >= 0.0 && value.is_finite();
         let (rate, decay) = (self.learning_rate, self.weight_decay);
         in_range("commitment", self.commitment, not_negative(self.commitment), "at least 0 and finite")?;
+        for (key, weight) in
+            [("collaborative_weight", self.collaborative_weight), ("diversity_weight", self.diversity_weight)]
+        {
+            in_range(key, weight, not_negative(weight), "at least 0 and finite")?;
+        }
         in_range("learning_rate", rate, rate > 0.0 && rate <= 1.0, "above 0 and at most 1")?;
         in_range("weight_decay", decay, not_negative(decay), "at least 0 and finite")
     }

@@ -8,6 +8,7 @@
 //! - Gradients of `z'` reach the encoder by [`gradient`]: straight through or by the rotation trick. Without an encoder only the
 //!   codebook term has a gradient, and training is k-means in batches, all levels at once.
 //! - Codebooks start as k-means of encodings. A code that no item of an epoch has is put on a random residual after it.
+//! - [`letter`] adds two terms: quantised vectors near collaborative ones, and codes of a codebook spread out.
 //! - The codes of the result are the nearest ones, level by level; [`super::sinkhorn`] can move colliding items apart.
 //!
 //! What the papers leave open, or differs: residuals are detached from the codes before them (as in lucidrains' and
@@ -18,6 +19,7 @@
 mod autoencoder;
 mod config;
 pub mod gradient;
+pub mod letter;
 mod model;
 mod training;
 

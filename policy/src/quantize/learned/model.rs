@@ -2,7 +2,7 @@
 
 use super::super::distance::nearest;
 use super::gradient::pass;
-use super::{Autoencoder, Dense, LearnedConfig};
+use super::{Autoencoder, Dense, LearnedConfig, letter};
 use crate::embeddings::Embeddings;
 use crate::kernels;
 use crate::random::Key;
@@ -54,6 +54,18 @@ pub(super) struct Model {
     encoder: Vec<Layer>,
     decoder: Vec<Layer>,
     codebooks: Vec<Codebook>,
+    /// From encodings to collaborative vectors.
+    projection: Option<Layer>,
+}
+
+/// What of a batch the loss sees.
+pub(super) struct Batch<'a> {
+    /// `[n, width]`.
+    pub(super) x: Tensor<2>,
+    /// `[n, any]`: collaborative vectors, where codes shall follow them.
+    pub(super) collaborative: Option<Tensor<2>>,
+    /// A code like each code, per level, where codes shall be spread.
+    pub(super) partners: &'a [Vec<Option<u32>>],
 }
 
 /// A forward pass.
@@ -76,7 +88,12 @@ impl Model {
             encoder: (0..).zip(pairs).map(layer).collect(),
             decoder: (1 << 32..).zip(back).map(layer).collect(),
             codebooks: Vec::new(),
+            projection: None,
         }
+    }
+    /// With a map from encodings to collaborative vectors.
+    pub(super) fn projecting(self, widths: [usize; 2], key: Key, device: &Device) -> Self {
+        Self { projection: Some(Layer::new(widths, key.named("projection"), device)), ..self }
     }
     /// Encodings of rows.
     pub(super) fn encode(&self, rows: &Embeddings, device: &Device) -> Embeddings {
@@ -91,10 +108,8 @@ impl Model {
         self.codebooks[level].vectors = Param::from_tensor(tensor(codebook, device));
     }
     /// The loss of a batch, with mean squared errors over all entries.
-    ///
-    /// # Shapes
-    /// - `x`: `[n, width]`.
-    pub(super) fn loss(&self, x: Tensor<2>, config: &LearnedConfig) -> Pass {
+    pub(super) fn loss(&self, batch: Batch<'_>, config: &LearnedConfig) -> Pass {
+        let x = batch.x;
         let encoded = forward(&self.encoder, x.clone());
         let (mut residual, mut quantized) = (encoded.clone(), encoded.zeros_like());
         let mut pass_so_far = Pass { loss: x.zeros_like().mean(), codes: Vec::new(), residuals: Vec::new() };
@@ -112,9 +127,19 @@ impl Model {
             pass_so_far.codes.push(codes);
             pass_so_far.residuals.push(rows);
         }
-        let decoded = forward(&self.decoder, pass(encoded, quantized, config.gradient));
+        let quantized = pass(encoded, quantized, config.gradient);
         let quantization = pass_so_far.loss.div_scalar(self.codebooks.len() as f64);
-        Pass { loss: mse(decoded, x) + quantization, ..pass_so_far }
+        let mut loss = mse(forward(&self.decoder, quantized.clone()), x) + quantization;
+        if let (Some(projection), Some(vectors)) = (&self.projection, batch.collaborative) {
+            let contrast = letter::collaborative(projection.forward(quantized), vectors);
+            loss = loss + contrast.mul_scalar(config.collaborative_weight);
+        }
+        for ((codebook, codes), partners) in self.codebooks.iter().zip(&pass_so_far.codes).zip(batch.partners)
+        {
+            let spread = letter::diversity(codebook.vectors.val(), codes, partners);
+            loss = loss + spread.mul_scalar(config.diversity_weight / self.codebooks.len() as f64);
+        }
+        Pass { loss, ..pass_so_far }
     }
     /// The layers as plain numbers; none without an encoder.
     pub(super) fn autoencoder(&self) -> Option<Autoencoder> {
@@ -161,7 +186,12 @@ impl Model {
             bias: Param::from_tensor(Tensor::from_data(TensorData::from(dense.bias.as_slice()), device)),
         };
         let layers = |all: &[Dense]| all.iter().map(layer).collect();
-        Self { encoder: layers(encoder), decoder: layers(decoder), codebooks: Vec::new() }
+        Self { encoder: layers(encoder), decoder: layers(decoder), codebooks: Vec::new(), projection: None }
+    }
+    /// With this map to collaborative vectors.
+    pub(super) fn projecting_by(self, dense: &Dense, device: &Device) -> Self {
+        let model = Self::of(std::slice::from_ref(dense), &[], device);
+        Self { projection: model.encoder.into_iter().next(), ..self }
     }
     /// Gradients of all parameters: weight and bias of every layer, then the codebooks.
     pub(super) fn gradients(&self, loss: &Tensor<1>) -> Vec<Vec<f32>> {
@@ -169,7 +199,7 @@ impl Model {
         let matrix =
             |param: &Param<Tensor<2>>| param.val().grad(&grads).map(|grad| table(grad).values().to_vec());
         let mut all = Vec::new();
-        for layer in self.encoder.iter().chain(&self.decoder) {
+        for layer in self.encoder.iter().chain(&self.decoder).chain(&self.projection) {
             all.push(matrix(&layer.weight));
             all.push(layer.bias.val().grad(&grads).map(|grad| grad.into_data().iter::<f32>().collect()));
         }

@@ -5,7 +5,7 @@ use super::super::{
     LearnedConfig, NewItems, Normalize, QuantizeConfig, Quantized, Quantizer, SweepOrder, quantize,
 };
 use super::gradient::pass;
-use super::model::{Model, tensor};
+use super::model::{Batch, Model, tensor};
 use super::*;
 use crate::embeddings::Embeddings;
 use crate::random::Key;
@@ -198,7 +198,7 @@ fn one_seed_gives_one_training_for_any_number_of_threads() {
 #[test]
 fn codes_that_nobody_has_are_revived() {
     let device = Device::flex().autodiff();
-    let mut training = Training::new(vectors(200, 8), &config(ALL[0].0, ALL[0].1), Key::new(4));
+    let mut training = Training::new(vectors(200, 8), None, &config(ALL[0].0, ALL[0].1), Key::new(4));
     training.strand(0, 3, &device);
     while super::super::Fit::remaining(&training) > 0 {
         super::super::Fit::step(&mut training).unwrap();
@@ -229,8 +229,24 @@ fn the_loss_and_its_gradients_are_those_of_the_golden_values() {
             Some("rotation") => Gradient::Rotation,
             _ => Gradient::StraightThrough,
         };
-        let config = LearnedConfig { gradient, ..LearnedConfig::default() };
-        let pass = model.loss(tensor(&rows(widths[0], &case["x"]), &device), &config);
+        let weight = |key: &str| case[key].as_f64().unwrap();
+        let config = LearnedConfig {
+            gradient,
+            collaborative_weight: weight("collaborative_weight"),
+            diversity_weight: weight("diversity_weight"),
+            ..LearnedConfig::default()
+        };
+        let collaborative = case["collaborative"].as_object().map(|letter| {
+            let projection =
+                Dense { weight: rows(latent, &letter["weight"]), bias: numbers(&letter["bias"]) };
+            model = model.clone().projecting_by(&projection, &device);
+            tensor(&rows(projection.bias.len(), &letter["vectors"]), &device)
+        });
+        let partner = |partner: &Value| partner.as_u64().map(|partner| partner as u32);
+        let of_level = |level: &Value| level.as_array().unwrap().iter().map(partner).collect();
+        let partners: Vec<Vec<_>> = case["partners"].as_array().unwrap().iter().map(of_level).collect();
+        let x = tensor(&rows(widths[0], &case["x"]), &device);
+        let pass = model.loss(Batch { x, collaborative, partners: &partners }, &config);
         close(&values(pass.loss.clone()), &[case["loss"].as_f64().unwrap() as f32], 1e-5);
         let codes: Vec<f32> = pass.codes.iter().flatten().map(|code| *code as f32).collect();
         assert_eq!(codes, numbers(&case["codes"]));
@@ -255,6 +271,9 @@ fn bad_settings_are_refused_by_name() {
         ("epochs", LearnedConfig { epochs: 0, ..good() }),
         ("batch_size", LearnedConfig { batch_size: 0, ..good() }),
         ("commitment", LearnedConfig { commitment: f64::NAN, ..good() }),
+        ("collaborative_weight", LearnedConfig { collaborative_weight: -1.0, ..good() }),
+        ("diversity_weight", LearnedConfig { diversity_weight: f64::INFINITY, ..good() }),
+        ("diversity_groups", LearnedConfig { diversity_groups: 0, ..good() }),
         ("learning_rate", LearnedConfig { learning_rate: 0.0, ..good() }),
         ("weight_decay", LearnedConfig { weight_decay: -1.0, ..good() }),
     ] {

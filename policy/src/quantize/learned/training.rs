@@ -3,10 +3,10 @@
 use super::super::distance::{gather, mean_square, nearest, shifted};
 use super::super::levels::Levels;
 use super::super::means::column_means;
-use super::super::{Clusters, Fit, QuantizeConfig, QuantizeError, Quantized, Quantizer, lloyd};
+use super::super::{Clusters, Fit, QuantizeConfig, QuantizeError, Quantized, Quantizer, balanced, lloyd};
 use super::START_PER_CODE;
 use super::autoencoder::Standard;
-use super::model::{Model, Pass, tensor};
+use super::model::{Batch, Model, Pass, tensor};
 use crate::embeddings::Embeddings;
 use crate::optimizer::{Optimizer, OptimizerConfig, Schedule};
 use crate::random::Key;
@@ -22,6 +22,8 @@ pub(in super::super) struct Training {
     standard: Standard,
     /// Centred and scaled.
     points: Embeddings,
+    /// What the codes shall follow beside the vectors.
+    collaborative: Option<Embeddings>,
     config: QuantizeConfig,
     key: Key,
     device: Device,
@@ -34,7 +36,12 @@ pub(in super::super) struct Training {
 
 impl Training {
     /// Fresh weights, and codebooks from k-means of their encodings; settings are checked by the caller.
-    pub(in super::super) fn new(vectors: Embeddings, config: &QuantizeConfig, key: Key) -> Self {
+    pub(in super::super) fn new(
+        vectors: Embeddings,
+        collaborative: Option<&Embeddings>,
+        config: &QuantizeConfig,
+        key: Key,
+    ) -> Self {
         let device = Device::flex().autodiff();
         let standard = standard(&vectors);
         let points = standard.apply(&vectors);
@@ -46,8 +53,13 @@ impl Training {
         };
         let settings =
             OptimizerConfig { weight_decay: config.rq_vae.weight_decay, max_grad_norm: MAX_GRAD_NORM };
+        let mut model = Model::new(&widths, key.named("weights"), &device);
+        if let Some(vectors) = collaborative {
+            model = model.projecting([config.rq_vae.latent, vectors.width()], key, &device);
+        }
         let mut training = Self {
-            model: Some(Model::new(&widths, key.named("weights"), &device)),
+            model: Some(model),
+            collaborative: collaborative.cloned(),
             optimizer: Optimizer::new(&settings),
             config: config.clone(),
             vectors,
@@ -80,12 +92,26 @@ impl Training {
         order.shuffle(&mut self.key.named("order").at(epoch as u64).rng());
         order
     }
+    /// Groups of like codes, per level, and in each group another partner for every code; nothing where codes are not spread.
+    fn partners(&self) -> Vec<Vec<Option<u32>>> {
+        let rq_vae = &self.config.rq_vae;
+        if rq_vae.diversity_weight == 0.0 || self.config.quantizer != Quantizer::RqVae {
+            return Vec::new();
+        }
+        let key = self.key.named("partners").at(self.epochs as u64);
+        let model = self.model.as_ref().expect("the model is only away during a step");
+        let codebooks = model.codebooks();
+        let levels = codebooks.iter().enumerate();
+        levels.map(|(level, codebook)| partners(codebook, &self.config, key.at(level as u64))).collect()
+    }
     /// One update.
-    fn update(&mut self, batch: &[usize]) -> Result<Pass, QuantizeError> {
+    fn update(&mut self, batch: &[usize], partners: &[Vec<Option<u32>>]) -> Result<Pass, QuantizeError> {
         let learning_rate = self.schedule().at(self.updates);
         let model = self.model.take().expect("the model is only away during a step");
         let x = tensor(&gather(&self.points, batch), &self.device);
-        let pass = model.loss(x, &self.config.rq_vae);
+        let collaborative =
+            self.collaborative.as_ref().map(|vectors| tensor(&gather(vectors, batch), &self.device));
+        let pass = model.loss(Batch { x, collaborative, partners }, &self.config.rq_vae);
         let (model, _) = self
             .optimizer
             .step(model, &pass.loss, learning_rate)
@@ -124,8 +150,9 @@ impl Fit for Training {
     fn step(&mut self) -> Result<(), QuantizeError> {
         let mut used = vec![vec![false; self.config.codes]; self.config.levels];
         let mut last = None;
+        let partners = self.partners();
         for batch in self.order(self.epochs).chunks(self.config.rq_vae.batch_size) {
-            let pass = self.update(batch)?;
+            let pass = self.update(batch, &partners)?;
             for (used, codes) in used.iter_mut().zip(&pass.codes) {
                 for code in codes {
                     used[*code as usize] = true;
@@ -154,6 +181,23 @@ impl Fit for Training {
         let quantized = assigned((encoded.clone(), codebooks.clone()), (encoded, codebooks));
         Quantized { autoencoder: Some(autoencoder), ..quantized }
     }
+}
+
+/// For every code another of its group, where it has one; groups are of equal size.
+fn partners(codebook: &Embeddings, config: &QuantizeConfig, key: Key) -> Vec<Option<u32>> {
+    let groups = config.rq_vae.diversity_groups.min(codebook.rows());
+    let grouping = QuantizeConfig { codes: groups, ..config.clone() };
+    let clusters = balanced::cluster(codebook, &grouping, key.named("groups"));
+    let mut members = vec![Vec::new(); groups];
+    for (code, &group) in (0u32..).zip(&clusters.assignment) {
+        members[group].push(code);
+    }
+    let partner = |(code, &group): (u32, &usize)| {
+        let others: Vec<u32> = members[group].iter().copied().filter(|other| *other != code).collect();
+        let at = (key.at(u64::from(code)).unit() * others.len() as f64) as usize;
+        others.get(at).copied()
+    };
+    (0u32..).zip(&clusters.assignment).map(partner).collect()
 }
 
 /// Levels of `codebooks`, with the nearest codes; what is nearest is decided among `points` and the codebooks that belong to them.

@@ -1,0 +1,185 @@
+//! `recalign evaluate`: every policy of a run, or somebody else's recommendations, by every judge of the run.
+
+mod judges;
+
+use super::output::print;
+use super::table;
+use crate::cli::EvaluateArgs;
+use crate::config::{self, Config};
+use crate::data::{self, Dataset, recommendations};
+use crate::pipeline;
+use crate::run::layout::{Committed, Layout};
+use crate::stages::bench::Bench;
+use crate::stages::evaluate::{NamedPolicy, Outside};
+use crate::stages::{ingest, pretrain, reward, tokenize};
+use crate::threads::in_pool;
+use anyhow::Context as _;
+use burn::prelude::Device;
+use reports::schema::{Estimate, Stages, SystemResult};
+use sampler::recommend::Codebook;
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Summary {
+    run: PathBuf,
+    /// Test users, or the users of the recommendations.
+    users: usize,
+    /// Items of every list that the judges score.
+    judged_items: usize,
+    /// Absent where the run has no such judge.
+    judges: Vec<&'static str>,
+    systems: Vec<SystemResult>,
+}
+
+pub(super) fn evaluate(arguments: &EvaluateArgs) -> anyhow::Result<()> {
+    if arguments.judges {
+        return print(&in_pool(|| judges::examine(arguments))?);
+    }
+    let summary = in_pool(|| summarize(arguments))?;
+    if arguments.json {
+        return print(&format!("{}\n", serde_json::to_string(&summary)?));
+    }
+    print(&text(&summary))
+}
+
+fn summarize(arguments: &EvaluateArgs) -> anyhow::Result<Summary> {
+    let device = arguments.device.open()?;
+    let run = Finished::open(&arguments.run)?;
+    let dataset = run.dataset(arguments)?;
+    let bench = run.bench(dataset, arguments, &device)?;
+    let section = &run.config.evaluate;
+    let (users, systems) = if let Some(file) = &arguments.recommendations {
+        let lists = recommendations::read(file, &bench.dataset)?;
+        let (users, lists): (Vec<_>, Vec<_>) = lists.into_iter().unzip();
+        let outside = Outside::new(users, section, &bench);
+        let name = file.file_stem().map_or("recommendations".into(), |stem| stem.to_string_lossy());
+        (outside.users(), vec![outside.lists(&name, &lists)])
+    } else {
+        let outside = Outside::sample(section, &bench);
+        let policies = run.policies(&device)?;
+        (outside.users(), policies.iter().map(|policy| outside.policy(policy)).collect())
+    };
+    Ok(Summary {
+        run: arguments.run.clone(),
+        users,
+        judged_items: section.judged_items,
+        judges: bench.judges().into_iter().map(|(key, _)| key).collect(),
+        systems,
+    })
+}
+
+/// A run directory with its configuration and stages.
+struct Finished {
+    layout: Layout,
+    config: Config,
+    stages: Vec<Committed>,
+}
+
+impl Finished {
+    fn open(root: &std::path::Path) -> anyhow::Result<Self> {
+        let layout = Layout::existing(root)?;
+        let config = config::load(&layout.config(), &[])?;
+        let stages = layout.committed()?;
+        Ok(Self { layout, config, stages })
+    }
+
+    fn find(&self, name: &str) -> Option<&Committed> {
+        self.stages.iter().find(|stage| stage.manifest.stage == name)
+    }
+
+    fn stage(&self, name: &str) -> anyhow::Result<&Committed> {
+        self.find(name).with_context(|| {
+            let root = self.layout.root().display();
+            match self.config.run.stages {
+                Stages::Pretraining if name == "reward" => format!(
+                    "{root} has no judges: it was run with run.stages = \"pretraining\"; run it with \"alignment\""
+                ),
+                _ => format!("{root} has no finished {name} stage; `recalign run` continues it"),
+            }
+        })
+    }
+
+    /// The run's own data, or other users of the same catalog.
+    fn dataset(&self, arguments: &EvaluateArgs) -> anyhow::Result<Dataset> {
+        let own = ingest::load(&self.stage("ingest")?.path)?;
+        let Some(path) = &arguments.data else { return Ok(own) };
+        let other = config::load(path, &arguments.overrides)?;
+        let (dataset, _) = data::build(&other.data)?;
+        let ids =
+            |dataset: &Dataset| dataset.items.iter().map(|item| item.raw_id.clone()).collect::<Vec<_>>();
+        let (trained, found) = (ids(&own), ids(&dataset));
+        anyhow::ensure!(
+            trained == found,
+            "--data {}: its catalog is not the run's: {}; policies and judges know only the items they were trained on",
+            path.display(),
+            difference(&trained, &found)
+        );
+        Ok(dataset)
+    }
+
+    fn bench(&self, dataset: Dataset, arguments: &EvaluateArgs, device: &Device) -> anyhow::Result<Bench> {
+        let counts = ingest::load(&self.stage("ingest")?.path)?.log.train_counts();
+        let codebook = Codebook::new(tokenize::load(&self.stage("tokenize")?.path)?.ordered_by(&counts));
+        let oracle = match &arguments.data {
+            Some(path) => pipeline::oracle(&config::load(path, &arguments.overrides)?),
+            None => pipeline::oracle(&self.config),
+        };
+        Ok(Bench {
+            judges: Some(reward::load(&self.stage("reward")?.path, &dataset, device)?),
+            oracle,
+            dataset,
+            codebook,
+            history_items: self.config.pretrain.history_items,
+            space: self.config.sample.log_prob_space,
+            min_margin: self.config.sample.min_margin,
+        })
+    }
+
+    /// The pretrained policy, and each arm's after its last finished round.
+    fn policies(&self, device: &Device) -> anyhow::Result<Vec<NamedPolicy>> {
+        let load = |name: &str, stage: &Committed| {
+            anyhow::Ok(NamedPolicy { name: name.into(), model: pretrain::load(&stage.path, device)? })
+        };
+        let mut policies = vec![load("pretrained", self.stage("pretrain")?)?];
+        for arm in self.config.arms() {
+            let rounds = (1..=self.config.align.rounds).rev();
+            let mut stages = rounds.filter_map(|round| self.find(&pipeline::stage_name("align", arm, round)));
+            policies.extend(stages.next().map(|stage| load(&arm.name, stage)).transpose()?);
+        }
+        Ok(policies)
+    }
+}
+
+fn difference(trained: &[String], found: &[String]) -> String {
+    let known: BTreeSet<_> = trained.iter().collect();
+    match found.iter().find(|id| !known.contains(id)) {
+        Some(id) => format!("item `{id}` is not in it"),
+        None => format!("it has {} items instead of {}", found.len(), trained.len()),
+    }
+}
+
+/// One row per system; judges first, then what the held-out items say.
+fn text(summary: &Summary) -> String {
+    let mut keys: Vec<&String> = summary.systems.iter().flat_map(|system| system.metrics.keys()).collect();
+    keys.sort_by_key(|key| (!key.starts_with("judge/"), !key.starts_with("ensemble/"), *key));
+    keys.dedup();
+    let header: Vec<&str> = std::iter::once("system").chain(keys.iter().map(|key| key.as_str())).collect();
+    let cell = |estimate: Option<&Estimate>| {
+        estimate.map_or_else(|| "-".into(), |e| format!("{:.4} [{:.4}, {:.4}]", e.value, e.low, e.high))
+    };
+    let row = |system: &SystemResult| {
+        let cells = keys.iter().map(|key| cell(system.metrics.get(*key)));
+        std::iter::once(system.name.clone()).chain(cells).collect()
+    };
+    let rows: Vec<Vec<String>> = summary.systems.iter().map(row).collect();
+    let head = format!(
+        "{}: {} users, 95 % bootstrap intervals over users; judges score the first {} items\n\n",
+        summary.run.display(),
+        summary.users,
+        summary.judged_items
+    );
+    head + &table::render(&header, &rows)
+}

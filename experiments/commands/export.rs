@@ -1,0 +1,98 @@
+//! `recalign export`.
+
+use super::exit::CheckFailed;
+use super::output::print;
+use crate::cli::{ExportArgs, Exported};
+use crate::device::DeviceChoice;
+use crate::export::description::Layout;
+use crate::export::diff::{self, Difference};
+use crate::export::verify::{self, Drift};
+use crate::export::{self, Export};
+use crate::threads::in_pool;
+use anyhow::Context as _;
+use std::fmt::Write as _;
+use std::path::Path;
+
+pub(super) fn export(arguments: &ExportArgs) -> anyhow::Result<()> {
+    match &arguments.exported {
+        None => make(arguments),
+        Some(Exported::Verify { dir }) => verify(dir),
+        Some(Exported::Diff { a, b, json }) => {
+            let difference = in_pool(|| diff::diff(a, b, &DeviceChoice::Cpu.open()?))?;
+            print(&if *json {
+                serde_json::to_string(&difference)? + "\n"
+            } else {
+                difference_text(&difference)?
+            })
+        }
+    }
+}
+
+fn make(arguments: &ExportArgs) -> anyhow::Result<()> {
+    let missing = "checked when arguments are parsed";
+    let request = Export {
+        run: arguments.run.clone().context(missing)?,
+        to: arguments.to.clone().context(missing)?,
+        policy: arguments.policy.clone(),
+        precision: arguments.precision,
+        golden: arguments.golden,
+        requests: arguments.requests,
+    };
+    let layout = in_pool(|| export::export(&request, &DeviceChoice::Cpu.open()?))?;
+    let note = match layout {
+        Layout::HuggingFace => "transformers loads it, `recalign serve` too",
+        Layout::Native => {
+            "a native bundle: Hugging Face's layouts cannot express this architecture; `recalign serve` loads it"
+        }
+    };
+    print(&format!("exported: {} ({note})\n", request.to.display()))
+}
+
+fn verify(dir: &Path) -> anyhow::Result<()> {
+    let verdict = in_pool(|| verify::verify(dir, &DeviceChoice::Cpu.open()?))?;
+    let mut text = String::new();
+    for problem in &verdict.problems {
+        writeln!(text, "MISMATCH {problem}")?;
+    }
+    if let Some(Drift { requests, logits, log_prob, .. }) = verdict.replay {
+        writeln!(
+            text,
+            "replayed {requests} requests: logits differ by {logits:.1e}, log-probabilities by {log_prob:.1e}"
+        )?;
+    }
+    match verdict.problems.first() {
+        None => {
+            print(&(text + &format!("verified: {} files and the golden requests match\n", verdict.files)))
+        }
+        Some(first) => {
+            print(&text)?;
+            Err(CheckFailed(format!("{} does not verify; first mismatch: {first}", dir.display())).into())
+        }
+    }
+}
+
+fn difference_text(difference: &Difference) -> anyhow::Result<String> {
+    let mut text = String::new();
+    if difference.files.is_empty() {
+        writeln!(text, "the files are the same")?;
+    }
+    for file in &difference.files {
+        writeln!(text, "differs  {file}")?;
+    }
+    for (name, a, b) in &difference.settings {
+        writeln!(text, "{name}: {a} -> {b}")?;
+    }
+    let catalog = &difference.catalog;
+    writeln!(
+        text,
+        "items: {} keep their semantic ID, {} moved, {} removed, {} added",
+        catalog.kept, catalog.moved, catalog.removed, catalog.added
+    )?;
+    let answers = &difference.answers;
+    writeln!(
+        text,
+        "{} requests: same first item {:.3}, overlap of the lists {:.3}, log-probabilities drift by {:.2e}",
+        answers.requests, answers.same_first, answers.overlap, answers.score_drift
+    )?;
+    Ok(text)
+}

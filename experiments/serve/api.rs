@@ -1,0 +1,237 @@
+//! What is asked and answered, as JSON. Unknown keys are refused: a misspelt filter must not be ignored.
+
+use super::error::Refusal;
+use super::limits::{Limits, MOST_ITEMS};
+use serde::{Deserialize, Serialize};
+
+/// The body of `POST /v1/recommend` and `POST /v1/score`: a batch.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Batch<T> {
+    /// Answered in order.
+    pub requests: Vec<T>,
+}
+
+/// A number without fraction, `3` or `3.0`: JSON does not tell them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "f64")]
+pub struct Whole(u32);
+
+impl TryFrom<f64> for Whole {
+    type Error = String;
+    fn try_from(number: f64) -> Result<Self, String> {
+        let whole = number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number);
+        if whole { Ok(Self(number as u32)) } else { Err(format!("{number} is not a whole number from 0")) }
+    }
+}
+
+impl Whole {
+    /// The number.
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+/// An item by its id in the log, or by the codes of its semantic ID (the best known item of these codes).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum ItemRef {
+    /// The id in the log.
+    Id(String),
+    /// All codes, coarsest first.
+    Codes(Vec<Whole>),
+}
+
+/// A wish for recommendations.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recommend {
+    /// Oldest first; items that are not in the catalog are skipped and told.
+    pub history: Vec<ItemRef>,
+    /// Most items to return.
+    #[serde(default = "default_k")]
+    pub k: Whole,
+    /// Hypotheses of the search [default: as the run was evaluated]; at least `k` are kept. Fewer than `k` items are
+    /// found where items that may not be returned take the places of a narrow beam.
+    pub beam: Option<Whole>,
+    /// Whether items of the history may be returned.
+    #[serde(default)]
+    pub seen: SeenItems,
+    /// Not to be returned.
+    #[serde(default)]
+    pub block: Vec<ItemRef>,
+    /// Nothing else may be returned. These are ranked exactly, without a beam.
+    pub allow: Option<Vec<ItemRef>>,
+    /// Who orders the candidates.
+    #[serde(default)]
+    pub rank_by: RankBy,
+}
+
+const fn default_k() -> Whole {
+    Whole(10)
+}
+
+/// Whether items of the history may be returned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SeenItems {
+    /// They may not.
+    #[default]
+    Exclude,
+    /// They may.
+    Allow,
+}
+
+/// Who orders the candidates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RankBy {
+    /// Their probability.
+    #[default]
+    Policy,
+    /// The proxy judge's score: best-of-n with `beam` candidates.
+    Judge,
+}
+
+/// A wish for log-probabilities.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Score {
+    /// As in [`Recommend`].
+    pub history: Vec<ItemRef>,
+    /// What to score.
+    pub candidates: Vec<ItemRef>,
+}
+
+/// One unit of work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Items for a history.
+    Recommend(Recommend),
+    /// Log-probabilities of items.
+    Score(Score),
+}
+
+/// The answers to a [`Batch`].
+#[derive(Debug, Serialize)]
+pub struct Answers {
+    /// SHA-256 of the weights that answered.
+    pub policy: String,
+    /// In the order of the requests.
+    pub results: Vec<Answer>,
+}
+
+/// The answer to one [`Task`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Answer {
+    /// Positions of the history's items that the catalog does not have.
+    pub skipped: Vec<usize>,
+    /// What was asked for.
+    #[serde(flatten)]
+    pub found: Found,
+}
+
+/// What was asked for.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Found {
+    /// Recommendations, best first.
+    Items(Vec<Shown>),
+    /// One per candidate; null where the catalog does not have it.
+    LogProbs(Vec<Option<f64>>),
+}
+
+/// A recommended item.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Shown {
+    /// Its id in the log.
+    pub id: String,
+    /// Its log-probability.
+    pub log_prob: f64,
+    /// The judge's score, if the judge was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub judge: Option<f64>,
+}
+
+impl Task {
+    /// Refuses what is out of bounds.
+    ///
+    /// # Errors
+    /// The first bound that is broken, with the request's position.
+    pub fn check(&self, position: usize, limits: &Limits) -> Result<(), Refusal> {
+        let at_most = |key: &str, found: usize, most: usize| {
+            if found <= most {
+                return Ok(());
+            }
+            let message = format!("requests[{position}].{key} is {found} long, at most {most} is served");
+            Err(Refusal::bad("too-long", message))
+        };
+        match self {
+            Self::Recommend(wish) => {
+                at_most("history", wish.history.len(), MOST_ITEMS)?;
+                at_most("block", wish.block.len(), MOST_ITEMS)?;
+                at_most("allow", wish.allow.as_ref().map_or(0, Vec::len), MOST_ITEMS)?;
+                wish.check_sizes(position, limits)
+            }
+            Self::Score(wish) => {
+                at_most("history", wish.history.len(), MOST_ITEMS)?;
+                at_most("candidates", wish.candidates.len(), MOST_ITEMS)
+            }
+        }
+    }
+}
+
+impl Recommend {
+    fn check_sizes(&self, position: usize, limits: &Limits) -> Result<(), Refusal> {
+        let most = limits.beam;
+        for (key, value) in [("k", Some(self.k)), ("beam", self.beam)] {
+            let value = value.map(|value| value.get() as usize);
+            if let Some(value) = value.filter(|value| !(1..=most).contains(value)) {
+                let message =
+                    format!("requests[{position}].{key} = {value} is out of range, must be 1 to {most}");
+                return Err(Refusal::bad("out-of-range", message));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(json: &str) -> String {
+        let wish = serde_json::from_str(json).unwrap();
+        Task::Recommend(wish).check(3, &Limits::default()).unwrap_err().message
+    }
+
+    #[test]
+    fn sizes_out_of_range_are_named_with_their_range() {
+        assert!(
+            refusal(r#"{"history": [], "k": 0}"#)
+                .contains("requests[3].k = 0 is out of range, must be 1 to 100")
+        );
+        assert!(refusal(r#"{"history": [], "k": 101}"#).contains("k = 101"));
+        assert!(refusal(r#"{"history": [], "beam": 1000}"#).contains("beam = 1000"));
+        let long = format!(r#"{{"history": [{}"x"]}}"#, "\"x\",".repeat(MOST_ITEMS));
+        assert!(refusal(&long).contains("requests[3].history is 1001 long"));
+    }
+
+    #[test]
+    fn whole_numbers_may_be_written_as_floats() {
+        let wish: Recommend = serde_json::from_str(r#"{"history": [[1.0, 4294967295]], "k": 32.0}"#).unwrap();
+        assert_eq!(wish.history, [ItemRef::Codes(vec![Whole(1), Whole(u32::MAX)])]);
+        assert_eq!(wish.k.get(), 32);
+        for k in ["-1", "0.5", "4294967296", "1e300"] {
+            let error =
+                serde_json::from_str::<Recommend>(&format!(r#"{{"history": [], "k": {k}}}"#)).unwrap_err();
+            assert!(error.to_string().contains("is not a whole number from 0"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_filter_is_refused() {
+        let error = serde_json::from_str::<Recommend>(r#"{"history": [], "blocked": []}"#).unwrap_err();
+        assert!(error.to_string().contains("unknown field `blocked`"), "{error}");
+    }
+}

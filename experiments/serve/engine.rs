@@ -1,0 +1,186 @@
+//! Answers a batch of tasks with one bundle.
+
+use super::api::{Answer, Found, ItemRef, RankBy, Recommend, Score, SeenItems, Shown, Task};
+use crate::export::bundle::Bundle;
+use policy::history::{History, Log};
+use policy::ids::{Code, ItemId, SemanticId, UserId};
+use policy::model::Dropout;
+use reward::judge::{Judge as _, Request};
+use sampler::beam::Search;
+use std::collections::BTreeMap;
+
+/// Candidates scored in one pass.
+const SCORED_TOGETHER: usize = 256;
+
+/// A history in the bundle's items.
+struct Known {
+    items: Vec<ItemId>,
+    skipped: Vec<usize>,
+}
+
+/// An item with its log-probability.
+type Ranked = (ItemId, f64);
+
+/// The answers, in order. Searches of one width run as one batch.
+pub fn answer(bundle: &Bundle, tasks: &[&Task]) -> Vec<Answer> {
+    let known: Vec<Known> = tasks.iter().map(|task| Known::of(bundle, task)).collect();
+    let mut found: Vec<Vec<Ranked>> = vec![Vec::new(); tasks.len()];
+    for (width, positions) in by_width(bundle, tasks) {
+        search(bundle, (tasks, &known), (width, &positions), &mut found);
+    }
+    let mut answers = Vec::with_capacity(tasks.len());
+    for ((task, known), found) in tasks.iter().zip(known).zip(found) {
+        let found = match task {
+            Task::Recommend(wish) => Found::Items(shown(bundle, wish, &known, found)),
+            Task::Score(wish) => Found::LogProbs(scores(bundle, wish, &known)),
+        };
+        answers.push(Answer { skipped: known.skipped, found });
+    }
+    answers
+}
+
+impl Known {
+    fn of(bundle: &Bundle, task: &Task) -> Self {
+        let (Task::Recommend(Recommend { history, .. }) | Task::Score(Score { history, .. })) = task;
+        let mut known = Self { items: Vec::new(), skipped: Vec::new() };
+        for (position, item) in history.iter().enumerate() {
+            match resolve(bundle, item) {
+                Some(item) => known.items.push(item),
+                None => known.skipped.push(position),
+            }
+        }
+        known
+    }
+}
+
+fn resolve(bundle: &Bundle, item: &ItemRef) -> Option<ItemId> {
+    match item {
+        ItemRef::Id(id) => bundle.item(id),
+        ItemRef::Codes(codes) => {
+            let codes: Vec<Code> = codes.iter().map(|code| code.get()).collect();
+            bundle.codebook.catalog.items(&SemanticId::new(codes)).first().copied()
+        }
+    }
+}
+
+fn resolved(bundle: &Bundle, items: &[ItemRef]) -> Vec<ItemId> {
+    items.iter().filter_map(|item| resolve(bundle, item)).collect()
+}
+
+/// Beam searches by their width; lists of allowed items need none.
+fn by_width(bundle: &Bundle, tasks: &[&Task]) -> BTreeMap<usize, Vec<usize>> {
+    let mut widths = BTreeMap::<usize, Vec<usize>>::new();
+    for (position, task) in tasks.iter().enumerate() {
+        if let Task::Recommend(wish) = task
+            && wish.allow.is_none()
+        {
+            let width = wish.beam.map_or(bundle.description.beam_width, |beam| beam.get() as usize);
+            let width = width.max(wish.k.get() as usize);
+            widths.entry(width).or_default().push(position);
+        }
+    }
+    widths
+}
+
+fn search(
+    bundle: &Bundle,
+    (tasks, known): (&[&Task], &[Known]),
+    (width, positions): (usize, &[usize]),
+    found: &mut [Vec<Ranked>],
+) {
+    let excluded: Vec<Vec<ItemId>> = positions
+        .iter()
+        .map(|&at| match tasks[at] {
+            Task::Recommend(wish) => excluded(bundle, wish, &known[at]),
+            Task::Score(_) => Vec::new(),
+        })
+        .collect();
+    let exclude: Vec<&[ItemId]> = excluded.iter().map(Vec::as_slice).collect();
+    let contexts: Vec<&[ItemId]> = positions.iter().map(|&at| known[at].items.as_slice()).collect();
+    let ranked = bundle.recommender().ranked(&contexts, &Search { width, exclude: &exclude });
+    for (&at, candidates) in positions.iter().zip(ranked) {
+        found[at] = candidates.iter().map(|candidate| (candidate.item, candidate.log_prob())).collect();
+    }
+}
+
+fn excluded(bundle: &Bundle, wish: &Recommend, known: &Known) -> Vec<ItemId> {
+    let mut items = resolved(bundle, &wish.block);
+    if wish.seen == SeenItems::Exclude {
+        items.extend_from_slice(&known.items);
+    }
+    items.sort_unstable();
+    items.dedup();
+    items
+}
+
+/// What is shown of the candidates, or of the allowed items.
+fn shown(bundle: &Bundle, wish: &Recommend, known: &Known, found: Vec<Ranked>) -> Vec<Shown> {
+    let ranked = match &wish.allow {
+        Some(allow) => allowed(bundle, wish, (known, allow)),
+        None => found,
+    };
+    let mut shown: Vec<(Ranked, Option<f64>)> = match (wish.rank_by, &bundle.judge) {
+        (RankBy::Judge, Some(_)) => judged(bundle, known, &ranked),
+        _ => ranked.into_iter().map(|ranked| (ranked, None)).collect(),
+    };
+    shown.truncate(wish.k.get() as usize);
+    let item = |((item, log_prob), judge)| Shown { id: bundle.raw_id(item).to_owned(), log_prob, judge };
+    shown.into_iter().map(item).collect()
+}
+
+/// Allowed items, best first.
+fn allowed(bundle: &Bundle, wish: &Recommend, (known, allow): (&Known, &[ItemRef])) -> Vec<Ranked> {
+    let excluded = excluded(bundle, wish, known);
+    let mut items = resolved(bundle, allow);
+    items.sort_unstable();
+    items.dedup();
+    items.retain(|item| excluded.binary_search(item).is_err());
+    let log_probs = log_probs(bundle, &known.items, &items);
+    let mut ranked: Vec<Ranked> = items.into_iter().zip(log_probs).collect();
+    ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    ranked
+}
+
+/// The candidates in the judge's order, with its scores.
+fn judged(bundle: &Bundle, known: &Known, ranked: &[Ranked]) -> Vec<(Ranked, Option<f64>)> {
+    let Some(judge) = &bundle.judge else { return Vec::new() };
+    let signals = judge.log().signals.clone();
+    let items: Vec<ItemId> = ranked.iter().map(|ranked| ranked.0).collect();
+    let history = History {
+        items: known.items.clone(),
+        timestamps: (0..known.items.len() as i64).collect(),
+        // Requests say what was used, not how it was liked.
+        feedback: vec![0.0; known.items.len() * signals.len()],
+    };
+    let log = Log { histories: vec![history], num_items: bundle.description.items, signals };
+    let request = Request { user: UserId::new(0), known: known.items.len(), candidates: &items };
+    let scores = judge.over(log).score(&[request]).pop().unwrap_or_default();
+    let scores = scores.iter().map(|score| Some(f64::from(score.fused)));
+    let mut judged: Vec<(Ranked, Option<f64>)> = ranked.iter().copied().zip(scores).collect();
+    judged.sort_by(|a, b| b.1.unwrap_or_default().total_cmp(&a.1.unwrap_or_default()));
+    judged
+}
+
+fn scores(bundle: &Bundle, wish: &Score, known: &Known) -> Vec<Option<f64>> {
+    let candidates: Vec<Option<ItemId>> = wish.candidates.iter().map(|item| resolve(bundle, item)).collect();
+    let items: Vec<ItemId> = candidates.iter().flatten().copied().collect();
+    let mut log_probs = log_probs(bundle, &known.items, &items).into_iter();
+    candidates.into_iter().map(|candidate| candidate.and_then(|_| log_probs.next())).collect()
+}
+
+/// The one log-probability of each item.
+fn log_probs(bundle: &Bundle, history: &[ItemId], items: &[ItemId]) -> Vec<f64> {
+    if items.is_empty() {
+        return Vec::new();
+    }
+    let recommender = bundle.recommender();
+    let encoded = recommender.encode(&[history], Dropout::Off);
+    let mut log_probs = Vec::with_capacity(items.len());
+    for items in items.chunks(SCORED_TOGETHER) {
+        let ids: Vec<&SemanticId> =
+            items.iter().map(|&item| bundle.codebook.catalog.semantic_id(item)).collect();
+        let token = recommender.scorer().token_log_probs(&encoded, &ids, Dropout::Off);
+        log_probs.extend(token.sum_dim(1).into_data().iter::<f64>());
+    }
+    log_probs
+}

@@ -1,0 +1,112 @@
+//! A moving average of the weights of the policy, as its reference.
+
+use burn::module::{Module as _, ModuleMapper, ModuleVisitor, Param};
+use burn::prelude::*;
+use burn::tensor::TensorData;
+use policy::checkpoint;
+use policy::model::{Policy, PolicyConfig};
+use std::path::Path;
+
+/// Where a round leaves the average, below its stage directory.
+pub(super) const DIRECTORY: &str = "reference";
+
+/// `average <- decay average + (1 - decay) policy` after every step.
+pub(super) struct Average {
+    model: Policy,
+    decay: f64,
+}
+
+impl Average {
+    /// The average an earlier round of the arm left with `policy`, or the weights of `policy` itself.
+    ///
+    /// # Errors
+    /// A checkpoint cannot be read.
+    pub(super) fn of(policy: &Path, decay: f64, device: &Device) -> anyhow::Result<Self> {
+        let left = policy.join(DIRECTORY);
+        let from = if left.is_dir() { left.as_path() } else { policy };
+        Ok(Self { model: checkpoint::read(from, device)?.0, decay })
+    }
+
+    /// The reference.
+    pub(super) fn model(&self) -> &Policy {
+        &self.model
+    }
+
+    /// The average one step later.
+    pub(super) fn moved_towards(self, policy: &Policy) -> Self {
+        let mut weights = Weights(Vec::new());
+        policy.visit(&mut weights);
+        let mut mix = Mix { weights: weights.0.into_iter(), decay: self.decay };
+        Self { model: self.model.map(&mut mix), ..self }
+    }
+
+    /// Writes the average as a checkpoint.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub(super) fn write(&self, size: &PolicyConfig, dir: &Path) -> anyhow::Result<()> {
+        crate::run::commit::create_directory(dir)?;
+        Ok(checkpoint::write(&self.model, size, dir)?)
+    }
+}
+
+/// The weights of a policy, in the order of its parameters.
+struct Weights(Vec<TensorData>);
+
+impl ModuleVisitor for Weights {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.0.push(param.val().into_data());
+    }
+}
+
+struct Mix {
+    weights: std::vec::IntoIter<TensorData>,
+    decay: f64,
+}
+
+impl ModuleMapper for Mix {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let weights = self.weights.next().expect("both policies have one architecture");
+        param.map(|average| {
+            let weights = Tensor::<D>::from_data(weights, &average.device());
+            average * self.decay + weights * (1.0 - self.decay)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use policy::model::{EncoderAttention, T5Config};
+    use policy::random::Key;
+
+    #[test]
+    fn the_average_moves_by_its_share() {
+        let config = PolicyConfig::T5(T5Config {
+            vocab_size: 16,
+            d_model: 16,
+            d_kv: 8,
+            d_ff: 16,
+            num_heads: 2,
+            num_layers: 1,
+            num_decoder_layers: 1,
+            relative_attention_num_buckets: 8,
+            relative_attention_max_distance: 16,
+            dropout_rate: 0.0,
+            layer_norm_epsilon: 1e-6,
+            encoder_attention: EncoderAttention::Bidirectional,
+        });
+        let new = |seed| Policy::new(&config, Key::new(seed), &Device::flex()).unwrap();
+        let (model, other) = (new(1), new(2));
+        let values = |policy: &Policy| {
+            let mut weights = Weights(Vec::new());
+            policy.visit(&mut weights);
+            weights.0.iter().flat_map(|data| data.iter::<f32>().collect::<Vec<_>>()).collect::<Vec<_>>()
+        };
+        let (from, towards) = (values(&model), values(&other));
+        let average = Average { model, decay: 0.75 }.moved_towards(&other);
+        for ((a, b), found) in from.iter().zip(&towards).zip(values(average.model())) {
+            assert!((found - (0.75 * a + 0.25 * b)).abs() < 1e-6);
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What a plan will cost, from the manifests of stages that were finished before.
+
+use super::execute::directories;
+use super::plan::{Plan, PlannedRun};
+use crate::run::layout::{Committed, Layout};
+use reports::config::flatten;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Wall-clock seconds that a run will take, as far as is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Estimate {
+    /// Of the stages that are known.
+    pub seconds: f64,
+    /// Stages to run whose like was never finished.
+    pub unknown: usize,
+    /// Stages that are done, or that an earlier run of the plan computes.
+    pub shared: usize,
+}
+
+/// A finished stage of some run.
+struct Known {
+    stage: String,
+    config: BTreeMap<String, String>,
+    seconds: f64,
+}
+
+/// Estimates every run of the plan, in its order: a stage with the configuration of a finished one takes as long, else as long as
+/// the mean of its namesakes. Run directories are looked for in the sweep's and beside it.
+pub fn estimate(plan: &Plan) -> Vec<Estimate> {
+    let known = known(plan);
+    let mut computed = BTreeSet::new();
+    plan.runs.iter().map(|run| one(run, plan.until.as_deref(), (&known, &mut computed))).collect()
+}
+
+fn one(
+    run: &PlannedRun,
+    until: Option<&str>,
+    (known, computed): (&[Known], &mut BTreeSet<String>),
+) -> Estimate {
+    let config = flatten(&run.config.to_toml());
+    let done = committed(&run.dir);
+    let mut found = Estimate::default();
+    for directory in directories(run, until) {
+        let stage = directory.split_once('-').map_or(directory.as_str(), |(_, stage)| stage);
+        let part = relevant(stage, &config);
+        let shared = !computed.insert(format!("{stage} {} {part:?}", run.config.run.seed));
+        if shared || done.iter().any(|done| done.directory == directory) {
+            found.shared += 1;
+        } else if let Some(seconds) = seconds(stage, &part, known) {
+            found.seconds += seconds;
+        } else {
+            found.unknown += 1;
+        }
+    }
+    found
+}
+
+/// The part of a configuration that a stage depends on; arms are told apart by their stage names.
+fn relevant(stage: &str, config: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let sections: &[&str] = match stage {
+        "ingest" => &["data."],
+        "tokenize" => &["data.", "tokenize."],
+        "pretrain" => &["data.", "tokenize.", "model.", "pretrain."],
+        "reward" => &["data.", "reward."],
+        _ => &["data.", "tokenize.", "model.", "pretrain.", "reward.", "sample.", "align.", "evaluate."],
+    };
+    let wanted = |key: &str| key == "run.budget" || sections.iter().any(|section| key.starts_with(section));
+    config.iter().filter(|(key, _)| wanted(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+fn seconds(stage: &str, part: &BTreeMap<String, String>, known: &[Known]) -> Option<f64> {
+    let namesakes = || known.iter().filter(|known| known.stage == stage);
+    if let Some(equal) = namesakes().find(|known| relevant(stage, &known.config) == *part) {
+        return Some(equal.seconds);
+    }
+    let same_budget = || namesakes().filter(|known| known.config.get("run.budget") == part.get("run.budget"));
+    let count = same_budget().count();
+    (count > 0).then(|| same_budget().map(|known| known.seconds).sum::<f64>() / count as f64)
+}
+
+/// Finished stages of the run directories in the sweep's directory and beside it.
+fn known(plan: &Plan) -> Vec<Known> {
+    let beside = plan.dir.parent().map(children).unwrap_or_default();
+    let mut found = Vec::new();
+    for dir in children(&plan.dir).into_iter().chain(beside) {
+        let Ok(text) = fs::read_to_string(dir.join("config.toml")) else { continue };
+        let config = flatten(&text);
+        found.extend(committed(&dir).into_iter().map(|stage| Known {
+            stage: stage.manifest.stage,
+            config: config.clone(),
+            seconds: stage.manifest.seconds,
+        }));
+    }
+    found
+}
+
+/// What cannot be read is not known.
+fn committed(dir: &Path) -> Vec<Committed> {
+    Layout::new(dir).committed().unwrap_or_default()
+}
+
+fn children(dir: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> =
+        fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    found.sort();
+    found
+}

@@ -1,0 +1,76 @@
+//! What every reward model starts from: a vector of an item and a vector of a user.
+//!
+//! OneRec (2502.18965, section 3.3) leaves `v_i` and `u` open. Here `v_i` is an MLP of the item's features; `u` pools the
+//! history with four learned queries and passes the result through an MLP. A history token is the item's own `v_i`
+//! projected, gated and shifted by what the user did with it (`t (1 + G y) + S y`: the average of tokens then holds the
+//! average of *liked* items, not only of items and of likes), plus how long ago it was (recency). The bias of `u` starts
+//! at one, so that training starts from `v_i * u = v_i`.
+
+use super::layers::{Dense, Init, Mlp, Pooling, normal};
+use super::{ModelConfig, UserInput};
+use burn::module::Param;
+use burn::prelude::*;
+
+/// Learned queries that pool the history.
+const QUERIES: usize = 4;
+
+/// How feedback changes what a history item says about the user.
+#[derive(Module, Debug)]
+struct Reaction {
+    gate: Param<Tensor<2>>,
+    shift: Param<Tensor<2>>,
+}
+
+/// The item tower and the user tower.
+#[derive(Module, Debug)]
+pub(super) struct Encoder {
+    item: Mlp,
+    token: Dense,
+    reaction: Option<Reaction>,
+    recency: Param<Tensor<2>>,
+    pooling: Pooling,
+    user: Mlp,
+}
+
+impl Encoder {
+    pub(super) fn new(config: &ModelConfig, init: Init<'_>) -> Self {
+        let d = config.width;
+        let signal_std = (config.signals.max(1) as f32).sqrt().recip();
+        Self {
+            item: Mlp::new([config.features, d, d], 0.0, init.named("item")),
+            token: Dense::new([d, d], 0.0, init.named("token")),
+            reaction: (config.signals > 0).then(|| Reaction {
+                gate: normal([config.signals, d], signal_std, init.named("gate")),
+                shift: normal([config.signals, d], signal_std, init.named("shift")),
+            }),
+            recency: normal([config.history_items, d], 0.3, init.named("recency")),
+            pooling: Pooling::new([d, QUERIES], init.named("pooling")),
+            user: Mlp::new([QUERIES * d, 2 * d, d], 1.0, init.named("user")),
+        }
+    }
+
+    /// # Shapes
+    /// `features: [n, f]`; output `[n, d]`.
+    pub(super) fn items(&self, features: Tensor<2>) -> Tensor<2> {
+        self.item.apply(features)
+    }
+
+    /// # Shapes
+    /// See [`UserInput`]; output `[b, d]`.
+    pub(super) fn users(&self, input: UserInput) -> Tensor<2> {
+        let [batch, history, width] = input.items.dims();
+        let tokens = self.token.apply(input.items.reshape([batch * history, width]));
+        let mut tokens = tokens.reshape([batch, history, width]);
+        if let (Some(reaction), Some(feedback)) = (&self.reaction, input.behaviour) {
+            let signals = feedback.dims()[2];
+            let feedback = feedback.reshape([batch * history, signals]);
+            let project = |matrix: &Param<Tensor<2>>| {
+                feedback.clone().matmul(matrix.val()).reshape([batch, history, width])
+            };
+            tokens = tokens.clone() + tokens * project(&reaction.gate) + project(&reaction.shift);
+        }
+        let recency = self.recency.val().slice([0..history, 0..width]);
+        let tokens = (tokens + recency.unsqueeze()) * input.mask.clone().unsqueeze_dim::<3>(2);
+        self.user.apply(self.pooling.apply(tokens, input.mask))
+    }
+}

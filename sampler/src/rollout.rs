@@ -1,0 +1,101 @@
+//! Candidates of many users by any [`Method`], in shards.
+//!
+//! Users are decoded in fixed batches, and a shard takes whole batches: a user's candidates come from the same computation,
+//! bit for bit, however many shards there are.
+
+use crate::candidate::Candidate;
+use crate::method::Method;
+use crate::proposals::{Request, propose};
+use crate::recommend::{Recommender, Seen};
+use policy::ids::ItemId;
+use policy::model::Dropout;
+use policy::random::Key;
+
+/// Beams and draws are this much wider than the group, so that leaving out seen items still fills it.
+const OVERSAMPLING: usize = 2;
+
+/// What to find.
+#[derive(Clone, Copy, Debug)]
+pub struct Rollouts<'a> {
+    /// How.
+    pub method: Method,
+    /// Candidates per user.
+    pub group: usize,
+    /// The source of each user's draws, one per context; a beam draws nothing.
+    pub keys: &'a [Key],
+    /// Which users.
+    pub shard: Shard,
+}
+
+/// Part `index` of `count`, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// Which part.
+    pub index: usize,
+    /// How many there are.
+    pub count: usize,
+}
+
+impl Shard {
+    /// All of it.
+    pub const WHOLE: Self = Self { index: 0, count: 1 };
+
+    /// Whether the batch of this number belongs to it.
+    pub const fn holds(self, batch: usize) -> bool {
+        batch % self.count == self.index
+    }
+}
+
+impl Recommender<'_> {
+    /// Up to `group` unseen candidates of each context of the shard, most probable first; `None` for those of other shards.
+    /// After each batch `progress` is told how many users are done and may stop the work.
+    ///
+    /// # Errors
+    /// Whatever `progress` returns.
+    ///
+    /// # Panics
+    /// If there is not one key per context.
+    pub fn rollouts<E>(
+        &self,
+        contexts: &[&[ItemId]],
+        wanted: &Rollouts<'_>,
+        mut progress: impl FnMut(u64) -> Result<(), E>,
+    ) -> Result<Vec<Option<Vec<Candidate>>>, E> {
+        assert_eq!(contexts.len(), wanted.keys.len(), "one key per context");
+        let mut candidates = vec![None; contexts.len()];
+        for (_, users) in
+            self.batches(contexts).into_iter().enumerate().filter(|(batch, _)| wanted.shard.holds(*batch))
+        {
+            let found = self.batch(contexts, &users, wanted);
+            for (&user, found) in users.iter().zip(found) {
+                candidates[user] = Some(found);
+            }
+            progress(users.len() as u64)?;
+        }
+        Ok(candidates)
+    }
+
+    fn batch(&self, contexts: &[&[ItemId]], users: &[usize], wanted: &Rollouts<'_>) -> Vec<Vec<Candidate>> {
+        let batch: Vec<&[ItemId]> = users.iter().map(|&user| contexts[user]).collect();
+        let encoded = self.encode(&batch, Dropout::Off);
+        let width = wanted.group * OVERSAMPLING;
+        if wanted.method == Method::Beam {
+            return self
+                .found(&encoded, (&batch, Seen::Excluded), width)
+                .into_iter()
+                .map(|mut found| {
+                    found.truncate(wanted.group);
+                    found
+                })
+                .collect();
+        }
+        let keys: Vec<Key> = users.iter().map(|&user| wanted.keys[user]).collect();
+        let request = Request { method: wanted.method, width, exclude: &batch, keys: &keys };
+        let mut found = propose(&self.scorer(), &self.codebook.trie, &encoded, &request);
+        for list in &mut found {
+            list.truncate(wanted.group);
+            list.sort_by(|a, b| b.log_prob().total_cmp(&a.log_prob()).then(a.item.cmp(&b.item)));
+        }
+        found
+    }
+}
