@@ -3,8 +3,8 @@
 use super::execute::{Outcome, Where, directories};
 use super::plan::{Plan, PlannedRun};
 use crate::commands::exit;
-use crate::run::{Drift, commit};
 use crate::run::stop::{Interrupted, StopFlag};
+use crate::run::{Drift, commit};
 use anyhow::Context as _;
 use std::fs::{self, File};
 use std::path::PathBuf;

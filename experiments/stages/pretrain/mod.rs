@@ -207,7 +207,8 @@ impl Trainer<'_> {
         (log, batch): (&Log, &[Reading]),
         plan: &Plan,
     ) -> anyhow::Result<Training> {
-        let Training { learner: Learner { weights, mut optimizer }, average, mut state, saved, best } = training;
+        let Training { learner: Learner { weights, mut optimizer }, average, mut state, saved, best } =
+            training;
         let dropout = Dropout::On { rate: self.dropout, key: self.ctx.key().named("dropout").at(state.step) };
         let (recommender, smoothing) = (self.recommender(&weights), self.section.label_smoothing);
         let loss = loss::loss(&recommender, (log, batch), dropout, smoothing);
