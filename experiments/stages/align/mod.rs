@@ -25,7 +25,7 @@ use alarms::Watch;
 use align::pair_rule::Label;
 use anchor::Anchor;
 use anyhow::Context as _;
-use average::Average;
+use average::MovingReference;
 use policy::checkpoint;
 use policy::optimizer::{Optimizer, OptimizerConfig, Schedule};
 use probe::Probe;
@@ -105,7 +105,7 @@ pub fn align(round: &Round<'_>, bench: &Bench, ctx: &StageContext) -> anyhow::Re
             ctx.check_stop()?;
             let (rate, at) = (plan.at(step) * watch.scale(), first_step + step + 1);
             let key = ctx.key().named("step").at(step);
-            let reference = average.as_ref().map(Average::model);
+            let reference = average.as_ref().map(MovingReference::model);
             let output = Step { samples: &samples, bench, reference, key }.loss(&model, batch);
             let (updated, report) = optimizer
                 .step(model, &output.loss, rate)

@@ -12,7 +12,7 @@ use crate::run::StageContext;
 use anyhow::Context as _;
 use burn::module::Module as _;
 use examples::Reading;
-use policy::average::Average;
+use policy::average::{Average, ramped};
 use policy::checkpoint;
 use policy::history::{Log, Split};
 use policy::ids::{ItemId, UserId};
@@ -59,7 +59,7 @@ pub fn pretrain(
         weight_decay: section.weight_decay,
         max_grad_norm: section.max_grad_norm,
     });
-    let average = (section.ema_decay > 0.0).then(|| Average::new(weights.valid(), section.ema_decay));
+    let average = (section.ema_decay > 0.0).then(|| Average::new(weights.valid()));
     let mut training = Training { weights, average, optimizer, state: State::default() };
     if let Some(resumed) = resume::newest(ctx.scratch(), &training.weights, section)? {
         info!(step = resumed.state.step, "continuing an interrupted training");
@@ -204,7 +204,8 @@ impl Trainer<'_> {
             .with_context(|| format!("step {}: users {}", state.step, users(batch)))?;
         self.record(&report, rate, state.step, plan)?;
         state.step += 1;
-        let average = average.map(|average| average.toward(&weights, state.step));
+        let average =
+            average.map(|average| average.toward(&weights, ramped(self.section.ema_decay, state.step)));
         Ok(Training { weights, average, optimizer, state })
     }
 

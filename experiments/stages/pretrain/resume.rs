@@ -48,7 +48,7 @@ pub(super) fn newest(scratch: &Path, fresh: &Policy, section: &Pretrain) -> anyh
     let average = (section.ema_decay > 0.0).then(|| fresh.valid().try_load_file(dir.join(AVERAGE)));
     let average = average.transpose().context("cannot load the average")?;
     Ok(Some(Training {
-        average: average.map(|average| Average::new(average, section.ema_decay)),
+        average: average.map(Average::new),
         weights: fresh.clone().try_load_file(dir.join("weights")).context("cannot load the weights")?,
         optimizer: optimizer
             .load(&dir.join("optimizer.safetensors"), &fresh.device())
