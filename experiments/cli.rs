@@ -181,7 +181,7 @@ impl ArenaJudge {
 pub struct EvaluateArgs {
     /// Run directory, with finished stages up to reward
     pub run: PathBuf,
-    /// Experiment file whose [data] is judged instead of the run's: other users of the same catalog
+    /// Experiment file whose data is judged instead of the run's: other users of the same catalog
     #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
     /// Change a key of that file, for example data.path=../data; repeatable

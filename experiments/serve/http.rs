@@ -23,7 +23,7 @@ use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// All routes. Those of [`OPEN`] need no token.
+/// All routes. Those of `OPEN` need no token.
 pub const ROUTES: [&str; 8] = [
     "/v1/recommend",
     "/v1/score",

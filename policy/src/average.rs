@@ -3,28 +3,30 @@
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::prelude::*;
 
-/// Weights that follow those of a training: `average <- d average + (1 - d) weights` after every step.
-///
-/// The decay of update `n` is `d = min(decay, n / (n + 9))`: early averages forget the random start sooner.
+/// Weights that follow those of a training: `average <- decay average + (1 - decay) weights` after every step.
 pub struct Average<M> {
-    decay: f64,
     module: M,
+}
+
+/// The decay of update `n`, from 1, of an average that starts at random weights: `min(decay, n / (n + 9))`, so that early
+/// averages forget the start sooner.
+pub fn ramped(decay: f64, update: u64) -> f64 {
+    decay.min(update as f64 / (update as f64 + 9.0))
 }
 
 impl<M: Module> Average<M> {
     /// Starts at `module`, which autodiff does not track.
-    pub fn new(module: M, decay: f64) -> Self {
-        Self { decay, module }
+    pub fn new(module: M) -> Self {
+        Self { module }
     }
 
-    /// Moves towards `module`, of the same architecture, after its update number `update`, from 1.
+    /// Moves towards `module`, of the same architecture, keeping `decay` of itself.
     #[must_use]
-    pub fn toward(self, module: &M, update: u64) -> Self {
-        let decay = self.decay.min(update as f64 / (update as f64 + 9.0));
+    pub fn toward(self, module: &M, decay: f64) -> Self {
         let mut taken = Take(Vec::new());
         module.visit(&mut taken);
         let mut step = Step { decay, latest: taken.0.into_iter() };
-        Self { module: self.module.map(&mut step), ..self }
+        Self { module: self.module.map(&mut step) }
     }
 
     /// The average.
@@ -74,9 +76,9 @@ mod tests {
     #[test]
     fn the_average_is_the_weighted_sum_of_what_was_seen() {
         let (start, end) = (testing::model(&Device::flex()), testing::other_model(&Device::flex()));
-        let mut average = Average::new(start.clone(), 0.25);
+        let mut average = Average::new(start.clone());
         for update in 1..=3 {
-            average = average.toward(&end, update);
+            average = average.toward(&end, ramped(0.25, update));
         }
         // Decays 1/10, 2/11 and 1/4: the start's share is their product.
         let share = 0.1 * (2.0 / 11.0) * 0.25;
@@ -89,9 +91,8 @@ mod tests {
     #[test]
     fn weights_under_autodiff_are_averaged_like_plain_ones() {
         let (plain, tracked) = (testing::model(&Device::flex()), testing::model(&Device::flex().autodiff()));
-        let of = |module: &crate::model::Policy| {
-            values(Average::new(plain.clone(), 0.5).toward(module, 100).module())
-        };
+        let of =
+            |module: &crate::model::Policy| values(Average::new(plain.clone()).toward(module, 0.5).module());
         assert_eq!(of(&plain), of(&tracked));
     }
 }

@@ -46,55 +46,64 @@ impl Shard {
     }
 }
 
+/// Users of a shard whose candidates are found together.
+pub struct Batch<'r> {
+    recommender: &'r Recommender<'r>,
+    contexts: &'r [&'r [ItemId]],
+    users: &'r [usize],
+    wanted: &'r Rollouts<'r>,
+}
+
 impl Recommender<'_> {
     /// Up to `group` unseen candidates of each context of the shard, most probable first; `None` for those of other shards.
-    /// After each batch `progress` is told how many users are done and may stop the work.
+    /// `each` returns what a batch's candidates are, from wherever it knows that ([`Batch::decode`] finds them), and may stop
+    /// the work. Which users make up a batch, and so every bit of the result, depends on `contexts` alone.
     ///
     /// # Errors
-    /// Whatever `progress` returns.
+    /// Whatever `each` returns.
     ///
     /// # Panics
-    /// If there is not one key per context.
+    /// If there is not one key per context, or `each` returns another number of lists than there are users in the batch.
     pub fn rollouts<E>(
         &self,
         contexts: &[&[ItemId]],
         wanted: &Rollouts<'_>,
-        mut progress: impl FnMut(u64) -> Result<(), E>,
+        mut each: impl FnMut(&Batch<'_>) -> Result<Vec<Vec<Candidate>>, E>,
     ) -> Result<Vec<Option<Vec<Candidate>>>, E> {
         assert_eq!(contexts.len(), wanted.keys.len(), "one key per context");
         let mut candidates = vec![None; contexts.len()];
         for (_, users) in
             self.batches(contexts).into_iter().enumerate().filter(|(batch, _)| wanted.shard.holds(*batch))
         {
-            let found = self.batch(contexts, &users, wanted);
+            let found = each(&Batch { recommender: self, contexts, users: &users, wanted })?;
+            assert_eq!(found.len(), users.len(), "one list for every user of the batch");
             for (&user, found) in users.iter().zip(found) {
                 candidates[user] = Some(found);
             }
-            progress(users.len() as u64)?;
         }
         Ok(candidates)
     }
+}
 
-    fn batch(&self, contexts: &[&[ItemId]], users: &[usize], wanted: &Rollouts<'_>) -> Vec<Vec<Candidate>> {
-        let batch: Vec<&[ItemId]> = users.iter().map(|&user| contexts[user]).collect();
-        let encoded = self.encode(&batch, Dropout::Off);
+impl Batch<'_> {
+    /// The candidates, in the order of the batch.
+    pub fn decode(&self) -> Vec<Vec<Candidate>> {
+        let Self { recommender, wanted, .. } = *self;
+        let batch: Vec<&[ItemId]> = self.users.iter().map(|&user| self.contexts[user]).collect();
+        let encoded = recommender.encode(&batch, Dropout::Off);
         let width = wanted.group * OVERSAMPLING;
-        if wanted.method == Method::Beam {
-            return self
-                .found(&encoded, (&batch, Seen::Excluded), width)
-                .into_iter()
-                .map(|mut found| {
-                    found.truncate(wanted.group);
-                    found
-                })
-                .collect();
-        }
-        let keys: Vec<Key> = users.iter().map(|&user| wanted.keys[user]).collect();
-        let request = Request { method: wanted.method, width, exclude: &batch, keys: &keys };
-        let mut found = propose(&self.scorer(), &self.codebook.trie, &encoded, &request);
+        let mut found = if wanted.method == Method::Beam {
+            recommender.found(&encoded, (&batch, Seen::Excluded), width)
+        } else {
+            let keys: Vec<Key> = self.users.iter().map(|&user| wanted.keys[user]).collect();
+            let request = Request { method: wanted.method, width, exclude: &batch, keys: &keys };
+            propose(&recommender.scorer(), &recommender.codebook.trie, &encoded, &request)
+        };
         for list in &mut found {
             list.truncate(wanted.group);
-            list.sort_by(|a, b| b.log_prob().total_cmp(&a.log_prob()).then(a.item.cmp(&b.item)));
+            if wanted.method != Method::Beam {
+                list.sort_by(|a, b| b.log_prob().total_cmp(&a.log_prob()).then(a.item.cmp(&b.item)));
+            }
         }
         found
     }

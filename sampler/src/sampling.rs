@@ -6,12 +6,12 @@
 //! leave the catalog, and a completion says whether it did.
 
 use crate::trie::{Node, Trie};
-use policy::ids::{Code, ItemId};
+use policy::ids::ItemId;
 use policy::kernels::log_sum_exp;
 use policy::log_prob::{Scorer, Support};
 use policy::model::{DecoderCache, Encoded};
 use policy::random::Key;
-use policy::vocab::{PAD, Vocab};
+use policy::vocab::PAD;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -148,15 +148,9 @@ impl Step<'_> {
 
     fn follow(&self, path: Path, token: u32) -> Path {
         let Path::Legal(node) = path else { return path };
-        let next = code(self.scorer.vocab, self.level, token).and_then(|code| self.trie.child(node, code));
+        let next = self.scorer.vocab.code(self.level, token).and_then(|code| self.trie.child(node, code));
         next.map_or(Path::Illegal { level: self.level }, Path::Legal)
     }
-}
-
-/// The code that a token stands for at this level.
-fn code(vocab: &Vocab, level: usize, token: u32) -> Option<Code> {
-    let code = (token as usize).checked_sub(vocab.offset(level))?;
-    (code < vocab.level_size(level)).then_some(code as Code)
 }
 
 fn log_prob(logits: &[f32], at: usize) -> f32 {

@@ -1,6 +1,7 @@
 //! Alarms: what a round watches while it trains, and what it does about it.
 
 use crate::config::{Alarm, Alarms, Then};
+use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 /// Something is beyond its bound. Where the alarm's policy is to stop, this ends the run; the policy that entered the round is
@@ -44,12 +45,35 @@ enum Bad {
     Below,
 }
 
-/// The state of a round's alarms.
+/// Kinds of alarms.
+const KINDS: usize = 4;
+
+/// What a round is watched for.
 pub(super) struct Watch {
-    watched: [Watched; 4],
-    first: [Option<f64>; 4],
-    warned: [bool; 4],
+    watched: [Watched; KINDS],
+}
+
+/// What the alarms of a round have seen; a checkpoint keeps it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Memory {
+    /// The first value each looked at.
+    first: [Option<f64>; KINDS],
+    warned: [bool; KINDS],
     scale: f64,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { first: [None; KINDS], warned: [false; KINDS], scale: 1.0 }
+    }
+}
+
+impl Memory {
+    /// What the learning rate is multiplied by.
+    pub(super) fn scale(&self) -> f64 {
+        self.scale
+    }
 }
 
 /// What the learning rate is multiplied by when an alarm lowers the step.
@@ -91,24 +115,24 @@ impl Watch {
                 cause: "the judge cannot tell a user's candidates apart: they teach nothing",
             },
         ];
-        Self { watched, first: [None; 4], warned: [false; 4], scale: 1.0 }
-    }
-
-    /// What the learning rate is multiplied by.
-    pub(super) fn scale(&self) -> f64 {
-        self.scale
+        Self { watched }
     }
 
     /// Looks at a metric of a step.
     ///
     /// # Errors
     /// [`Raised`], if that is the alarm's policy.
-    pub(super) fn look(&mut self, step: u64, (key, value): (&str, f64)) -> Result<(), Raised> {
+    pub(super) fn look(
+        &self,
+        memory: &mut Memory,
+        step: u64,
+        (key, value): (&str, f64),
+    ) -> Result<(), Raised> {
         for (index, watched) in self.watched.iter().enumerate() {
             let Some(Alarm { limit, then }) = watched.alarm.filter(|_| watched.metric == key) else {
                 continue;
             };
-            let first = *self.first[index].get_or_insert(value);
+            let first = *memory.first[index].get_or_insert(value);
             let value = if watched.since == Since::Start { value - first } else { value };
             let (bound, beyond) = match watched.bad {
                 Bad::Above => (limit, value > limit),
@@ -120,10 +144,10 @@ impl Watch {
             let raised = Raised { name: watched.name, step, value, bound, cause: watched.cause };
             match then {
                 Then::Stop => return Err(raised),
-                Then::LowerTheStep => self.scale *= LOWERED,
+                Then::LowerTheStep => memory.scale *= LOWERED,
                 Then::Warn => {}
             }
-            if !std::mem::replace(&mut self.warned[index], true) {
+            if !std::mem::replace(&mut memory.warned[index], true) {
                 warn!("{raised}");
             }
         }
@@ -142,32 +166,32 @@ mod tests {
 
     #[test]
     fn a_quiet_run_raises_nothing_and_a_planted_blow_up_is_named() {
-        let mut watch = watch(Then::Stop);
+        let (watch, mut memory) = (watch(Then::Stop), Memory::default());
         for (step, kl) in [0.0, 0.4, 0.9].into_iter().enumerate() {
-            watch.look(step as u64, ("kl", kl)).unwrap();
+            watch.look(&mut memory, step as u64, ("kl", kl)).unwrap();
         }
-        watch.look(3, ("grad_norm", 1e9)).unwrap();
-        let raised = watch.look(3, ("kl", 1.1)).unwrap_err();
+        watch.look(&mut memory, 3, ("grad_norm", 1e9)).unwrap();
+        let raised = watch.look(&mut memory, 3, ("kl", 1.1)).unwrap_err();
         assert_eq!((raised.name, raised.step), ("kl", 3));
         assert!(raised.to_string().contains("the policy left its reference"), "{raised}");
     }
 
     #[test]
     fn a_decline_counts_from_the_start_of_the_round() {
-        let mut watch = watch(Then::Stop);
-        watch.look(0, ("logps/chosen", -9.0)).unwrap();
-        watch.look(1, ("logps/chosen", -10.9)).unwrap();
-        assert_eq!(watch.look(2, ("logps/chosen", -11.1)).unwrap_err().name, "chosen_decline");
+        let (watch, mut memory) = (watch(Then::Stop), Memory::default());
+        watch.look(&mut memory, 0, ("logps/chosen", -9.0)).unwrap();
+        watch.look(&mut memory, 1, ("logps/chosen", -10.9)).unwrap();
+        assert_eq!(watch.look(&mut memory, 2, ("logps/chosen", -11.1)).unwrap_err().name, "chosen_decline");
     }
 
     #[test]
     fn warnings_change_nothing_and_lowering_halves_the_step_each_time() {
-        let mut warned = watch(Then::Warn);
-        warned.look(0, ("kl", 5.0)).unwrap();
-        assert!((warned.scale() - 1.0).abs() < f64::EPSILON);
-        let mut lowered = watch(Then::LowerTheStep);
-        lowered.look(0, ("kl", 5.0)).unwrap();
-        lowered.look(1, ("kl", 5.0)).unwrap();
-        assert!((lowered.scale() - 0.25).abs() < f64::EPSILON);
+        let (warned, mut memory) = (watch(Then::Warn), Memory::default());
+        warned.look(&mut memory, 0, ("kl", 5.0)).unwrap();
+        assert!((memory.scale() - 1.0).abs() < f64::EPSILON);
+        let lowered = watch(Then::LowerTheStep);
+        lowered.look(&mut memory, 0, ("kl", 5.0)).unwrap();
+        lowered.look(&mut memory, 1, ("kl", 5.0)).unwrap();
+        assert!((memory.scale() - 0.25).abs() < f64::EPSILON);
     }
 }

@@ -2,7 +2,7 @@
 //! reference.
 
 use super::Round;
-use super::average::Average;
+use super::average::MovingReference;
 use super::scoring::{Rows, observed, tabulated};
 use crate::config::{Reference, Stale};
 use crate::run::StageContext;
@@ -26,7 +26,7 @@ pub(super) struct Anchor {
     reference: Reference,
     stale: Stale,
     /// The moving reference, as the round finds it.
-    pub(super) average: Option<Average>,
+    pub(super) average: Option<MovingReference>,
 }
 
 /// Log-probabilities of every rollout's candidates, and of the observed item after them where it was asked for.
@@ -71,7 +71,7 @@ impl Anchor {
         let pretrained = Round::reads_pretrained(round.arm);
         let pretrained = pretrained.then(|| pretrain::load(round.pretrained, &device)).transpose()?;
         let average = match round.arm.reference {
-            Reference::Ema { decay } => Some(Average::of(round.policy, decay, &device)?),
+            Reference::Ema { decay } => Some(MovingReference::of(round.policy, decay, &device)?),
             Reference::Round | Reference::Pretrained => None,
         };
         Ok(Self { start, pretrained, reference: round.arm.reference, stale: round.section.stale, average })

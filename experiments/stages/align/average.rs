@@ -1,8 +1,7 @@
 //! A moving average of the weights of the policy, as its reference.
 
-use burn::module::{Module as _, ModuleMapper, ModuleVisitor, Param};
 use burn::prelude::*;
-use burn::tensor::TensorData;
+use policy::average::Average;
 use policy::checkpoint;
 use policy::model::{Policy, PolicyConfig};
 use std::path::Path;
@@ -10,13 +9,13 @@ use std::path::Path;
 /// Where a round leaves the average, below its stage directory.
 pub(super) const DIRECTORY: &str = "reference";
 
-/// `average <- decay average + (1 - decay) policy` after every step.
-pub(super) struct Average {
-    model: Policy,
+/// The average of a round, and how much of itself it keeps in a step.
+pub(super) struct MovingReference {
+    average: Average<Policy>,
     decay: f64,
 }
 
-impl Average {
+impl MovingReference {
     /// The average an earlier round of the arm left with `policy`, or the weights of `policy` itself.
     ///
     /// # Errors
@@ -24,20 +23,17 @@ impl Average {
     pub(super) fn of(policy: &Path, decay: f64, device: &Device) -> anyhow::Result<Self> {
         let left = policy.join(DIRECTORY);
         let from = if left.is_dir() { left.as_path() } else { policy };
-        Ok(Self { model: checkpoint::read(from, device)?.0, decay })
+        Ok(Self { average: Average::new(checkpoint::read(from, device)?.0), decay })
     }
 
     /// The reference.
     pub(super) fn model(&self) -> &Policy {
-        &self.model
+        self.average.module()
     }
 
     /// The average one step later.
     pub(super) fn moved_towards(self, policy: &Policy) -> Self {
-        let mut weights = Weights(Vec::new());
-        policy.visit(&mut weights);
-        let mut mix = Mix { weights: weights.0.into_iter(), decay: self.decay };
-        Self { model: self.model.map(&mut mix), ..self }
+        Self { average: self.average.toward(policy, self.decay), ..self }
     }
 
     /// Writes the average as a checkpoint.
@@ -46,39 +42,25 @@ impl Average {
     /// A file cannot be written.
     pub(super) fn write(&self, size: &PolicyConfig, dir: &Path) -> anyhow::Result<()> {
         crate::run::commit::create_directory(dir)?;
-        Ok(checkpoint::write(&self.model, size, dir)?)
-    }
-}
-
-/// The weights of a policy, in the order of its parameters.
-struct Weights(Vec<TensorData>);
-
-impl ModuleVisitor for Weights {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.0.push(param.val().into_data());
-    }
-}
-
-struct Mix {
-    weights: std::vec::IntoIter<TensorData>,
-    decay: f64,
-}
-
-impl ModuleMapper for Mix {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let weights = self.weights.next().expect("both policies have one architecture");
-        param.map(|average| {
-            let weights = Tensor::<D>::from_data(weights, &average.device());
-            average * self.decay + weights * (1.0 - self.decay)
-        })
+        Ok(checkpoint::write(self.model(), size, dir)?)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use burn::module::{ModuleVisitor, Param};
     use policy::model::{EncoderAttention, T5Config};
     use policy::random::Key;
+
+    /// All weights of a policy.
+    struct Weights(Vec<f32>);
+
+    impl ModuleVisitor for Weights {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.0.extend(param.val().into_data().iter::<f32>());
+        }
+    }
 
     #[test]
     fn the_average_moves_by_its_share() {
@@ -101,10 +83,10 @@ mod tests {
         let values = |policy: &Policy| {
             let mut weights = Weights(Vec::new());
             policy.visit(&mut weights);
-            weights.0.iter().flat_map(|data| data.iter::<f32>().collect::<Vec<_>>()).collect::<Vec<_>>()
+            weights.0
         };
         let (from, towards) = (values(&model), values(&other));
-        let average = Average { model, decay: 0.75 }.moved_towards(&other);
+        let average = MovingReference { average: Average::new(model), decay: 0.75 }.moved_towards(&other);
         for ((a, b), found) in from.iter().zip(&towards).zip(values(average.model())) {
             assert!((found - (0.75 * a + 0.25 * b)).abs() < 1e-6);
         }

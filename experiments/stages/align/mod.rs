@@ -20,21 +20,21 @@ mod steps;
 mod training;
 
 use super::bench::Bench;
-use crate::config::{Align, Arm, Pretrain, Reference};
+use super::learner::Learner;
+use super::sample::rollouts;
+use crate::config::{Align, Arm, Pretrain, Reference, Stale};
 use crate::run::{StageContext, commit};
 use alarms::Watch;
 use align::pair_rule::Label;
 use anchor::Anchor;
 use anyhow::Context as _;
-use average::Average;
 use policy::checkpoint;
+use policy::model::Policy;
 use policy::optimizer::{Optimizer, OptimizerConfig, Schedule};
-use probe::Probe;
-use rand::seq::SliceRandom as _;
 use samples::Samples;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-use steps::Step;
+use training::{Trainer, Training};
 
 const PROGRESS: &str = "progress.json";
 /// Judges look at the policy this often in a round.
@@ -77,60 +77,30 @@ impl Round<'_> {
 /// # Errors
 /// If the rollouts are not of this policy, a number is not finite, the run is stopped, or a file cannot be written.
 pub fn align(round: &Round<'_>, bench: &Bench, ctx: &StageContext) -> anyhow::Result<()> {
-    let device = ctx.device().clone().autodiff();
-    let (mut model, size) = checkpoint::read(round.policy, &device)?;
+    let resumed = ctx.resume()?;
+    let (weights, size) = checkpoint::read(round.policy, &ctx.device().clone().autodiff())?;
+    if round.section.stale == Stale::Refuse {
+        check_policy(&weights, round)?;
+    }
     let first_step = arm_progress(round.policy)?.step;
-    let anchor = Anchor::new(round, &model)?;
+    let anchor = Anchor::new(round, &weights)?;
     let samples = Samples::new(round, &anchor, bench, ctx)?;
-    for (key, value) in samples.metrics() {
-        ctx.metric(first_step, key, value)?;
-    }
-    let mut average = anchor.average;
-    let mut watch = Watch::new(&round.section.alarms);
-    for (key, value) in samples.spread() {
-        watch.look(first_step, (key, value))?;
-    }
-    let plan = plan(round.section, samples.batches());
-    let mut optimizer =
-        Optimizer::new(&OptimizerConfig { weight_decay: 0.0, max_grad_norm: round.section.max_grad_norm });
-    let probe = Probe::new(bench, ctx);
-    if first_step == 0 {
-        probe.measure(&model, 0)?;
-    }
-    let bar = ctx.progress("steps", plan.total);
-    let mut step = 0;
-    for epoch in 0..round.section.epochs as u64 {
-        let mut order: Vec<usize> = (0..samples.batches()).collect();
-        order.shuffle(&mut ctx.key().named("order").at(epoch).rng());
-        for batch in order {
-            ctx.check_stop()?;
-            let (rate, at) = (plan.at(step) * watch.scale(), first_step + step + 1);
-            let key = ctx.key().named("step").at(step);
-            let reference = average.as_ref().map(Average::model);
-            let output = Step { samples: &samples, bench, reference, key }.loss(&model, batch);
-            let (updated, report) = optimizer
-                .step(model, &output.loss, rate)
-                .with_context(|| format!("step {at}, users {}", samples.describe(batch)))?;
-            model = updated;
-            average = average.map(|average| average.moved_towards(&model));
-            let own = [("loss", report.loss), ("grad_norm", report.grad_norm), ("learning_rate", rate)];
-            let own = own.map(|(key, value)| (key.to_owned(), value));
-            for (key, value) in own.into_iter().chain(output.metrics) {
-                ctx.metric(at, &key, value)?;
-                watch.look(at, (&key, value))?;
-            }
-            step += 1;
-            bar.inc(1);
-            if probes(step, plan.total) {
-                probe.measure(&model, at)?;
-            }
+    let optimizer = OptimizerConfig { weight_decay: 0.0, max_grad_norm: round.section.max_grad_norm };
+    let (watch, plan) = (Watch::new(&round.section.alarms), plan(round.section, samples.batches()));
+    let trainer = Trainer { samples: &samples, bench, ctx, watch, plan, first_step, size: &size };
+    let training = match resumed {
+        Some(saved) => Training::load(&saved, (&optimizer, round.arm.reference), ctx)?,
+        None => {
+            let learner = Learner { weights, optimizer: Optimizer::new(&optimizer) };
+            trainer.begin(Training::new(learner, anchor.average))?
         }
-    }
-    checkpoint::write(&model, &size, &ctx.path(""))?;
+    };
+    let Training { learner, average, state, .. } = trainer.run(training)?;
+    checkpoint::write(&learner.weights, &size, &ctx.path(""))?;
     if let Some(average) = average {
         average.write(&size, &ctx.path(average::DIRECTORY))?;
     }
-    let progress = ArmProgress { step: first_step + step };
+    let progress = ArmProgress { step: first_step + state.step };
     commit::write_file(&ctx.path(PROGRESS), &serde_json::to_vec(&progress)?)
 }
 
@@ -156,4 +126,17 @@ pub fn arm_progress(dir: &Path) -> anyhow::Result<ArmProgress> {
     }
     let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))
+}
+
+/// The rollouts name the policy that sampled them by its weights. It is the one whose log-probabilities they hold.
+fn check_policy(model: &Policy, round: &Round<'_>) -> anyhow::Result<()> {
+    let sampled_by = rollouts::policy(round.rollouts)?;
+    anyhow::ensure!(
+        sampled_by == checkpoint::fingerprint(model),
+        "the rollouts in {} were sampled by another policy ({sampled_by}) than that in {}: their log-probabilities are not \
+         its; remove the sample stage and run again, or allow older policies with align.stale = \"weights\"",
+        round.rollouts.display(),
+        round.policy.display(),
+    );
+    Ok(())
 }

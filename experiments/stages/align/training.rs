@@ -1,14 +1,19 @@
 //! The steps of a round, each of which an interrupted attempt can continue from.
 
+use super::alarms::{Memory, Watch};
+use super::average::{self, MovingReference};
 use super::probe::Probe;
 use super::probes;
-use super::steps::{Samples, Step};
+use super::samples::Samples;
+use super::steps::Step;
+use crate::config::Reference;
 use crate::run::StageContext;
+use crate::run::checkpoint::Checkpoint;
 use crate::stages::bench::Bench;
 use crate::stages::learner::Learner;
 use anyhow::Context as _;
 use policy::model::PolicyConfig;
-use policy::optimizer::Schedule;
+use policy::optimizer::{OptimizerConfig, Schedule};
 use rand::seq::SliceRandom as _;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +25,8 @@ pub(super) struct State {
     pub(super) step: u64,
     /// The step at which the policy was last probed.
     probed: Option<u64>,
+    /// What the alarms have seen.
+    pub(super) alarms: Memory,
 }
 
 /// The round's surroundings.
@@ -27,6 +34,7 @@ pub(super) struct Trainer<'a> {
     pub(super) samples: &'a Samples<'a>,
     pub(super) bench: &'a Bench,
     pub(super) ctx: &'a StageContext,
+    pub(super) watch: Watch,
     pub(super) plan: Schedule,
     /// Steps of the arm before this round.
     pub(super) first_step: u64,
@@ -36,18 +44,49 @@ pub(super) struct Trainer<'a> {
 /// What changes from step to step.
 pub(super) struct Training {
     pub(super) learner: Learner,
+    /// Follows the weights, where it is the reference.
+    pub(super) average: Option<MovingReference>,
     pub(super) state: State,
     /// The state of the newest checkpoint.
     saved: Option<State>,
 }
 
 impl Training {
-    pub(super) fn new(learner: Learner, state: State) -> Self {
-        Self { learner, state, saved: None }
+    pub(super) fn new(learner: Learner, average: Option<MovingReference>) -> Self {
+        Self { learner, average, state: State::default(), saved: None }
+    }
+
+    /// The training as a checkpoint has it.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(super) fn load(
+        saved: &Checkpoint,
+        (optimizer, reference): (&OptimizerConfig, Reference),
+        ctx: &StageContext,
+    ) -> anyhow::Result<Self> {
+        let learner = Learner::read(&saved.dir, optimizer, &ctx.device().clone().autodiff())?;
+        let state: State = saved.cursor()?;
+        let average = match reference {
+            Reference::Ema { decay } => Some(MovingReference::of(&saved.dir, decay, ctx.device())?),
+            Reference::Round | Reference::Pretrained => None,
+        };
+        Ok(Self { learner, average, saved: Some(state.clone()), state })
     }
 }
 
 impl Trainer<'_> {
+    /// A round at its first step: what its samples say is recorded and watched.
+    pub(super) fn begin(&self, mut training: Training) -> anyhow::Result<Training> {
+        for (key, value) in self.samples.metrics() {
+            self.ctx.metric(self.first_step, key, value)?;
+        }
+        for (key, value) in self.samples.spread() {
+            self.watch.look(&mut training.state.alarms, self.first_step, (key, value))?;
+        }
+        Ok(training)
+    }
+
     /// Every step that is left.
     pub(super) fn run(&self, mut training: Training) -> anyhow::Result<Training> {
         let probe = Probe::new(self.bench, self.ctx);
@@ -73,19 +112,24 @@ impl Trainer<'_> {
     }
 
     fn step(&self, training: Training, batch: usize) -> anyhow::Result<Training> {
-        let Training { learner: Learner { weights, mut optimizer }, mut state, saved } = training;
-        let (rate, at) = (self.plan.at(state.step), self.first_step + state.step + 1);
+        let Training { learner: Learner { weights, mut optimizer }, average, mut state, saved } = training;
+        let at = self.first_step + state.step + 1;
+        let rate = self.plan.at(state.step) * state.alarms.scale();
         let key = self.ctx.key().named("step").at(state.step);
-        let output = Step { samples: self.samples, bench: self.bench, key }.loss(&weights, batch);
+        let reference = average.as_ref().map(MovingReference::model);
+        let output = Step { samples: self.samples, bench: self.bench, reference, key }.loss(&weights, batch);
         let (weights, report) = optimizer
             .step(weights, &output.loss, rate)
             .with_context(|| format!("step {at}, users {}", self.samples.describe(batch)))?;
+        let average = average.map(|average| average.moved_towards(&weights));
         let own = [("loss", report.loss), ("grad_norm", report.grad_norm), ("learning_rate", rate)];
+        let own = own.map(|(key, value)| (key.to_owned(), value));
         for (key, value) in own.into_iter().chain(output.metrics) {
-            self.ctx.metric(at, key, value)?;
+            self.ctx.metric(at, &key, value)?;
+            self.watch.look(&mut state.alarms, at, (&key, value))?;
         }
         state.step += 1;
-        Ok(Training { learner: Learner { weights, optimizer }, state, saved })
+        Ok(Training { learner: Learner { weights, optimizer }, average, state, saved })
     }
 
     /// What is due after a step, and before the first: a look by the judges, a checkpoint, a stop.
@@ -104,11 +148,15 @@ impl Trainer<'_> {
     }
 
     fn save(&self, training: &mut Training) -> anyhow::Result<()> {
-        if training.saved.as_ref() != Some(&training.state) {
-            let Training { learner, state, .. } = &*training;
-            self.ctx.save((state.step, state), |dir| learner.write(self.size, dir))?;
-            training.saved = Some(training.state.clone());
+        if training.saved.as_ref() == Some(&training.state) {
+            return Ok(());
         }
+        let Training { learner, average, state, .. } = &*training;
+        self.ctx.save((state.step, state), |dir| {
+            learner.write(self.size, dir)?;
+            average.iter().try_for_each(|average| average.write(self.size, &dir.join(average::DIRECTORY)))
+        })?;
+        training.saved = Some(training.state.clone());
         Ok(())
     }
 }

@@ -14,7 +14,7 @@ use crate::run::checkpoint::Checkpoint;
 use anyhow::Context as _;
 use burn::module::Module as _;
 use examples::Reading;
-use policy::average::Average;
+use policy::average::{Average, ramped};
 use policy::checkpoint;
 use policy::history::{Log, Split};
 use policy::ids::{ItemId, UserId};
@@ -101,7 +101,7 @@ pub(super) struct Training {
 
 impl Training {
     fn new(weights: Policy, optimizer: &OptimizerConfig, ema_decay: f64) -> Self {
-        let average = (ema_decay > 0.0).then(|| Average::new(weights.valid(), ema_decay));
+        let average = (ema_decay > 0.0).then(|| Average::new(weights.valid()));
         let learner = Learner { weights, optimizer: Optimizer::new(optimizer) };
         Self { learner, average, state: State::default(), saved: None, best: Best::None }
     }
@@ -219,7 +219,8 @@ impl Trainer<'_> {
             .with_context(|| format!("step {}: users {}", state.step, users(batch)))?;
         self.record(&report, rate, state.step, plan)?;
         state.step += 1;
-        let average = average.map(|average| average.toward(&weights, state.step));
+        let decay = ramped(self.section.ema_decay, state.step);
+        let average = average.map(|average| average.toward(&weights, decay));
         Ok(Training { learner: Learner { weights, optimizer }, average, state, saved, best })
     }
 

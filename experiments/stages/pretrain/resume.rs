@@ -74,7 +74,7 @@ pub(super) fn load(
     let state: State = checkpoint.cursor()?;
     let learner = Learner::read(&checkpoint.dir, optimizer, &ctx.device().clone().autodiff())?;
     let average = (ema_decay > 0.0).then(|| checkpoint::read(&checkpoint.dir.join(AVERAGE), ctx.device()));
-    let average = average.transpose()?.map(|(average, _)| Average::new(average, ema_decay));
+    let average = average.transpose()?.map(|(average, _)| Average::new(average));
     let best = checkpoint.dir.join(BEST);
     let best = if best.is_dir() { Best::Kept(best) } else { Best::None };
     Ok(Training { learner, average, saved: Some(state.clone()), state, best })

@@ -5,6 +5,7 @@
 //! further seeds of the proxy, whose disagreement shows where the log does not decide. All are examined on users that none
 //! has seen.
 
+mod course;
 mod drift;
 mod examine;
 mod files;
@@ -102,9 +103,10 @@ pub fn reward(section: &Reward, dataset: &Dataset, stage: &StageContext) -> anyh
     let shared = Arc::new(fit(section, dataset, &split)?);
     let models = Models::of(section);
     let school = training::School { section, context: &shared, stage };
-    let train = |name: &str, kind: Kind, users: &[UserId]| {
-        let model = school.train(name, kind, users)?;
-        write(stage, &weights(name), &reward::checkpoint::to_bytes(&model)?)?;
+    let mut course = course::Course::new(school)?;
+    let mut train = |name: &str, kind: Kind, users: &[UserId]| {
+        let (model, bytes) = course.train(name, kind, users)?;
+        write(stage, &weights(name), &bytes)?;
         let trained = Trained { name: name.into(), model, fusion: section.fusion.clone() };
         Ok::<_, anyhow::Error>(ModelJudge::new(trained, shared.clone(), stage.device())?)
     };

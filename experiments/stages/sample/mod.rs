@@ -1,6 +1,6 @@
 //! Candidates of the current policy, scored by every judge, and the pairs of the best and the worst.
 
-mod beams;
+mod batches;
 pub(crate) mod pairs;
 pub mod rollouts;
 pub mod shards;
@@ -9,13 +9,15 @@ use super::bench::{Bench, mean};
 use crate::config::Sample;
 use crate::run::StageContext;
 use align::pairs::{Pair, ScoredCandidates, best_and_worst};
+use batches::Batches;
 use policy::ids::{ItemId, UserId};
 use policy::model::Policy;
 use policy::random::Key;
 use rand::seq::SliceRandom as _;
 use reward::judge::Score;
 use rollouts::{PolicyVersion, Rollout};
-use sampler::rollout::{Rollouts, Shard};
+use sampler::candidate::Candidate;
+use sampler::rollout::{Batch, Rollouts, Shard};
 use shards::{Found, Request};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -98,11 +100,8 @@ fn searched(
     bench: &Bench,
     ctx: &StageContext,
 ) -> anyhow::Result<Found> {
-    let progress = ctx.progress("users", users.len() as u64);
-    find(request, users, (bench, Shard::WHOLE), |done| {
-        progress.inc(done);
-        ctx.check_stop()
-    })
+    let mut batches = Batches::resume(ctx, users.len() as u64)?;
+    find(request, users, (bench, Shard::WHOLE), |batch| batches.next(batch))
 }
 
 /// The candidates of the shard's users; `None` for the others.
@@ -110,14 +109,14 @@ fn find(
     request: &Request<'_>,
     users: &[UserId],
     (bench, shard): (&Bench, Shard),
-    progress: impl FnMut(u64) -> anyhow::Result<()>,
+    each: impl FnMut(&Batch<'_>) -> anyhow::Result<Vec<Vec<Candidate>>>,
 ) -> anyhow::Result<Found> {
     let Request { section, key, model } = *request;
     let contexts: Vec<&[ItemId]> = users.iter().map(|&user| context(bench, user)).collect();
     let draws = key.named("draws");
     let keys: Vec<Key> = users.iter().map(|user| draws.at(user.index() as u64)).collect();
     let wanted = Rollouts { method: section.method, group: section.beam_width, keys: &keys, shard };
-    bench.recommender(model).rollouts(&contexts, &wanted, progress)
+    bench.recommender(model).rollouts(&contexts, &wanted, each)
 }
 
 /// Training items without the last one, which is the target.

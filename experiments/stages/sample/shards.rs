@@ -56,7 +56,7 @@ pub fn shard(
     request: &Request<'_>,
     (stage, shard): (&Path, Shard),
     bench: &Bench,
-    progress: impl FnMut(u64) -> anyhow::Result<()>,
+    mut progress: impl FnMut(u64) -> anyhow::Result<()>,
 ) -> anyhow::Result<PathBuf> {
     let directory = request.directory(stage, bench)?;
     let path = directory.join(name(shard));
@@ -65,7 +65,11 @@ pub fn shard(
         return Ok(path);
     }
     let users = users(request.section, bench, request.key);
-    let found = find(request, &users, (bench, shard), progress)?;
+    let found = find(request, &users, (bench, shard), |batch| {
+        let lists = batch.decode();
+        progress(lists.len() as u64)?;
+        Ok(lists)
+    })?;
     commit::create_directory(&directory)?;
     write(&path, (&users, &found), bench)?;
     Ok(path)

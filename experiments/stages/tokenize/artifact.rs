@@ -121,7 +121,7 @@ pub fn load_files(semantic_ids: &Path, codebooks: &Path) -> anyhow::Result<Catal
 /// If it is missing or damaged.
 pub fn raw_ids(semantic_ids: &Path) -> anyhow::Result<Vec<String>> {
     let read = || -> anyhow::Result<Vec<String>> {
-        let table = ParquetReader::new(std::fs::File::open(semantic_ids)?).finish()?;
+        let table = crate::guarded::parquet(std::fs::File::open(semantic_ids)?)?;
         let ids = table.column("raw_id")?.str()?;
         ensure!(ids.null_count() == 0, "column `raw_id` has missing values");
         Ok(ids.iter().flatten().map(str::to_owned).collect())

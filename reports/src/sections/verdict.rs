@@ -48,7 +48,9 @@ fn summary(run: &Run, verdict: &Verdict) -> String {
 
 /// `ipa: held-out reward +0.0123 [+0.0101, +0.0145] over 1 seed and 800 users; Recall@10 inside noise; no alarm.`
 fn in_one_line(run: &Run, system: &SystemVerdict) -> Block {
-    let mut spans = vec![Span::text(format!("{}: ", system.system)).styled(Style::Strong)];
+    // The space stands outside: Markdown knows no strong text that ends with one.
+    let subject = Span::text(format!("{}:", system.system)).styled(Style::Strong);
+    let mut spans = vec![subject, Span::text(" ")];
     let judge =
         INDEPENDENT.iter().find_map(|key| system.judges.iter().find(|finding| finding.metric == **key));
     match judge.or(system.judges.first()) {

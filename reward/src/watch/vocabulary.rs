@@ -5,7 +5,7 @@
 //! largest token first, so its tokens never rise.
 //!
 //! Departures: percentiles are taken over what is not yet zero and the token 1 is always there, so that every whole number
-//! is restored exactly (the published loop may end with a remainder); numbers are counted in units of [`Vocabulary::unit`],
+//! is restored exactly (the published loop may end with a remainder); numbers are counted in units of `Vocabulary::unit`,
 //! so that fractions can be written too.
 
 use serde::{Deserialize, Serialize};

@@ -137,7 +137,7 @@ fn shards_put_together_are_the_whole() {
     for method in [Method::Beam, ANCESTRAL, Method::GumbelTopK { temperature: 1.0 }] {
         let run = |shard| {
             let wanted = Rollouts { method, group: 2, keys: &keys, shard };
-            recommender.rollouts(&contexts, &wanted, |_| Ok::<_, Infallible>(())).unwrap()
+            recommender.rollouts(&contexts, &wanted, |batch| Ok::<_, Infallible>(batch.decode())).unwrap()
         };
         let whole = run(Shard::WHOLE);
         assert!(whole.iter().all(Option::is_some));

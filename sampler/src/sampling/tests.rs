@@ -5,9 +5,10 @@ use super::*;
 use burn::prelude::Device;
 use policy::batch::EncoderBatch;
 use policy::catalog::Catalog;
-use policy::ids::SemanticId;
+use policy::ids::{Code, SemanticId};
 use policy::log_prob::LogProbSpace;
 use policy::model::{Dropout, EncoderAttention, Policy, PolicyConfig, T5Config};
+use policy::vocab::Vocab;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
