@@ -136,8 +136,10 @@ fn in_sessions(dir: &Path, config: &Config, checks: impl Fn(u64, u64) -> u64) ->
 fn a_run_stopped_again_and_again_in_every_stage_ends_with_the_bytes_of_an_undisturbed_one() {
     let dir = tempfile::tempdir().unwrap();
     let config = load(&quickstart(), &[SMOKE.into()]).unwrap();
-    // A stage checks once before it starts; evaluation, which has no checkpoints, checks for every user.
+    // A stage checks once before it starts; the examination of the judges and evaluation, which have no checkpoints, check for
+    // every statistic and user.
     let sessions = in_sessions(dir.path(), &config, |committed, session| match committed {
+        3 => 10 * (1 + session % 8),
         8 => 60 * (1 + session % 8),
         _ => committed + 2 + session % 16,
     });
@@ -214,6 +216,19 @@ fn a_second_signal_stops_at_once_and_what_is_committed_stays() {
     assert!(dir.path().join("stages/01-ingest/manifest.json").is_file());
     assert!(spawn(&mut recalign(&arguments)).wait().unwrap().success());
     assert_same(dir.path(), "after two signals");
+}
+
+#[test]
+fn a_clock_that_jumps_by_hours_changes_no_byte() {
+    let Some(library) = Library::compiled() else { return };
+    for seed in 1..=rounds(1) as u64 {
+        let dir = tempfile::tempdir().unwrap();
+        let mut command = recalign(&arguments(dir.path().to_str().unwrap()));
+        library.preload(&mut command, (dir.path(), &Faults::jumping_clock(seed)));
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "seed {seed}: {}", String::from_utf8_lossy(&output.stderr));
+        assert_same(dir.path(), &format!("a jumping clock, seed {seed}"));
+    }
 }
 
 #[test]

@@ -124,6 +124,14 @@ fn shards_put_together_give_the_bytes_of_the_whole_stage() {
     assert_eq!(fs::read(path.trim()).unwrap(), first);
     assert_eq!(rollout("3/3").0, 2, "there is no such shard");
 
+    let mut damaged = first.clone();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    fs::write(path.trim(), damaged).unwrap();
+    let (code, _, log) = rollout("1/3");
+    assert!(code == 0 && log.contains("is damaged and not used"), "{log}");
+    assert_eq!(fs::read(path.trim()).unwrap(), first);
+
     let (code, run, log) = run(dir.path(), "parts", &sets);
     assert_eq!(code, 0, "{log}");
     assert!(log.contains("taken from 3 shards"), "{log}");

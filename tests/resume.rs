@@ -229,7 +229,9 @@ fn an_unfinished_stage_of_another_configuration_is_kept_unless_drift_is_allowed(
     let fixture = Fixture::new();
     let attempt = |run: &Run, section: u32| {
         let work = |context: &recalign::run::StageContext| {
-            fs::write(context.scratch().join("hours"), "")?;
+            if section > 0 {
+                context.save((1, &()), |dir| Ok(fs::write(dir.join("hours"), "")?))?;
+            }
             anyhow::bail!("interrupted")
         };
         format!("{:#}", run.stage("long", &section, &[], work).unwrap_err())
@@ -237,8 +239,11 @@ fn an_unfinished_stage_of_another_configuration_is_kept_unless_drift_is_allowed(
     attempt(&fixture.strict(), 1);
     let refusal = attempt(&fixture.strict(), 2);
     assert!(refusal.contains("an unfinished stage long of another configuration"), "{refusal}");
-    assert!(fixture.stage("01-long.work/scratch/hours").is_file());
+    assert!(fixture.stage("01-long.work/scratch/checkpoint-000001/hours").is_file());
     assert_eq!(attempt(&fixture.open(), 2), "stage long failed: interrupted");
+    // An attempt that failed before its first checkpoint has nothing to lose.
+    assert_eq!(attempt(&fixture.open(), 0), "stage long failed: interrupted");
+    assert_eq!(attempt(&fixture.strict(), 3), "stage long failed: interrupted");
 }
 
 #[test]

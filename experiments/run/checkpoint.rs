@@ -82,6 +82,12 @@ impl Checkpoint {
     }
 }
 
+/// Whether a scratch space holds a checkpoint, of whatever worth.
+pub(super) fn any(scratch: &Path) -> bool {
+    let names = super::layout::directories(scratch).unwrap_or_default();
+    names.iter().any(|name| name.starts_with(PREFIX) && !name.ends_with(PARTIAL))
+}
+
 /// What goes into a checkpoint beside its files.
 pub(super) struct Moment<'a> {
     pub(super) step: u64,

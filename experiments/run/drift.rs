@@ -1,8 +1,8 @@
 //! Results and attempts of another configuration, other data or another program: kept, unless replacing them is allowed.
 
 use super::fingerprint::{Fingerprint, Fingerprinted};
-use super::layout::FINGERPRINT;
-use super::{Drift, Run, commit, hash};
+use super::layout::{FINGERPRINT, SCRATCH};
+use super::{Drift, Run, checkpoint, commit, hash};
 use std::fs;
 use std::path::Path;
 use tracing::info;
@@ -42,7 +42,9 @@ impl Run {
                 changes.unwrap_or_else(|| "its fingerprint differs".into()),
             )));
         }
-        let older = recorded(&self.layout.work(directory).join(FINGERPRINT));
+        // An attempt without a checkpoint has nothing to lose: its mistake was mended, say.
+        let work = self.layout.work(directory);
+        let older = checkpoint::any(&work.join(SCRATCH)).then(|| recorded(&work.join(FINGERPRINT))).flatten();
         let older = older.filter(|older| older != wanted);
         Ok(older.map(|older| ("an unfinished stage", wanted.changes_since(&older))))
     }

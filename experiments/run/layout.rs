@@ -13,6 +13,8 @@ pub const MANIFEST: &str = "manifest.json";
 pub const METRICS: &str = "metrics.jsonl";
 /// What a stage's fingerprint is the hash of.
 pub const FINGERPRINT: &str = "fingerprint.json";
+/// Below an attempt's directory: what survives an interruption.
+pub(super) const SCRATCH: &str = "scratch";
 
 /// Suffix of a stage directory that is being written.
 pub(super) const PARTIAL: &str = ".partial";

@@ -20,7 +20,7 @@ mod measured;
 pub mod memory;
 pub mod publish;
 pub mod recompute;
-mod seal;
+pub(crate) mod seal;
 pub mod stage;
 pub mod stop;
 mod tensorboard;

@@ -62,7 +62,8 @@ fn recorded(run: &Path, stage: &str) -> anyhow::Result<hash::Hashes> {
 /// # Errors
 /// The run cannot be read or rendered.
 pub fn report_differences(run: &Path) -> anyhow::Result<Vec<String>> {
-    let rendered = reports::render(run).with_context(|| format!("cannot render {}", run.display()))?;
+    let rendered = crate::stages::report::files(run)
+        .with_context(|| format!("cannot render the report of {}", run.display()))?;
     let record = |bytes: &[u8]| reports::schema::FileRecord {
         bytes: bytes.len() as u64,
         sha256: hash::of_bytes(bytes),

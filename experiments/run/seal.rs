@@ -10,7 +10,7 @@ const SEAL: &str = "seal";
 
 /// Why a sealed file cannot be believed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Broken {
+pub(crate) enum Broken {
     /// Not JSON, or not of the expected form.
     #[error("it is damaged ({0})")]
     Form(#[from] serde_json::Error),
@@ -23,7 +23,7 @@ pub(super) enum Broken {
 ///
 /// # Errors
 /// If it is no object or has no JSON form.
-pub(super) fn seal(value: &impl Serialize) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn seal(value: &impl Serialize) -> anyhow::Result<Vec<u8>> {
     let mut value = serde_json::to_value(value).context("cannot write JSON")?;
     let seal = hash::of_bytes(&to_json(&value)?);
     value.as_object_mut().context("only objects are sealed")?.insert(SEAL.into(), seal.into());
@@ -34,7 +34,7 @@ pub(super) fn seal(value: &impl Serialize) -> anyhow::Result<Vec<u8>> {
 ///
 /// # Errors
 /// [`Broken`].
-pub(super) fn unseal<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Broken> {
+pub(crate) fn unseal<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Broken> {
     let mut value: Value = serde_json::from_slice(bytes)?;
     let seal = value.as_object_mut().and_then(|object| object.remove(SEAL));
     if let Some(seal) = seal

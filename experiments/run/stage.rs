@@ -3,7 +3,7 @@
 use super::context::StageContext;
 use super::fingerprint::{Fingerprint, Fingerprinted};
 use super::hash::{self, Hashes};
-use super::layout::{Committed, FINGERPRINT, MANIFEST, METRICS};
+use super::layout::{Committed, FINGERPRINT, MANIFEST, METRICS, SCRATCH};
 use super::seal::seal;
 use super::stop::Interrupted;
 use super::{Input, Run, StageOutput, clock::Spent, commit, write_if_changed};
@@ -107,7 +107,7 @@ impl Run {
     /// The scratch space that an attempt with this fingerprint left, or an empty one.
     fn scratch(&self, directory: &str, fingerprint: &Fingerprint) -> anyhow::Result<PathBuf> {
         let (work, bytes) = (self.layout.work(directory), fingerprint.to_bytes()?);
-        let (label, scratch) = (work.join(FINGERPRINT), work.join("scratch"));
+        let (label, scratch) = (work.join(FINGERPRINT), work.join(SCRATCH));
         if !fs::read(&label).is_ok_and(|known| known == bytes) {
             commit::fresh_directory(&work)?;
             commit::write_file(&label, &bytes)?;

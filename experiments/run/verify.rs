@@ -3,6 +3,7 @@
 use super::hash::{self, Hashes};
 use super::layout::{Committed, FINGERPRINT, Layout, MANIFEST, METRICS, read_manifest};
 use super::stage::concatenated_metrics;
+use super::tensorboard;
 use crate::config;
 use crate::stages::sample::rollouts;
 use anyhow::Context as _;
@@ -50,6 +51,9 @@ pub fn verify(run_dir: &Path) -> anyhow::Result<Vec<Verdict>> {
     }
     verdicts.extend(damaged);
     verdicts.push(verify_metrics(&layout, &stages)?);
+    if layout.tensorboard().is_dir() {
+        verdicts.push(verify_tensorboard(&layout, &stages)?);
+    }
     if layout.report().is_dir() {
         verdicts.push(verify_report(&layout)?);
     }
@@ -171,6 +175,18 @@ fn verify_metrics(layout: &Layout, stages: &[Committed]) -> anyhow::Result<Verdi
         verdict.problems.push(format!("{METRICS} is not the concatenation of the stages' {METRICS}"));
     }
     Ok(verdict)
+}
+
+/// Event files are a function of the stages' rows and times.
+fn verify_tensorboard(layout: &Layout, stages: &[Committed]) -> anyhow::Result<Verdict> {
+    let found = hash::of_tree(&layout.tensorboard())?;
+    Ok(match tensorboard::expected(stages) {
+        Ok(expected) => {
+            let problems = hash::differences(&expected, &found);
+            Verdict { problems, ..Verdict::new("tensorboard", &found) }
+        }
+        Err(error) => Verdict::broken("tensorboard", &error),
+    })
 }
 
 fn verify_report(layout: &Layout) -> anyhow::Result<Verdict> {

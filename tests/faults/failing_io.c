@@ -6,6 +6,7 @@
  *           kill    by SIGKILL, after half of a write
  * FAULT_BYTES=N     N bytes can be written, then the disk is full
  * FAULT_COUNT=FILE  receives the number of operations and of bytes written
+ * FAULT_CLOCK=SEED  every reading of the clock is up to an hour off, either way
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -18,12 +19,14 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char *root;
 static long fails_at = -1, budget = -1, count, written;
 static int error_number = EIO;
 static char mode = 'o';
+static unsigned long clock_seed;
 
 __attribute__((constructor)) static void start(void) {
     const char *value;
@@ -32,6 +35,7 @@ __attribute__((constructor)) static void start(void) {
     if ((value = getenv("FAULT_BYTES"))) budget = atol(value);
     if ((value = getenv("FAULT_ERRNO"))) error_number = atoi(value);
     if ((value = getenv("FAULT_MODE"))) mode = value[0];
+    if ((value = getenv("FAULT_CLOCK"))) clock_seed = strtoul(value, NULL, 10);
 }
 
 __attribute__((destructor)) static void end(void) {
@@ -127,6 +131,18 @@ int unlinkat(int dir, const char *path, int flags) {
     REAL(unlinkat);
     if (at_below(dir, path) && due()) return fail();
     return real(dir, path, flags);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *time) {
+    static unsigned long state;
+    REAL(clock_gettime);
+    int outcome = real(clock, time);
+    if (clock_seed && outcome == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_MONOTONIC)) {
+        unsigned long drawn = __atomic_add_fetch(&state, clock_seed * 2 + 1, __ATOMIC_RELAXED);
+        drawn = (drawn * 6364136223846793005UL + 1442695040888963407UL) >> 33;
+        time->tv_sec += (long)(drawn % 7201) - 3600;
+    }
+    return outcome;
 }
 
 /* So that copies are writes. */

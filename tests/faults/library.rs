@@ -19,6 +19,10 @@ impl Faults {
     pub(crate) fn at(at: u64, (mode, errno): (&str, &str)) -> Self {
         Self(vec![("FAULT_AT", at.to_string()), ("FAULT_MODE", mode.into()), ("FAULT_ERRNO", errno.into())])
     }
+    /// The clock jumps at every reading.
+    pub(crate) fn jumping_clock(seed: u64) -> Self {
+        Self(vec![("FAULT_CLOCK", seed.to_string())])
+    }
     /// After this many bytes.
     pub(crate) fn full_after(bytes: u64) -> Self {
         Self(vec![("FAULT_BYTES", bytes.to_string())])

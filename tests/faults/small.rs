@@ -5,7 +5,7 @@ use recalign::config::load;
 use recalign::device::DeviceChoice;
 use recalign::run::{Drift, Resume, Run, StageContext, StageOutput, commit};
 use reports::schema::Manifest;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
@@ -80,12 +80,22 @@ pub(crate) fn contents(run: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     add(run, "", &mut files);
     files.remove(".lock");
+    // The same rows once more, with times.
+    files.retain(|name, _| !name.starts_with("tensorboard/"));
     for (name, bytes) in &mut files {
         if name.ends_with("manifest.json") {
             *bytes = timeless(bytes);
         }
     }
     files
+}
+
+/// Asserts that a run directory has what an undisturbed run has; says which files differ instead of printing them all.
+pub(crate) fn assert_undisturbed(run: &Path, what: &str) {
+    let found = contents(run);
+    let names = EXPECTED.keys().chain(found.keys());
+    let differing: BTreeSet<&String> = names.filter(|name| EXPECTED.get(*name) != found.get(*name)).collect();
+    assert!(differing.is_empty(), "{what}: {differing:?}");
 }
 
 /// A manifest without times.

@@ -88,12 +88,11 @@ pub fn align(round: &Round<'_>, bench: &Bench, ctx: &StageContext) -> anyhow::Re
     let optimizer = OptimizerConfig { weight_decay: 0.0, max_grad_norm: round.section.max_grad_norm };
     let (watch, plan) = (Watch::new(&round.section.alarms), plan(round.section, samples.batches()));
     let trainer = Trainer { samples: &samples, bench, ctx, watch, plan, first_step, size: &size };
-    let training = match resumed {
-        Some(saved) => Training::load(&saved, (&optimizer, round.arm.reference), ctx)?,
-        None => {
-            let learner = Learner { weights, optimizer: Optimizer::new(&optimizer) };
-            trainer.begin(Training::new(learner, anchor.average))?
-        }
+    let training = if let Some(saved) = resumed {
+        Training::load(&saved, (&optimizer, round.arm.reference), ctx)?
+    } else {
+        let learner = Learner { weights, optimizer: Optimizer::new(&optimizer) };
+        trainer.begin(Training::new(learner, anchor.average))?
     };
     let Training { learner, average, state, .. } = trainer.run(training)?;
     checkpoint::write(&learner.weights, &size, &ctx.path(""))?;

@@ -1,12 +1,12 @@
-//! Rollouts in parts that other processes compute: `RUN/shards/STAGE/REQUEST/I-of-N.parquet`.
+//! Rollouts in parts that other processes compute: `RUN/shards/STAGE/REQUEST/I-of-N.parquet`, and `I-of-N.json` with its hash.
 //!
 //! A shard is a function of the request - policy, section of the configuration, seed, stage - whose hash names the directory. So
-//! a shard that exists is done, whoever wrote it, and one of another policy is never found. The stage takes a complete set
+//! a shard that exists and is as it was written is done, whoever wrote it, and one of another policy is never found. The stage takes a complete set
 //! instead of searching itself; the result is the same to the bit ([`sampler::rollout`]).
 
 use super::{find, users};
 use crate::config::Sample;
-use crate::run::{commit, hash, to_json};
+use crate::run::{commit, hash, seal, to_json};
 use crate::stages::bench::Bench;
 use crate::stages::table;
 use polars::prelude::Column;
@@ -16,6 +16,7 @@ use policy::model::Policy;
 use policy::random::Key;
 use sampler::candidate::Candidate;
 use sampler::rollout::Shard;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tracing::{info, warn};
@@ -24,6 +25,28 @@ use tracing::{info, warn};
 pub const DIRECTORY: &str = "shards";
 /// Characters of the request's hash that name its directory.
 const HASH: usize = 16;
+
+/// `I-of-N.json`, written when the shard is complete.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Seal {
+    sha256: String,
+}
+
+fn sealed(shard: &Path) -> PathBuf {
+    shard.with_extension("json")
+}
+
+/// Whether a shard is complete and as it was written.
+fn is_intact(shard: &Path) -> bool {
+    let Ok(bytes) = std::fs::read(sealed(shard)) else { return false };
+    let intact = seal::unseal::<Seal>(&bytes)
+        .is_ok_and(|seal| hash::of_file(shard).is_ok_and(|file| file.sha256 == seal.sha256));
+    if !intact {
+        warn!("{} is damaged and not used", shard.display());
+    }
+    intact
+}
 
 /// Candidates of each user; `None` for users of other shards.
 pub(super) type Found = Vec<Option<Vec<Candidate>>>;
@@ -60,7 +83,7 @@ pub fn shard(
 ) -> anyhow::Result<PathBuf> {
     let directory = request.directory(stage, bench)?;
     let path = directory.join(name(shard));
-    if path.is_file() {
+    if is_intact(&path) {
         info!("already done");
         return Ok(path);
     }
@@ -72,6 +95,8 @@ pub fn shard(
     })?;
     commit::create_directory(&directory)?;
     write(&path, (&users, &found), bench)?;
+    let seal = Seal { sha256: hash::of_file(&path)?.sha256 };
+    commit::write_file(&sealed(&path), &seal::seal(&seal)?)?;
     Ok(path)
 }
 
@@ -106,13 +131,15 @@ fn name(Shard { index, count }: Shard) -> String {
     format!("{index}-of-{count}.parquet")
 }
 
-/// Which shards there are, by their number.
+/// Which shards are complete, by their number.
 fn counts(directory: &Path) -> BTreeMap<usize, Vec<usize>> {
     let mut counts: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let numbers = name.to_str().and_then(|name| name.strip_suffix(".parquet")?.split_once("-of-"));
-        if let Some((Ok(index), Ok(count))) = numbers.map(|(index, count)| (index.parse(), count.parse())) {
+        if let Some((Ok(index), Ok(count))) = numbers.map(|(index, count)| (index.parse(), count.parse()))
+            && is_intact(&entry.path())
+        {
             counts.entry(count).or_default().push(index);
         }
     }
