@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use reports::schema::Stages;
 use sampler::recommend::Codebook;
 use serde::Serialize;
+use tracing::info;
 
 /// Runs every stage that is not finished, up to and including `until`.
 ///
@@ -53,7 +54,7 @@ fn stages(run: &Until<'_>, config: &Config) -> anyhow::Result<()> {
     let upstream: Vec<Input> = [&data, &ids].into_iter().chain(&judges).map(Input::from).collect();
     let mut aligned = Vec::new();
     for arm in config.arms() {
-        let mut policy = base.clone();
+        let (mut policy, mut rounds) = (base.clone(), Vec::new());
         let mut rollouts = None;
         for round in 1..=config.align.rounds {
             if samples(config, round) {
@@ -62,8 +63,9 @@ fn stages(run: &Until<'_>, config: &Config) -> anyhow::Result<()> {
             let rollouts = rollouts.as_ref().expect("the first round samples");
             let before = Before { base: &base, policy: &policy, rollouts };
             policy = align_round(run, config, (arm, round), (&before, &upstream), &bench)?;
+            rounds.push(policy.clone());
         }
-        aligned.push((arm.name.as_str(), policy));
+        aligned.push((arm.name.as_str(), kept(config, arm, rounds)?));
     }
 
     evaluate_all(run, config, (&base, &aligned, &upstream), &bench)?;
@@ -157,7 +159,7 @@ fn align_round(
 ) -> anyhow::Result<StageOutput> {
     let Before { base, policy, rollouts } = before;
     let mut inputs = [upstream, &[(*policy).into(), (*rollouts).into()]].concat();
-    if Round::reads_pretrained(arm) {
+    if base.name != policy.name {
         inputs.push((*base).into());
     }
     inputs.extend(arm.imported.clone().map(Input::File));
@@ -175,6 +177,20 @@ fn align_round(
     })
 }
 
+/// The policy an arm ends with.
+fn kept(config: &Config, arm: &Arm, mut rounds: Vec<StageOutput>) -> anyhow::Result<StageOutput> {
+    let directories: Vec<_> = rounds.iter().map(|output| output.dir.clone()).collect();
+    let kept = align::kept(config.align.keep, &directories)?;
+    if kept + 1 < rounds.len() {
+        info!(
+            "arm {}: keeps the policy of round {}, which the held-out judge prefers to later ones",
+            arm.name,
+            kept + 1
+        );
+    }
+    Ok(rounds.swap_remove(kept))
+}
+
 /// The base policy and every aligned one, on the test split.
 fn evaluate_all(
     run: &Until<'_>,
@@ -187,7 +203,12 @@ fn evaluate_all(
     let section = (&config.evaluate, &config.sample.log_prob_space, bench.history_items);
     run.stage("evaluate", &section, &inputs, |ctx| {
         let load = |name: &str, output: &StageOutput| {
-            Ok(NamedPolicy { name: name.into(), model: pretrain::load(&output.dir, run.device())? })
+            let (name, checkpoint) = (name.into(), output.name.clone());
+            Ok(NamedPolicy {
+                name,
+                checkpoint: Some(checkpoint),
+                model: pretrain::load(&output.dir, run.device())?,
+            })
         };
         let aligned = aligned.iter().map(|(name, output)| load(name, output));
         let policies =

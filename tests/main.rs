@@ -7,6 +7,7 @@ mod config;
 mod evaluate;
 mod export;
 mod faults;
+mod gauge;
 #[cfg(feature = "webgpu")]
 mod gpu;
 mod hostile;

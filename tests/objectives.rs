@@ -1,7 +1,6 @@
 //! Objectives, references, ways to sample, shards and imported preferences, through the program.
 
-use crate::support::{MINIMAL, experiment, outcome};
-use reports::schema::MetricRow;
+use crate::support::{MINIMAL, experiment, metrics, outcome};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,11 +20,6 @@ fn run(dir: &Path, name: &str, sets: &[&str]) -> (i32, PathBuf, String) {
 fn arms(list: &[(&str, &str)]) -> String {
     let arm = |(name, rest): &(&str, &str)| format!("{{ name = \"{name}\", {rest} }}");
     format!("align.arms=[{}]", list.iter().map(arm).collect::<Vec<_>>().join(", "))
-}
-
-fn metrics(run: &Path) -> Vec<MetricRow> {
-    let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 fn artifact(run: &Path, stage: &str, file: &str) -> PathBuf {

@@ -1,6 +1,7 @@
 //! What the integration tests share.
 
 use policy::random::Key;
+use reports::schema::MetricRow;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -39,6 +40,12 @@ pub(crate) fn outcome(arguments: &[&str]) -> (i32, String, String) {
     let Output { status, stdout, stderr } = recalign(arguments).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (status.code().unwrap(), text(stdout), text(stderr))
+}
+
+/// The curves of a run.
+pub(crate) fn metrics(run: &Path) -> Vec<MetricRow> {
+    let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// How often a test that could go on for ever tries: `ci` times, or as many times more as the variable `TORTURE` says.

@@ -1,6 +1,8 @@
 //! Sweeps through the program: comparison, resuming, failing rows, broken files.
 
-use crate::support::{outcome, project, recalign};
+use crate::faults::small::timeless;
+use crate::support::{outcome, project, recalign, rounds};
+use policy::random::Key;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -261,6 +263,66 @@ fn runs_at_a_time_write_the_same_bytes_and_compute_shared_stages_once() {
     // The page lists costs, which differ; the numbers do not.
     assert_eq!(alone.results()["lines"], together.results()["lines"]);
     seen_side_by_side(&alone);
+}
+
+const OBJECTIVES: &str = r#"
+version = 1
+name = "objectives"
+baseline = "grpo"
+set = ["run.budget=smoke", "align.rounds=1"]
+[[rows]]
+name = "grpo"
+config = "QUICKSTART"
+seeds = [1, 2]
+set = ['align.arms=[{ name = "aligned", objective = { kind = "grpo" } }]']
+[[rows]]
+name = "dpo"
+config = "QUICKSTART"
+seeds = [1, 2]
+set = ['align.arms=[{ name = "aligned", objective = { kind = "dpo" } }]']
+"#;
+
+/// The page of a sweep and the reports of its runs, rendered once more from manifests without times.
+fn timeless_pages(fixture: &Fixture) -> Vec<String> {
+    let runs = ["grpo-seed1", "grpo-seed2", "dpo-seed1", "dpo-seed2"];
+    for run in runs {
+        for stage in fs::read_dir(fixture.path(run).join("stages")).unwrap() {
+            let manifest = stage.unwrap().path().join("manifest.json");
+            fs::write(&manifest, timeless(&fs::read(&manifest).unwrap())).unwrap();
+        }
+        fs::remove_dir_all(fixture.path(run).join("report")).unwrap();
+    }
+    assert_eq!(fixture.run(&[]).0, 0);
+    let page = |path: &str| fs::read_to_string(fixture.path(path)).unwrap();
+    let own = runs.map(|run| page(&format!("{run}/report/index.html")));
+    [page("sweep/index.html"), page("sweep/report.md"), page("sweep/sweep.json")]
+        .into_iter()
+        .chain(own)
+        .collect()
+}
+
+#[test]
+fn a_sweep_killed_again_and_again_ends_with_the_bytes_of_an_undisturbed_one() {
+    let (whole, killed) = (Fixture::new(OBJECTIVES), Fixture::new(OBJECTIVES));
+    assert_eq!(whole.run(&[]).0, 0);
+    let arguments = killed.arguments();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    for kill in 0..rounds(5) as u64 {
+        let mut child = recalign(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_secs_f64(3.0 * Key::new(7).at(kill).unit()));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let (code, _, log) = killed.run(&[]);
+    assert_eq!(code, 0, "{log}");
+    for run in ["grpo-seed1", "grpo-seed2", "dpo-seed1", "dpo-seed2"] {
+        assert_eq!(outputs(&whole.path(run)), outputs(&killed.path(run)), "{run}");
+    }
+    for (whole, killed) in timeless_pages(&whole).into_iter().zip(timeless_pages(&killed)) {
+        let differing = whole.lines().zip(killed.lines()).find(|(whole, killed)| whole != killed);
+        assert_eq!(differing, None);
+        assert_eq!(whole.len(), killed.len());
+    }
 }
 
 /// The finished runs once more, by the commands that look at runs.

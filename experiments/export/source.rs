@@ -4,7 +4,7 @@ use crate::config::{self, Config};
 use crate::data::Dataset;
 use crate::run::hash;
 use crate::run::layout::{Committed, Layout};
-use crate::stages::{ingest, tokenize};
+use crate::stages::{align, ingest, tokenize};
 use anyhow::{Context as _, bail, ensure};
 use policy::history::Split;
 use policy::ids::ItemId;
@@ -52,7 +52,7 @@ impl Source {
         let config = config::load(&layout.config(), &[])?;
         let policy = chosen(&config, policy)?;
         let stages = layout.committed()?;
-        let weights = stage(&stages, run, &stage_of(&config, &policy))?.clone();
+        let weights = weights(&stages, run, (&config, &policy))?;
         let lineage: Vec<Committed> =
             stages.iter().filter(|stage| belongs(&stage.manifest.stage, &policy)).cloned().collect();
         for stage in &lineage {
@@ -107,11 +107,14 @@ fn chosen(config: &Config, policy: Option<&str>) -> anyhow::Result<String> {
 }
 
 /// The stage whose output the policy is.
-fn stage_of(config: &Config, policy: &str) -> String {
-    match policy {
-        PRETRAINED => "pretrain".into(),
-        arm => format!("align-{arm}-{}", config.align.rounds),
+fn weights(stages: &[Committed], run: &Path, (config, policy): (&Config, &str)) -> anyhow::Result<Committed> {
+    if policy == PRETRAINED {
+        return Ok(stage(stages, run, "pretrain")?.clone());
     }
+    let round = |round| stage(stages, run, &format!("align-{policy}-{round}"));
+    let rounds = (1..=config.align.rounds).map(round).collect::<anyhow::Result<Vec<_>>>()?;
+    let directories: Vec<_> = rounds.iter().map(|round| round.path.clone()).collect();
+    Ok(rounds[align::kept(config.align.keep, &directories)?].clone())
 }
 
 /// Whether a stage is among what the policy depends on.

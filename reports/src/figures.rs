@@ -1,6 +1,7 @@
 //! Which figures a run has. A figure without data is left out; the sections say what is missing.
 
 mod curves;
+pub(crate) mod goodhart;
 pub(crate) mod pairs;
 mod reliability;
 mod tradeoffs;
@@ -15,7 +16,7 @@ pub fn all(run: &Run) -> Vec<Figure> {
     let before =
         [headline(run), curves::pretraining(run), curves::judge_training(run), reliability::reliability(run)];
     let tradeoffs =
-        [tradeoffs::goodhart(run), tradeoffs::frontier(run), tradeoffs::efficiency(run), pairs::pairs(run)];
+        [goodhart::goodhart(run), tradeoffs::frontier(run), tradeoffs::efficiency(run), pairs::pairs(run)];
     let after = [ranking(run), slices(run), exposure(run), lineage(run)];
     before.into_iter().chain(curves::alignment(run)).chain(tradeoffs).chain(after).flatten().collect()
 }

@@ -320,6 +320,9 @@ pub struct SystemResult {
     pub name: String,
     /// `baseline`, `base`, or `aligned`.
     pub role: String,
+    /// The stage whose policy it is; absent for what has none, and in older runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<String>,
     /// Metric -> mean over users with its 95 % bootstrap interval. Keys: `recall@5`, `ndcg@10`, `judge/proxy`,
     /// `judge/held-out`, `judge/oracle` (world only), `coverage@10`, `legal_mass` (policies only), ...
     pub metrics: BTreeMap<String, Estimate>,

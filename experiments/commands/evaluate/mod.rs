@@ -11,7 +11,7 @@ use crate::pipeline;
 use crate::run::layout::{Committed, Layout};
 use crate::stages::bench::Bench;
 use crate::stages::evaluate::{NamedPolicy, Outside};
-use crate::stages::{ingest, pretrain, reward, tokenize};
+use crate::stages::{align, ingest, pretrain, reward, tokenize};
 use crate::threads::in_pool;
 use anyhow::Context as _;
 use burn::prelude::Device;
@@ -138,16 +138,21 @@ impl Finished {
         })
     }
 
-    /// The pretrained policy, and each arm's after its last finished round.
+    /// The pretrained policy, and of each arm's finished rounds the one that is kept.
     fn policies(&self, device: &Device) -> anyhow::Result<Vec<NamedPolicy>> {
         let load = |name: &str, stage: &Committed| {
-            anyhow::Ok(NamedPolicy { name: name.into(), model: pretrain::load(&stage.path, device)? })
+            let (name, checkpoint) = (name.into(), Some(stage.manifest.stage.clone()));
+            anyhow::Ok(NamedPolicy { name, checkpoint, model: pretrain::load(&stage.path, device)? })
         };
         let mut policies = vec![load("pretrained", self.stage("pretrain")?)?];
         for arm in self.config.arms() {
-            let rounds = (1..=self.config.align.rounds).rev();
-            let mut stages = rounds.filter_map(|round| self.find(&pipeline::stage_name("align", arm, round)));
-            policies.extend(stages.next().map(|stage| load(&arm.name, stage)).transpose()?);
+            let rounds = 1..=self.config.align.rounds;
+            let finished: Vec<_> =
+                rounds.filter_map(|round| self.find(&pipeline::stage_name("align", arm, round))).collect();
+            let directories: Vec<_> = finished.iter().map(|stage| stage.path.clone()).collect();
+            if !finished.is_empty() {
+                policies.push(load(&arm.name, finished[align::kept(self.config.align.keep, &directories)?])?);
+            }
         }
         Ok(policies)
     }

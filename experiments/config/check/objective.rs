@@ -35,13 +35,7 @@ pub(super) fn method(sample: &Sample, check: &mut Check) {
 
 /// Limits of alarms.
 pub(super) fn alarms(alarms: &Alarms, check: &mut Check) {
-    let Alarms { kl, chosen_decline, grad_norm, zero_variance } = alarms;
-    for (name, alarm) in [
-        ("kl", kl),
-        ("chosen_decline", chosen_decline),
-        ("grad_norm", grad_norm),
-        ("zero_variance", zero_variance),
-    ] {
+    for (name, alarm) in alarms.all() {
         if let Some(alarm) = alarm {
             Keys { table: &format!("align.alarms.{name}"), check }.positive("limit", alarm.limit);
         }

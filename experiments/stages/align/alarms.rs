@@ -1,8 +1,7 @@
 //! Alarms: what a round watches while it trains, and what it does about it.
 
-use crate::config::{Alarm, Alarms, Then};
+use crate::config::{Alarm, Alarms, KINDS, Then};
 use serde::{Deserialize, Serialize};
-use tracing::warn;
 
 /// Something is beyond its bound. Where the alarm's policy is to stop, this ends the run; the policy that entered the round is
 /// that of the stage before.
@@ -21,37 +20,130 @@ pub struct Raised {
     pub cause: &'static str,
 }
 
-/// What is watched: the metric, how it compares, what it means.
+/// What is watched: the metric, when it is alarming, what that usually means.
 struct Watched {
+    /// As in the configuration.
     name: &'static str,
     metric: &'static str,
-    alarm: Option<Alarm>,
-    /// Whether the first value of the round is taken off.
-    since: Since,
-    /// Which way is alarming.
     bad: Bad,
     cause: &'static str,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Since {
-    Zero,
-    Start,
-}
-
+/// When a value is alarming, given the limit and the first value of the round.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Bad {
+    /// Above the limit.
     Above,
+    /// Below the limit.
     Below,
+    /// Fallen by more than the limit.
+    Fallen,
+    /// Risen by more than the limit.
+    Risen,
+    /// Further from 1 than the limit.
+    FarFromOne,
 }
 
-/// Kinds of alarms.
-const KINDS: usize = 4;
+impl Bad {
+    /// What is compared, the bound, and whether the one is beyond the other.
+    fn judge(self, (first, value): (f64, f64), limit: f64) -> (f64, f64, bool) {
+        match self {
+            Self::Above => (value, limit, value > limit),
+            Self::Below => (value, limit, value < limit),
+            Self::Fallen => (value - first, -limit, value - first < -limit),
+            Self::Risen => (value - first, limit, value - first > limit),
+            Self::FarFromOne => ((value - 1.0).abs(), limit, (value - 1.0).abs() > limit),
+        }
+    }
+}
+
+/// Every alarm there is.
+static WATCHED: [Watched; KINDS] = [
+    Watched {
+        name: "goodhart",
+        metric: "goodhart/held-out",
+        bad: Bad::Above,
+        cause: "the proxy is being exploited: it rises while a judge that was never trained against falls; stop \
+                earlier, keep the policy closer or train the proxy on what the policy now shows",
+    },
+    Watched {
+        name: "truth",
+        metric: "goodhart/oracle",
+        bad: Bad::Above,
+        cause: "the judges are fooled together: what they reward is not what users want; the log that they learnt from is flawed",
+    },
+    Watched {
+        name: "divergence",
+        metric: "kl/pretrained",
+        bad: Bad::Above,
+        cause: "the policy is far from the pretrained one; lower the learning rate or hold it closer",
+    },
+    Watched {
+        name: "kl",
+        metric: "kl",
+        bad: Bad::Above,
+        cause: "the policy left its reference; lower the learning rate or raise kl_weight",
+    },
+    Watched {
+        name: "entropy",
+        metric: "entropy",
+        bad: Bad::Fallen,
+        cause: "the policy stops exploring: its draws are ever the same; lower the learning rate or sample hotter",
+    },
+    Watched {
+        name: "legality",
+        metric: "legality/free",
+        bad: Bad::Below,
+        cause: "the policy squeezes probability out of the catalog; add kind = \"format\" or kind = \"ntp\", or \
+                learn in the full space",
+    },
+    Watched {
+        name: "distinct",
+        metric: "lists/distinct",
+        bad: Bad::Below,
+        cause: "lists become homogeneous: users are shown the same items; lower the learning rate or compare within \
+                groups",
+    },
+    Watched {
+        name: "head_share",
+        metric: "lists/head_share",
+        bad: Bad::Risen,
+        cause: "exposure moves to popular items; the judge may reward popularity itself",
+    },
+    Watched {
+        name: "stale",
+        metric: "sampling/importance_sampling_ratio/mean",
+        bad: Bad::FarFromOne,
+        cause: "the rollouts are of another policy than the one that learns; sample more often",
+    },
+    Watched {
+        name: "agreement",
+        metric: "judge/agreement",
+        bad: Bad::Fallen,
+        cause: "the judges part on what the policy draws: it is unlike what they were trained on",
+    },
+    Watched {
+        name: "chosen_decline",
+        metric: "logps/chosen",
+        bad: Bad::Fallen,
+        cause: "preference learning takes probability from the preferred items too; add kind = \"ntp\" or loss = \"sft\"",
+    },
+    Watched {
+        name: "grad_norm",
+        metric: "grad_norm",
+        bad: Bad::Above,
+        cause: "the update is about to diverge; lower the learning rate",
+    },
+    Watched {
+        name: "zero_variance",
+        metric: "frac_reward_zero_std",
+        bad: Bad::Above,
+        cause: "the judge cannot tell a user's candidates apart: they teach nothing",
+    },
+];
 
 /// What a round is watched for.
-pub(super) struct Watch {
-    watched: [Watched; KINDS],
-}
+pub(super) struct Watch(Alarms);
 
 /// What the alarms of a round have seen; a checkpoint keeps it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -81,44 +173,10 @@ const LOWERED: f64 = 0.5;
 
 impl Watch {
     pub(super) fn new(alarms: &Alarms) -> Self {
-        let watched = [
-            Watched {
-                name: "kl",
-                metric: "kl",
-                alarm: alarms.kl,
-                since: Since::Zero,
-                bad: Bad::Above,
-                cause: "the policy left its reference; lower the learning rate or raise kl_weight",
-            },
-            Watched {
-                name: "chosen_decline",
-                metric: "logps/chosen",
-                alarm: alarms.chosen_decline,
-                since: Since::Start,
-                bad: Bad::Below,
-                cause: "preference learning takes probability from the preferred items too; add kind = \"ntp\" or loss = \"sft\"",
-            },
-            Watched {
-                name: "grad_norm",
-                metric: "grad_norm",
-                alarm: alarms.grad_norm,
-                since: Since::Zero,
-                bad: Bad::Above,
-                cause: "the update is about to diverge; lower the learning rate",
-            },
-            Watched {
-                name: "zero_variance",
-                metric: "frac_reward_zero_std",
-                alarm: alarms.zero_variance,
-                since: Since::Zero,
-                bad: Bad::Above,
-                cause: "the judge cannot tell a user's candidates apart: they teach nothing",
-            },
-        ];
-        Self { watched }
+        Self(*alarms)
     }
 
-    /// Looks at a metric of a step.
+    /// Looks at a metric of a step; says what is raised for the first time.
     ///
     /// # Errors
     /// [`Raised`], if that is the alarm's policy.
@@ -127,41 +185,74 @@ impl Watch {
         memory: &mut Memory,
         step: u64,
         (key, value): (&str, f64),
-    ) -> Result<(), Raised> {
-        for (index, watched) in self.watched.iter().enumerate() {
-            let Some(Alarm { limit, then }) = watched.alarm.filter(|_| watched.metric == key) else {
-                continue;
-            };
-            let first = *memory.first[index].get_or_insert(value);
-            let value = if watched.since == Since::Start { value - first } else { value };
-            let (bound, beyond) = match watched.bad {
-                Bad::Above => (limit, value > limit),
-                Bad::Below => (-limit, value < -limit),
-            };
-            if !beyond {
-                continue;
-            }
-            let raised = Raised { name: watched.name, step, value, bound, cause: watched.cause };
-            match then {
-                Then::Stop => return Err(raised),
-                Then::LowerTheStep => memory.scale *= LOWERED,
-                Then::Warn => {}
-            }
-            if !std::mem::replace(&mut memory.warned[index], true) {
-                warn!("{raised}");
-            }
+    ) -> Result<Option<Raised>, Raised> {
+        let Some(index) = WATCHED.iter().position(|watched| watched.metric == key) else { return Ok(None) };
+        let watched = &WATCHED[index];
+        let alarm = self.0.all().into_iter().find_map(|(name, alarm)| alarm.filter(|_| name == watched.name));
+        let Some(Alarm { limit, then }) = alarm else { return Ok(None) };
+        let first = *memory.first[index].get_or_insert(value);
+        let (value, bound, beyond) = watched.bad.judge((first, value), limit);
+        if !beyond {
+            return Ok(None);
         }
-        Ok(())
+        let raised = Raised { name: watched.name, step, value, bound, cause: watched.cause };
+        match then {
+            Then::Stop => return Err(raised),
+            Then::LowerTheStep => memory.scale *= LOWERED,
+            Then::Warn => {}
+        }
+        let known = std::mem::replace(&mut memory.warned[index], true);
+        Ok((!known).then_some(raised))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     fn watch(then: Then) -> Watch {
         let alarm = |limit| Some(Alarm { limit, then });
         Watch::new(&Alarms { kl: alarm(1.0), chosen_decline: alarm(2.0), ..Alarms::default() })
+    }
+
+    #[test]
+    fn every_alarm_of_the_configuration_is_watched() {
+        let watched: BTreeSet<_> = WATCHED.iter().map(|watched| watched.name).collect();
+        let configured: BTreeSet<_> = Alarms::default().all().iter().map(|(name, _)| *name).collect();
+        assert_eq!(watched, configured);
+    }
+
+    /// Every alarm with a quiet course and one in which its failure is planted, from the second value on.
+    #[test]
+    fn every_alarm_is_silent_on_a_quiet_course_and_named_on_a_planted_failure() {
+        for (name, limit, quiet, planted) in [
+            ("goodhart", 1.96, [0.0, 1.9], [0.0, 2.4]),
+            ("truth", 1.96, [0.0, 1.9], [0.0, 2.4]),
+            ("divergence", 3.0, [0.1, 2.9], [0.1, 3.1]),
+            ("entropy", 1.0, [5.0, 4.1], [5.0, 3.9]),
+            ("legality", 0.9, [0.99, 0.91], [0.99, 0.4]),
+            ("distinct", 0.05, [0.2, 0.06], [0.2, 0.01]),
+            ("head_share", 0.2, [0.4, 0.59], [0.4, 0.61]),
+            ("stale", 0.1, [1.0, 1.05], [1.0, 0.7]),
+            ("agreement", 0.3, [0.8, 0.55], [0.8, 0.45]),
+            ("kl", 1.0, [0.0, 0.9], [0.0, 1.1]),
+            ("chosen_decline", 2.0, [-9.0, -10.9], [-9.0, -11.1]),
+            ("grad_norm", 10.0, [1.0, 9.0], [1.0, 11.0]),
+            ("zero_variance", 0.5, [0.0, 0.4], [0.0, 0.6]),
+        ] {
+            let toml = format!("{name} = {{ limit = {limit}, then = 'stop' }}");
+            let watch = Watch::new(&toml::from_str(&toml).unwrap());
+            let metric = WATCHED.iter().find(|watched| watched.name == name).unwrap().metric;
+            let course = |values: [f64; 2]| {
+                let mut memory = Memory::default();
+                values.map(|value| watch.look(&mut memory, 7, (metric, value)))
+            };
+            assert_eq!(course(quiet), [Ok(None), Ok(None)], "{name}");
+            let [first, second] = course(planted);
+            assert_eq!(first, Ok(None), "{name}");
+            assert_eq!(second.unwrap_err().name, name);
+        }
     }
 
     #[test]

@@ -7,9 +7,7 @@ use super::scoring::{Rows, observed, tabulated};
 use crate::config::{Reference, Stale};
 use crate::run::StageContext;
 use crate::stages::bench::{Bench, mean};
-use crate::stages::pretrain;
 use crate::stages::sample::rollouts::Rollout;
-use burn::module::Module as _;
 use policy::ids::ItemId;
 use policy::model::Policy;
 use tracing::warn;
@@ -20,9 +18,9 @@ const MOST_BEHAVIOR_GAP: f64 = 1e-2;
 const COMPARED: usize = 8;
 
 /// The policies a round starts with, none of them trained.
-pub(super) struct Anchor {
-    start: Policy,
-    pretrained: Option<Policy>,
+pub(super) struct Anchor<'a> {
+    start: &'a Policy,
+    pretrained: &'a Policy,
     reference: Reference,
     stale: Stale,
     /// The moving reference, as the round finds it.
@@ -60,18 +58,17 @@ pub(super) enum Observed {
 /// Where importance weights are truncated.
 const MOST_WEIGHT: f64 = 2.0;
 
-impl Anchor {
+impl<'a> Anchor<'a> {
     /// Reads what the arm asks for.
     ///
     /// # Errors
     /// A checkpoint cannot be read.
-    pub(super) fn new(round: &Round<'_>, model: &Policy) -> anyhow::Result<Self> {
-        let start = model.valid();
-        let device = start.device();
-        let pretrained = Round::reads_pretrained(round.arm);
-        let pretrained = pretrained.then(|| pretrain::load(round.pretrained, &device)).transpose()?;
+    pub(super) fn new(
+        round: &Round<'_>,
+        (start, pretrained): (&'a Policy, &'a Policy),
+    ) -> anyhow::Result<Self> {
         let average = match round.arm.reference {
-            Reference::Ema { decay } => Some(MovingReference::of(round.policy, decay, &device)?),
+            Reference::Ema { decay } => Some(MovingReference::of(round.policy, decay, &start.device())?),
             Reference::Round | Reference::Pretrained => None,
         };
         Ok(Self { start, pretrained, reference: round.arm.reference, stale: round.section.stale, average })
@@ -79,15 +76,12 @@ impl Anchor {
 
     /// The policy that enters the round.
     pub(super) fn start(&self) -> &Policy {
-        &self.start
+        self.start
     }
 
     /// The pretrained policy.
-    ///
-    /// # Panics
-    /// If the arm does not read it.
     pub(super) fn pretrained(&self) -> &Policy {
-        self.pretrained.as_ref().expect("asked for only where `Round::reads_pretrained`")
+        self.pretrained
     }
 
     /// Scores the rollouts.
@@ -106,7 +100,7 @@ impl Anchor {
         let score = |model: &Policy| tabulated(model, (rollouts, &lists), (bench, ctx));
         let behavior = match (fresh, extra) {
             (true, Observed::LeftOut) => stored.clone(),
-            _ => score(&self.start)?,
+            _ => score(self.start)?,
         };
         let reference = match (self.reference, &self.average) {
             (Reference::Pretrained, _) => score(self.pretrained())?,
@@ -126,7 +120,7 @@ impl Anchor {
     ) -> anyhow::Result<bool> {
         let first = &rollouts[..rollouts.len().min(COMPARED)];
         let lists: Vec<_> = first.iter().map(|rollout| listed(rollout, Observed::LeftOut, bench)).collect();
-        let recomputed = tabulated(&self.start, (first, &lists), (bench, ctx))?;
+        let recomputed = tabulated(self.start, (first, &lists), (bench, ctx))?;
         let gap = largest_gap(&recomputed, stored);
         if gap <= MOST_BEHAVIOR_GAP {
             return Ok(true);

@@ -11,6 +11,7 @@ mod average;
 mod completions;
 mod downstream;
 mod exposures;
+mod gauge;
 mod imported;
 mod preparation;
 mod probe;
@@ -21,19 +22,21 @@ mod training;
 
 use super::bench::Bench;
 use super::learner::Learner;
+use super::pretrain;
 use super::sample::rollouts;
-use crate::config::{Align, Arm, Pretrain, Reference, Stale};
+use crate::config::{Align, Arm, Keep, Pretrain, Stale};
 use crate::run::{StageContext, commit};
 use alarms::Watch;
-use align::pair_rule::Label;
 use anchor::Anchor;
 use anyhow::Context as _;
+use burn::module::Module as _;
 use policy::checkpoint;
 use policy::model::Policy;
 use policy::optimizer::{Optimizer, OptimizerConfig, Schedule};
+use probe::Probe;
 use samples::Samples;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use training::{Trainer, Training};
 
 const PROGRESS: &str = "progress.json";
@@ -43,10 +46,13 @@ const PROBES: usize = 4;
 const WARMUP: f64 = 0.1;
 
 /// Where a policy stands in its arm.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ArmProgress {
     /// Optimizer steps since the pretrained policy.
     pub step: u64,
+    /// What the held-out judge says of it.
+    #[serde(default)]
+    pub held_out: Option<f64>,
 }
 
 /// The inputs of a round.
@@ -65,13 +71,6 @@ pub struct Round<'a> {
     pub rollouts: &'a Path,
 }
 
-impl Round<'_> {
-    /// Whether rounds of this arm read the pretrained policy itself.
-    pub fn reads_pretrained(arm: &Arm) -> bool {
-        arm.reference == Reference::Pretrained || arm.pairs.label == Label::Downstream
-    }
-}
-
 /// Runs the round and writes the policy and `progress.json`; with a moving average as reference also `reference/`.
 ///
 /// # Errors
@@ -83,23 +82,26 @@ pub fn align(round: &Round<'_>, bench: &Bench, ctx: &StageContext) -> anyhow::Re
         check_policy(&weights, round)?;
     }
     let first_step = arm_progress(round.policy)?.step;
-    let anchor = Anchor::new(round, &weights)?;
+    let pretrained = pretrain::load(round.pretrained, ctx.device())?;
+    let entered = weights.valid();
+    let anchor = Anchor::new(round, (&entered, &pretrained))?;
     let samples = Samples::new(round, &anchor, bench, ctx)?;
     let optimizer = OptimizerConfig { weight_decay: 0.0, max_grad_norm: round.section.max_grad_norm };
     let (watch, plan) = (Watch::new(&round.section.alarms), plan(round.section, samples.batches()));
     let trainer = Trainer { samples: &samples, bench, ctx, watch, plan, first_step, size: &size };
+    let probe = Probe::new((bench, ctx), (&pretrained, &entered))?;
     let training = if let Some(saved) = resumed {
         Training::load(&saved, (&optimizer, round.arm.reference), ctx)?
     } else {
         let learner = Learner { weights, optimizer: Optimizer::new(&optimizer) };
         trainer.begin(Training::new(learner, anchor.average))?
     };
-    let Training { learner, average, state, .. } = trainer.run(training)?;
+    let Training { learner, average, state, .. } = trainer.run(training, &probe)?;
     checkpoint::write(&learner.weights, &size, &ctx.path(""))?;
     if let Some(average) = average {
         average.write(&size, &ctx.path(average::DIRECTORY))?;
     }
-    let progress = ArmProgress { step: first_step + state.step };
+    let progress = ArmProgress { step: first_step + state.step, held_out: state.held_out };
     commit::write_file(&ctx.path(PROGRESS), &serde_json::to_vec(&progress)?)
 }
 
@@ -125,6 +127,24 @@ pub fn arm_progress(dir: &Path) -> anyhow::Result<ArmProgress> {
     }
     let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))
+}
+
+/// Which of an arm's rounds, whose directories are given in order, it ends with: its index.
+///
+/// # Errors
+/// A file is damaged.
+pub fn kept(keep: Keep, rounds: &[PathBuf]) -> anyhow::Result<usize> {
+    let last = rounds.len() - 1;
+    let scores =
+        rounds.iter().map(|dir| Ok(arm_progress(dir)?.held_out)).collect::<anyhow::Result<Vec<_>>>()?;
+    let scores: Option<Vec<f64>> = scores.into_iter().collect();
+    Ok(match (keep, scores) {
+        // The earliest of the best.
+        (Keep::HeldOut, Some(scores)) => {
+            (0..scores.len()).rev().fold(last, |best, at| if scores[at] >= scores[best] { at } else { best })
+        }
+        (Keep::Last, _) | (_, None) => last,
+    })
 }
 
 /// The rollouts name the policy that sampled them by its weights. It is the one whose log-probabilities they hold.

@@ -18,7 +18,7 @@ use std::path::Path;
 /// A round before its first step.
 pub(super) struct Preparation<'a> {
     pub(super) round: &'a Round<'a>,
-    pub(super) anchor: &'a Anchor,
+    pub(super) anchor: &'a Anchor<'a>,
     pub(super) bench: &'a Bench,
     pub(super) ctx: &'a StageContext,
 }

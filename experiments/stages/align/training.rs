@@ -16,6 +16,7 @@ use policy::model::PolicyConfig;
 use policy::optimizer::{OptimizerConfig, Schedule};
 use rand::seq::SliceRandom as _;
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 
 /// Where a round is. The order of batches and everything drawn is a function of the step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -25,6 +26,8 @@ pub(super) struct State {
     pub(super) step: u64,
     /// The step at which the policy was last probed.
     probed: Option<u64>,
+    /// What the held-out judge then said.
+    pub(super) held_out: Option<f64>,
     /// What the alarms have seen.
     pub(super) alarms: Memory,
 }
@@ -78,28 +81,28 @@ impl Training {
 impl Trainer<'_> {
     /// A round at its first step: what its samples say is recorded and watched.
     pub(super) fn begin(&self, mut training: Training) -> anyhow::Result<Training> {
+        let alarms = &mut training.state.alarms;
         for (key, value) in self.samples.metrics() {
-            self.ctx.metric(self.first_step, key, value)?;
+            self.record(alarms, self.first_step, (key, value))?;
         }
         for (key, value) in self.samples.spread() {
-            self.watch.look(&mut training.state.alarms, self.first_step, (key, value))?;
+            self.look(alarms, self.first_step, (key, value))?;
         }
         Ok(training)
     }
 
     /// Every step that is left.
-    pub(super) fn run(&self, mut training: Training) -> anyhow::Result<Training> {
-        let probe = Probe::new(self.bench, self.ctx);
+    pub(super) fn run(&self, mut training: Training, probe: &Probe<'_>) -> anyhow::Result<Training> {
         let bar = self.ctx.progress("steps", self.plan.total);
         bar.inc(training.state.step);
-        self.settle(&mut training, &probe)?;
+        self.settle(&mut training, probe)?;
         let batches = self.samples.batches() as u64;
         while training.state.step < self.plan.total {
             let order = self.order(training.state.step / batches);
             let batch = order[(training.state.step % batches) as usize];
             training = self.step(training, batch)?;
             bar.inc(1);
-            self.settle(&mut training, &probe)?;
+            self.settle(&mut training, probe)?;
         }
         Ok(training)
     }
@@ -125,8 +128,7 @@ impl Trainer<'_> {
         let own = [("loss", report.loss), ("grad_norm", report.grad_norm), ("learning_rate", rate)];
         let own = own.map(|(key, value)| (key.to_owned(), value));
         for (key, value) in own.into_iter().chain(output.metrics) {
-            self.ctx.metric(at, &key, value)?;
-            self.watch.look(&mut state.alarms, at, (&key, value))?;
+            self.record(&mut state.alarms, at, (&key, value))?;
         }
         state.step += 1;
         Ok(Training { learner: Learner { weights, optimizer }, average, state, saved })
@@ -137,14 +139,44 @@ impl Trainer<'_> {
         let step = training.state.step;
         let due = if step == 0 { self.first_step == 0 } else { probes(step, self.plan.total) };
         if due && training.state.probed != Some(step) {
-            let outcome = probe.measure(&training.learner.weights, self.first_step + step);
-            StageContext::saving(outcome, || self.save(training))?;
-            training.state.probed = Some(step);
+            let outcome = probe.measure(&training.learner.weights);
+            let measured = StageContext::saving(outcome, || self.save(training))?;
+            self.probed(&mut training.state, &measured, probe)?;
         }
         if self.ctx.save_due() {
             self.save(training)?;
         }
         StageContext::saving(self.ctx.check_stop(), || self.save(training))
+    }
+
+    fn probed(&self, state: &mut State, measured: &[(String, f64)], probe: &Probe<'_>) -> anyhow::Result<()> {
+        let at = self.first_step + state.step;
+        for (key, value) in measured {
+            self.record(&mut state.alarms, at, (key, *value))?;
+        }
+        let held_out = measured.iter().find(|(key, _)| key == "judge/held-out");
+        state.held_out = held_out.map(|(_, score)| *score);
+        if at == 0 {
+            for (draws, key, value) in probe.best_of() {
+                self.ctx.metric(draws, &key, value)?;
+            }
+        }
+        state.probed = Some(state.step);
+        Ok(())
+    }
+
+    /// Records a metric, and what alarm it raises for the first time in the round.
+    fn record(&self, alarms: &mut Memory, at: u64, (key, value): (&str, f64)) -> anyhow::Result<()> {
+        self.ctx.metric(at, key, value)?;
+        self.look(alarms, at, (key, value))
+    }
+
+    fn look(&self, alarms: &mut Memory, at: u64, metric: (&str, f64)) -> anyhow::Result<()> {
+        if let Some(raised) = self.watch.look(alarms, at, metric)? {
+            warn!("{raised}");
+            self.ctx.metric(at, &format!("alarm/{}", raised.name), raised.value)?;
+        }
+        Ok(())
     }
 
     fn save(&self, training: &mut Training) -> anyhow::Result<()> {

@@ -9,14 +9,14 @@ const HEAD: f64 = 0.1;
 const MIDDLE: f64 = 0.5;
 
 /// How popular the items are, by training interactions.
-pub(super) struct Popularity {
+pub(in crate::stages) struct Popularity {
     counts: Vec<u32>,
     /// Place by falling count, from 0; equal counts in the catalog's order.
     places: Vec<usize>,
 }
 
 impl Popularity {
-    pub(super) fn new(log: &Log) -> Self {
+    pub(in crate::stages) fn new(log: &Log) -> Self {
         let counts = log.train_counts();
         let mut order: Vec<usize> = (0..counts.len()).collect();
         order.sort_by_key(|item| Reverse(counts[*item]));
@@ -28,7 +28,7 @@ impl Popularity {
     }
 
     /// Whether an item is among the most popular tenth.
-    pub(super) fn is_head(&self, item: ItemId) -> bool {
+    pub(in crate::stages) fn is_head(&self, item: ItemId) -> bool {
         self.group(item) == "head"
     }
 

@@ -1,7 +1,7 @@
 //! Every policy and every baseline on the test split: ranking, judges, legality, coverage, with intervals.
 
 mod cases;
-mod groups;
+pub(super) mod groups;
 mod outside;
 mod systems;
 pub mod users;
@@ -23,6 +23,8 @@ use users::TestUsers;
 pub struct NamedPolicy {
     /// `pretrained` or the arm's name.
     pub name: String,
+    /// The stage of the run whose policy it is.
+    pub checkpoint: Option<String>,
     /// The weights.
     pub model: Policy,
 }

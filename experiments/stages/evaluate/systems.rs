@@ -27,6 +27,8 @@ const USERS_PER_BATCH: usize = 64;
 pub(super) struct System {
     pub(super) name: String,
     role: &'static str,
+    /// The stage whose policy it is.
+    checkpoint: Option<String>,
     /// Metric -> one value per test user.
     pub(super) per_user: BTreeMap<String, Vec<f64>>,
     /// Numbers of all lists together.
@@ -67,7 +69,7 @@ impl System {
         per_user.insert(format!("head_share@{SHOWN}"), of_lists(&|list| mean(list.iter().map(head))));
         per_user.insert(format!("popularity@{SHOWN}"), of_lists(&|list| mean(list.iter().map(percentile))));
         let flat = exposure(&shown, bench.dataset.log.num_items);
-        Self { name: name.into(), role, per_user, flat, shown }
+        Self { name: name.into(), role, checkpoint: None, per_user, flat, shown }
     }
 
     /// One value per user of all metrics, and of the main ones over every group of users.
@@ -90,7 +92,8 @@ impl System {
         for (metric, &value) in &self.flat {
             metrics.insert(metric.clone(), Estimate { value, low: value, high: value });
         }
-        SystemResult { name: self.name.clone(), role: self.role.into(), metrics }
+        let (name, checkpoint) = (self.name.clone(), self.checkpoint.clone());
+        SystemResult { name, role: self.role.into(), checkpoint, metrics }
     }
 }
 
@@ -163,6 +166,7 @@ pub(super) fn policy_system(
         .map(|list| list.into_iter().map(|candidate| candidate.item).collect())
         .collect();
     let mut system = System::new(&policy.name, role, &lists, setting);
+    system.checkpoint.clone_from(&policy.checkpoint);
     system.per_user.insert("legal_mass".into(), legal_mass(&policy.model, &lists, users, bench));
     if section.free_beams == FreeBeams::Measured {
         system.per_user.extend(free_beams(policy, setting, ctx)?);

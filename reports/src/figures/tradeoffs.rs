@@ -1,7 +1,7 @@
-//! What alignment pays for its reward: divergence, ranking quality, samples, time.
+//! What alignment pays for its reward: ranking quality, samples, time.
 
 use super::curves::thin;
-use super::{Words, figure, judge_look, look, titled};
+use super::{Words, figure, look, titled};
 use crate::arm::{ArmStage, Phase};
 use crate::chart::{Curves, Figure, Frame, Panel, Plot, Series};
 use crate::config;
@@ -9,84 +9,19 @@ use crate::load::{Run, Stage};
 use crate::number;
 use crate::schema::{MetricRow, SystemResult};
 
-const JUDGES: [&str; 3] = ["judge/proxy", "judge/held-out", "judge/oracle"];
 /// The judges shown over samples and minutes: one that alignment never saw, else the proxy.
 const SHOWN: [&str; 2] = ["judge/held-out", "judge/proxy"];
 
 /// A row of an arm, from its update stages.
-fn rows<'a>(run: &'a Run, arm: &'a str, key: &'a str) -> impl Iterator<Item = (ArmStage<'a>, &'a MetricRow)> {
+pub(super) fn rows<'a>(
+    run: &'a Run,
+    arm: &'a str,
+    key: &'a str,
+) -> impl Iterator<Item = (ArmStage<'a>, &'a MetricRow)> {
     run.metrics.iter().filter(move |row| row.key == key).filter_map(move |row| {
         let stage = ArmStage::parse(&row.stage)?;
         (stage.arm == arm && stage.phase == Phase::Align).then_some((stage, row))
     })
-}
-
-/// Reward against divergence (Gao et al. 2023), one panel per arm that measures a divergence.
-pub(super) fn goodhart(run: &Run) -> Option<Figure> {
-    let words = Words {
-        name: "goodhart",
-        title: "Goodhart gauge: what the judges gain per divergence",
-        caption: "Change of every judge's score since the first step against the square root of the divergence from the \
-                  reference. Where rounds move the reference, the roots of finished rounds are added up. A proxy that goes \
-                  on rising while the others turn is being exploited.",
-    };
-    let measured: Vec<&str> = JUDGES
-        .into_iter()
-        .filter(|key| run.arms().iter().any(|arm| rows(run, arm, key).next().is_some()))
-        .collect();
-    let legend =
-        measured.iter().enumerate().map(|(index, key)| ((*key).to_owned(), judge_look(index))).collect();
-    let panels = run.arms().into_iter().filter_map(|arm| goodhart_panel(run, arm, &measured)).collect();
-    figure(words, legend, panels)
-}
-
-fn goodhart_panel(run: &Run, arm: &str, judges: &[&str]) -> Option<Panel> {
-    let distances = distances(run, arm);
-    let series: Vec<Series> = judges
-        .iter()
-        .enumerate()
-        .filter_map(|(index, key)| {
-            let scores: Vec<(u64, f64)> = rows(run, arm, key).map(|(_, row)| (row.step, row.value)).collect();
-            let first = scores.first()?.1;
-            let points =
-                scores.iter().filter_map(|(step, score)| Some((at(&distances, *step)?, score - first)));
-            let points: Vec<_> = points.collect();
-            (points.len() > 1).then(|| Series { label: (*key).to_owned(), look: judge_look(index), points })
-        })
-        .collect();
-    let described = series.iter().filter_map(|series| {
-        let (distance, gain) = series.points.last()?;
-        Some(format!("{} {} at {}", series.label, number::decimal(*gain), number::decimal(*distance)))
-    });
-    let description =
-        format!("Change of the judges' scores, arm {arm}: {}.", described.collect::<Vec<_>>().join("; "));
-    let x_label = "root of the divergence (nats)".into();
-    (!series.is_empty()).then(|| Panel {
-        title: format!("{arm}: change of score"),
-        description,
-        plot: Plot::Curves(Curves { x_label, frame: Frame::Continuous, series }),
-    })
-}
-
-/// Step -> sum of the roots of earlier rounds' last divergences and of this round's; by step.
-fn distances(run: &Run, arm: &str) -> Vec<(u64, f64)> {
-    let (mut found, mut before, mut last, mut round) = (Vec::new(), 0.0, 0.0, 0);
-    for (stage, row) in rows(run, arm, "kl") {
-        if stage.round != round {
-            (before, round) = (before + last, stage.round);
-        }
-        // An estimate of a divergence near zero may be below it.
-        last = row.value.max(0.0).sqrt();
-        found.push((row.step, before + last));
-    }
-    found
-}
-
-/// The value at the last measured step up to `step`; at the start, zero.
-fn at(values: &[(u64, f64)], step: u64) -> Option<f64> {
-    let first = values.first()?;
-    let before = values.partition_point(|(measured, _)| *measured <= step);
-    Some(if before == 0 { if step < first.0 { 0.0 } else { first.1 } } else { values[before - 1].1 })
 }
 
 /// Reward against ranking quality: paths of the arms over training, and where the systems end on the test users.
@@ -206,21 +141,9 @@ fn within(run: &Run, stage: &Stage, step: u64) -> f64 {
     if let Some(mark) = manifest.marks.iter().find(|mark| mark.step == step) {
         return mark.seconds;
     }
-    let steps = || run.metrics.iter().filter(|row| row.stage == manifest.stage).map(|row| row.step);
+    // Best-of-n stands at its number of draws, not at a step.
+    let own = |row: &&MetricRow| row.stage == manifest.stage && !row.key.starts_with("best-of-n/");
+    let steps = || run.metrics.iter().filter(own).map(|row| row.step);
     let (first, last) = (steps().min().unwrap_or(0), steps().max().unwrap_or(0));
     manifest.seconds * (step.saturating_sub(first)) as f64 / last.saturating_sub(first).max(1) as f64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn distances_are_read_at_the_last_measured_step() {
-        let values = [(3, 0.5), (6, 0.7)];
-        for (step, expected) in [(0, 0.0), (3, 0.5), (5, 0.5), (6, 0.7), (99, 0.7)] {
-            assert!((at(&values, step).unwrap() - expected).abs() < 1e-12, "step {step}");
-        }
-        assert_eq!(at(&[], 3), None);
-    }
 }

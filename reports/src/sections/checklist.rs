@@ -94,7 +94,11 @@ pub(super) fn absent(run: &Run) -> Section {
             say("alignment", "no arm has run");
         }
         for (key, why) in [
-            ("kl", "no objective of this run measures a divergence, so the Goodhart gauge is empty"),
+            ("kl", "no objective of this run measures a divergence from its reference"),
+            (
+                "kl/pretrained",
+                "no probe measured the divergence from the pretrained policy, so the Goodhart gauge is empty",
+            ),
             ("entropy", "no stage measured the policy's entropy"),
             ("logps/chosen", "no objective of this run learns from pairs"),
         ] {

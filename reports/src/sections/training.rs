@@ -2,12 +2,14 @@
 
 use super::{Figures, missing};
 use crate::arm::ArmStage;
-use crate::document::{Block, Cell, Column, Section, Span, Table};
+use crate::config;
+use crate::document::{Block, Cell, Column, Section, Span, Style, Table};
 use crate::error::ReportError;
+use crate::figures::goodhart::parting;
 use crate::figures::pairs::PROXY;
 use crate::load::Run;
 use crate::number;
-use crate::schema::PairMargins;
+use crate::schema::{MetricRow, PairMargins};
 use crate::statistics::mean;
 
 pub(super) fn pretraining(run: &Run, figures: &Figures<'_>) -> Result<Section, ReportError> {
@@ -66,6 +68,7 @@ pub(super) fn alignment(run: &Run, figures: &Figures<'_>) -> Result<Section, Rep
     for name in FIGURES {
         blocks.extend(figures.block(name)?);
     }
+    blocks.extend(run.arms().into_iter().map(|arm| Block::Paragraph { spans: gauge(run, arm) }));
     blocks.extend(pairs(run));
     for arm in run.arms() {
         let stages = arm_stages(run, arm);
@@ -77,6 +80,61 @@ pub(super) fn alignment(run: &Run, figures: &Figures<'_>) -> Result<Section, Rep
         blocks.push(missing(run, "align"));
     }
     Ok(Section { id: "alignment", title: "Alignment", blocks })
+}
+
+/// Which policy the arm ends with, where its judges part, and what raised an alarm.
+fn gauge(run: &Run, arm: &str) -> Vec<Span> {
+    let mut spans = vec![Span::text(format!("{arm}: ")).styled(Style::Strong)];
+    let systems = run.evaluation.iter().flat_map(|evaluation| &evaluation.systems);
+    let kept = systems.filter(|system| system.name == arm).find_map(|system| system.checkpoint.as_deref());
+    let last = config::flatten(&run.config).get("align.keep").is_some_and(|rule| rule.contains("last"));
+    if let Some(kept) = kept {
+        let why = if last {
+            "the last policy"
+        } else {
+            "the policy that the held-out judge scored highest after a round"
+        };
+        spans.extend([Span::code(kept), Span::text(format!(" is evaluated, {why}. "))]);
+    }
+    for judge in
+        ["held-out", "oracle"].into_iter().filter(|judge| measures(run, arm, &format!("goodhart/{judge}")))
+    {
+        let Some((stage, step, errors)) = parting(run, arm, judge) else {
+            spans.push(Span::text(format!("Proxy and {judge} judge do not part beyond noise. ")));
+            continue;
+        };
+        let words = format!(
+            "Proxy and {judge} judge part at step {step}: the one gains, the other loses, by at least "
+        );
+        spans.push(Span::text(words).styled(Style::Bad));
+        spans.push(Span::number(
+            number::fixed(errors, 1),
+            &stage,
+            &format!("goodhart/{judge} at step {step}"),
+        ));
+        spans.push(Span::text(" standard errors. "));
+    }
+    let own = |row: &&MetricRow| ArmStage::parse(&row.stage).is_some_and(|stage| stage.arm == arm);
+    let alarms =
+        run.metrics.iter().filter(own).filter_map(|row| Some((row.key.strip_prefix("alarm/")?, row)));
+    let mut quiet = true;
+    for (name, row) in alarms {
+        quiet = false;
+        spans.push(Span::text(format!("Alarm {name} at step {}: ", row.step)).styled(Style::Bad));
+        spans.push(Span::number(
+            number::measured(row.value),
+            &row.stage,
+            &format!("{} at step {}", row.key, row.step),
+        ));
+        spans.push(Span::text(". "));
+    }
+    spans.extend(quiet.then(|| Span::text("No alarm was raised.")));
+    spans
+}
+
+fn measures(run: &Run, arm: &str, key: &str) -> bool {
+    let own = |stage: &str| ArmStage::parse(stage).is_some_and(|stage| stage.arm == arm);
+    run.metrics.iter().any(|row| row.key == key && own(&row.stage))
 }
 
 /// The stages of an arm that measured something, as they ran.
