@@ -253,8 +253,20 @@ fn model(model: &Model, check: &mut Check) {
         );
         check.between_keys("model.l_kv", message, "model.decoder_layers");
     }
+    attention_bias(model, check);
     let dropout = model.dropout;
     check.that("model.dropout", (0.0..1.0).contains(&dropout), dropout, "at least 0 and below 1");
+}
+
+/// Only HSTU blocks know of times.
+fn attention_bias(model: &Model, check: &mut Check) {
+    let hstu = model.architecture == Architecture::ItemContext
+        && model.context_block == policy::model::ContextBlock::Hstu;
+    if model.attention_bias.reads_times() && !hstu {
+        let message = "`model.attention_bias` other than \"position\" needs `model.architecture` = \"item-context\" and \
+                       `model.context_block` = \"hstu\": other blocks know of places alone";
+        check.between_keys("model.attention_bias", message.into(), "model.context_block");
+    }
 }
 
 fn grouped_heads(model: &Model, check: &mut Check) {

@@ -58,6 +58,7 @@ fn item_context(model: &Model, codebook: &Codebook) -> ItemContextConfig {
         dropout_rate: model.dropout,
         layer_norm_epsilon: EPSILON,
         context_block: model.context_block,
+        attention_bias: model.attention_bias,
         item_embedding: model.item_embedding,
         code_decoder: model.code_decoder,
         head: model.head,

@@ -161,7 +161,8 @@ mod tests {
         let vocab = Vocab::of(catalog);
         let scorer = Scorer { model: &model, vocab: &vocab, support };
         let history = [ItemId::new(3), ItemId::new(0)];
-        let encoded = model.encode(&EncoderBatch::new(&[&history], 4, catalog), Dropout::Off);
+        let encoded =
+            model.encode(&EncoderBatch::new(&[history.as_slice().into()], 4, catalog), Dropout::Off);
         let ids: Vec<_> = catalog.semantic_ids().iter().collect();
         let token = scorer.token_log_probs(&encoded, &ids, Dropout::Off);
         token.sum_dim(1).into_data().iter::<f32>().map(f64::from).collect()

@@ -4,8 +4,9 @@
 use crate::catalog::Catalog;
 use crate::ids::SemanticId;
 use crate::model::{
-    CodeDecoder, ContextBlock, EncoderAttention, ExpertsConfig, HeadWeights, ItemContextConfig,
-    ItemEmbedding, LazyDecoderConfig, OneRecMoeConfig, Policy, PolicyConfig, Qwen3Config, T5Config,
+    AttentionBias, CodeDecoder, ContextBlock, EncoderAttention, ExpertsConfig, HeadWeights,
+    ItemContextConfig, ItemEmbedding, LazyDecoderConfig, OneRecMoeConfig, Policy, PolicyConfig, Qwen3Config,
+    T5Config,
 };
 use crate::random::Key;
 use burn::prelude::Device;
@@ -56,6 +57,7 @@ pub(crate) fn item_context_config() -> ItemContextConfig {
         dropout_rate: 0.1,
         layer_norm_epsilon: 1e-6,
         context_block: ContextBlock::Transformer,
+        attention_bias: AttentionBias::Position,
         item_embedding: ItemEmbedding::CodesAndItem,
         code_decoder: CodeDecoder::Depth,
         head: HeadWeights::Own,
@@ -124,7 +126,9 @@ pub(crate) fn causal_configs() -> Vec<PolicyConfig> {
     let t5 = T5Config { encoder_attention: EncoderAttention::Causal, ..t5_config() };
     let hstu = ItemContextConfig { context_block: ContextBlock::Hstu, ..item_context_config() };
     let parallel = ItemContextConfig { code_decoder: CodeDecoder::Parallel, ..item_context_config() };
-    let item_context = [item_context_config(), hstu, parallel].map(PolicyConfig::ItemContext);
+    let biased = |attention_bias| ItemContextConfig { attention_bias, ..hstu.clone() };
+    let [time, both] = [AttentionBias::Time, AttentionBias::PositionAndTime].map(biased);
+    let item_context = [item_context_config(), hstu, time, both, parallel].map(PolicyConfig::ItemContext);
     let own_head = Qwen3Config { tie_word_embeddings: false, num_key_value_heads: 4, ..qwen3_config() };
     let qwen3 = [qwen3_config(), own_head].map(PolicyConfig::Qwen3);
     let one_set =

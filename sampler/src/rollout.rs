@@ -7,6 +7,7 @@ use crate::candidate::Candidate;
 use crate::method::Method;
 use crate::proposals::{Request, propose};
 use crate::recommend::{Recommender, Seen};
+use policy::history::Context;
 use policy::ids::ItemId;
 use policy::model::Dropout;
 use policy::random::Key;
@@ -57,7 +58,7 @@ impl Recommender<'_> {
     /// If there is not one key per context.
     pub fn rollouts<E>(
         &self,
-        contexts: &[&[ItemId]],
+        contexts: &[Context<'_>],
         wanted: &Rollouts<'_>,
         mut progress: impl FnMut(u64) -> Result<(), E>,
     ) -> Result<Vec<Option<Vec<Candidate>>>, E> {
@@ -75,8 +76,8 @@ impl Recommender<'_> {
         Ok(candidates)
     }
 
-    fn batch(&self, contexts: &[&[ItemId]], users: &[usize], wanted: &Rollouts<'_>) -> Vec<Vec<Candidate>> {
-        let batch: Vec<&[ItemId]> = users.iter().map(|&user| contexts[user]).collect();
+    fn batch(&self, contexts: &[Context<'_>], users: &[usize], wanted: &Rollouts<'_>) -> Vec<Vec<Candidate>> {
+        let batch: Vec<Context<'_>> = users.iter().map(|&user| contexts[user]).collect();
         let encoded = self.encode(&batch, Dropout::Off);
         let width = wanted.group * OVERSAMPLING;
         if wanted.method == Method::Beam {
@@ -90,7 +91,8 @@ impl Recommender<'_> {
                 .collect();
         }
         let keys: Vec<Key> = users.iter().map(|&user| wanted.keys[user]).collect();
-        let request = Request { method: wanted.method, width, exclude: &batch, keys: &keys };
+        let exclude: Vec<&[ItemId]> = batch.iter().map(|context| context.items).collect();
+        let request = Request { method: wanted.method, width, exclude: &exclude, keys: &keys };
         let mut found = propose(&self.scorer(), &self.codebook.trie, &encoded, &request);
         for list in &mut found {
             list.truncate(wanted.group);

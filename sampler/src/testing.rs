@@ -52,7 +52,7 @@ impl Fixture {
         Scorer { model: &self.model, vocab: &self.vocab, support: Support::new(space, &self.trie) }
     }
     pub(crate) fn encode(&self) -> Encoded {
-        let contexts: Vec<_> = self.contexts.iter().map(Vec::as_slice).collect();
+        let contexts: Vec<_> = self.contexts.iter().map(|items| items.as_slice().into()).collect();
         let batch = EncoderBatch::new(&contexts, 8, &self.catalog);
         self.model.encode(&batch, Dropout::Off)
     }

@@ -3,7 +3,7 @@
 use crate::run::StageContext;
 use crate::stages::bench::{Bench, Shown, mean};
 use policy::history::Split;
-use policy::ids::{ItemId, UserId};
+use policy::ids::UserId;
 use policy::model::Policy;
 use rand::seq::SliceRandom as _;
 use reward::ranking::{ndcg, rank_in_list};
@@ -36,8 +36,7 @@ impl<'a> Probe<'a> {
     pub(super) fn measure(&self, model: &Policy, step: u64) -> anyhow::Result<()> {
         let model = burn::module::Module::valid(model);
         let log = &self.bench.dataset.log;
-        let contexts: Vec<&[ItemId]> =
-            self.users.iter().map(|&u| log.context(u, Split::Validation)).collect();
+        let contexts: Vec<_> = self.users.iter().map(|&u| log.context(u, Split::Validation)).collect();
         let candidates =
             self.bench
                 .recommender(&model)
@@ -49,7 +48,7 @@ impl<'a> Probe<'a> {
             .zip(candidates)
             .map(|((&user, context), candidates)| Shown {
                 user,
-                known: context.len(),
+                known: context.items.len(),
                 items: candidates.into_iter().take(SHOWN).map(|candidate| candidate.item).collect(),
             })
             .collect();

@@ -223,7 +223,7 @@ impl Trainer<'_> {
         let mut users: Vec<UserId> = log.users().collect();
         users.shuffle(&mut self.ctx.key().named("validation").rng());
         users.truncate(self.section.validation_users);
-        let contexts: Vec<&[ItemId]> = users.iter().map(|&u| log.context(u, Split::Validation)).collect();
+        let contexts: Vec<_> = users.iter().map(|&u| log.context(u, Split::Validation)).collect();
         let policy = training.published();
         let recommender = self.recommender(&policy);
         let candidates =

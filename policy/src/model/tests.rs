@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::batch::EncoderBatch;
+use crate::history::Context;
 use crate::ids::ItemId;
 use crate::kernels::Targets;
 use crate::testing;
@@ -12,7 +13,15 @@ use burn::tensor::Tolerance;
 fn batch(histories: &[&[usize]]) -> EncoderBatch {
     let items: Vec<Vec<ItemId>> =
         histories.iter().map(|items| items.iter().copied().map(ItemId::new).collect()).collect();
-    let contexts: Vec<&[ItemId]> = items.iter().map(Vec::as_slice).collect();
+    batch_at(&items, |position| 1000 * (position * position) as i64)
+}
+
+/// With the time of every position.
+fn batch_at(histories: &[Vec<ItemId>], time: impl Fn(usize) -> i64) -> EncoderBatch {
+    let longest = histories.iter().map(Vec::len).max().unwrap_or_default();
+    let times: Vec<i64> = (0..longest).map(time).collect();
+    let contexts: Vec<Context<'_>> =
+        histories.iter().map(|items| Context { user: None, items, times: &times[..items.len()] }).collect();
     EncoderBatch::new(&contexts, 8, &testing::catalog())
 }
 
@@ -192,5 +201,34 @@ fn logits_of_item_level_context_equal_those_of_pytorch() {
             items.iter().map(|row| row.iter().map(|&item| item as usize).collect()).collect();
         let histories: Vec<&[usize]> = histories.iter().map(Vec::as_slice).collect();
         golden.check(&batch(&histories));
+    }
+}
+
+/// `tests/golden/make_item_context.py`, in double precision.
+#[test]
+fn logits_with_biases_of_time_equal_those_of_pytorch() {
+    let golden = Golden::read("item_context_hstu_time");
+    let histories: Vec<Vec<ItemId>> = golden
+        .table("histories")
+        .iter()
+        .map(|row| row.iter().map(|&item| ItemId::new(item as usize)).collect())
+        .collect();
+    let times: Vec<Vec<i64>> = serde_json::from_value(golden.expected["times"].clone()).unwrap();
+    let contexts: Vec<Context<'_>> =
+        histories.iter().zip(&times).map(|(items, times)| Context { user: None, items, times }).collect();
+    golden.check(&EncoderBatch::new(&contexts, 8, &testing::catalog()));
+}
+
+#[test]
+fn only_the_time_between_items_counts_and_only_where_it_is_read() {
+    let history = vec![[3, 1, 2].map(ItemId::new).to_vec()];
+    let hours = |position: usize| 3600 * position as i64;
+    for (config, model) in testing::configs().iter().zip(testing::policies(&Device::flex())) {
+        let reads_times = matches!(config, PolicyConfig::ItemContext(c) if c.attention_bias.reads_times());
+        let states = |time: &dyn Fn(usize) -> i64| {
+            model.encode(&batch_at(&history, time), Dropout::Off).states.into_data()
+        };
+        assert_eq!(states(&hours), states(&|position| 1_700_000_000 + hours(position)));
+        assert_eq!(states(&hours) == states(&|position| 24 * hours(position)), !reads_times, "{config:?}");
     }
 }

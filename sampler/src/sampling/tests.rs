@@ -5,6 +5,7 @@ use super::*;
 use burn::prelude::Device;
 use policy::batch::EncoderBatch;
 use policy::catalog::Catalog;
+use policy::history::Context;
 use policy::ids::{Code, SemanticId};
 use policy::log_prob::LogProbSpace;
 use policy::model::{Dropout, EncoderAttention, Policy, PolicyConfig, T5Config};
@@ -47,7 +48,8 @@ impl Fixture {
         Scorer { model: &self.model, vocab: &self.vocab, support: Support::new(space, &self.trie) }
     }
     pub(crate) fn encode(&self, contexts: &[&[ItemId]]) -> Encoded {
-        self.model.encode(&EncoderBatch::new(contexts, 4, &self.catalog), Dropout::Off)
+        let contexts: Vec<_> = contexts.iter().copied().map(Context::from).collect();
+        self.model.encode(&EncoderBatch::new(&contexts, 4, &self.catalog), Dropout::Off)
     }
     fn sample(&self, space: LogProbSpace, contexts: &[&[ItemId]], draws: &Draws<'_>) -> Vec<Vec<Completion>> {
         sample(&self.scorer(space), &self.trie, &self.encode(contexts), draws)

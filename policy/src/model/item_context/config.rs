@@ -26,6 +26,33 @@ pub enum ContextBlock {
     Hstu,
 }
 
+/// What moves the scores of HSTU blocks beside queries and keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AttentionBias {
+    /// How many items apart two items are.
+    #[default]
+    Position,
+    /// How much time lies between them.
+    Time,
+    /// The sum of both, as published.
+    PositionAndTime,
+}
+
+impl AttentionBias {
+    /// Whether it needs to know when items were consumed.
+    pub fn reads_times(self) -> bool {
+        self != Self::Position
+    }
+    pub(in super::super) fn reads_positions(self) -> bool {
+        self != Self::Time
+    }
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+    fn is_position(&self) -> bool {
+        *self == Self::Position
+    }
+}
+
 /// How the codes of the next item are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -80,6 +107,9 @@ pub struct ItemContextConfig {
     pub layer_norm_epsilon: f64,
     /// What reads the history.
     pub context_block: ContextBlock,
+    /// What moves its scores, if it is made of HSTU blocks; elsewhere it is always position.
+    #[serde(default, skip_serializing_if = "AttentionBias::is_position")]
+    pub attention_bias: AttentionBias,
     /// What of an item the context shows.
     pub item_embedding: ItemEmbedding,
     /// What writes the codes.

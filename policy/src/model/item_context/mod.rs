@@ -18,7 +18,7 @@ mod codes;
 mod config;
 mod context;
 
-pub use config::{CodeDecoder, ContextBlock, HeadWeights, ItemContextConfig, ItemEmbedding};
+pub use config::{AttentionBias, CodeDecoder, ContextBlock, HeadWeights, ItemContextConfig, ItemEmbedding};
 
 use super::config::SizeError;
 use super::encoded::Encoded;
@@ -94,7 +94,7 @@ impl Architecture for ItemContext {
         }
         let x = dropout.apply(x.mul_scalar(self.scale()), EMBEDDED);
         let packing = batch.item_packing();
-        Encoded::new(self.context.forward(x, &packing, dropout), packing, 1)
+        Encoded::new(self.context.forward(x, (&packing, &batch.times), dropout), packing, 1)
     }
     fn decode(&self, encoded: &Encoded, inputs: &[u32], rows: usize, dropout: Dropout) -> Tensor<2> {
         let context = Self::last_states(encoded);
