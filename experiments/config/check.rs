@@ -238,6 +238,7 @@ fn model(model: &Model, check: &mut Check) {
     check.within("model.encoder_layers", model.encoder_layers, 1..=64);
     let least = usize::from(model.architecture != Architecture::ItemContext);
     check.within("model.decoder_layers", model.decoder_layers, least..=64);
+    check.within("model.user_buckets", model.user_buckets, 0..=10_000_000);
     check.within("model.rope_theta", model.rope_theta, 1.0..=1e9);
     check.within("model.s_kv", model.s_kv, 1..=2);
     check.within("model.l_kv", model.l_kv, 1..=64);

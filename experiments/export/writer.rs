@@ -64,6 +64,11 @@ fn refuse_more_than_items(model: &Model) -> anyhow::Result<()> {
         "the policy reads when items were consumed, which requests to an exported one do not tell; train it with \
          model.attention_bias = \"position\" to export it"
     );
+    ensure!(
+        model.user_buckets == 0,
+        "the policy knows the users of its log, whom requests to an exported one do not name; train it with \
+         model.user_buckets = 0 to export it"
+    );
     Ok(())
 }
 

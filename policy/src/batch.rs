@@ -2,6 +2,7 @@
 
 use crate::catalog::Catalog;
 use crate::history::Context;
+use crate::ids::UserId;
 use crate::kernels::Packing;
 use crate::vocab::{PAD, Vocab};
 
@@ -18,6 +19,8 @@ pub struct EncoderBatch {
     pub items: Vec<u32>,
     /// When each item was consumed, in seconds; 0 where nobody knows. As long as `items`.
     pub times: Vec<i64>,
+    /// Whose the rows are. Empty for rows of bare tokens.
+    pub users: Vec<Option<UserId>>,
 }
 
 impl EncoderBatch {
@@ -42,7 +45,8 @@ impl EncoderBatch {
             recent.items.iter().flat_map(|&item| vocab.tokens(catalog.semantic_id(item))).collect()
         });
         let batch = Self::of(rows);
-        Self { items, times, tokens_per_item: levels, ..batch }
+        let users = contexts.iter().map(|context| context.user).collect();
+        Self { items, times, users, tokens_per_item: levels, ..batch }
     }
     /// The items of each user.
     pub fn item_packing(&self) -> Packing {
@@ -61,6 +65,7 @@ impl EncoderBatch {
             tokens_per_item: 1,
             items: Vec::new(),
             times: Vec::new(),
+            users: Vec::new(),
         }
     }
 }

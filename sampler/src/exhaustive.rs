@@ -136,6 +136,7 @@ mod tests {
             item_embedding: ItemEmbedding::Codes,
             code_decoder: CodeDecoder::Parallel,
             head: HeadWeights::Own,
+            user_buckets: 0,
         };
         Policy::new(&PolicyConfig::ItemContext(config), Key::new(3), &Device::flex()).unwrap()
     }

@@ -40,6 +40,7 @@ pub(super) fn config(codebook: &Codebook) -> PolicyConfig {
         dropout_rate: 0.1,
         layer_norm_epsilon: 1e-6,
         encoder_attention: EncoderAttention::Bidirectional,
+        user_buckets: 2,
     })
 }
 
@@ -75,6 +76,7 @@ fn item_context(codebook: &Codebook) -> ItemContextConfig {
         item_embedding: ItemEmbedding::CodesAndItem,
         code_decoder: CodeDecoder::Depth,
         head: HeadWeights::Own,
+        user_buckets: 0,
     }
 }
 

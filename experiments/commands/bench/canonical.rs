@@ -105,6 +105,7 @@ pub(super) fn config(codebook: &Codebook) -> PolicyConfig {
         dropout_rate: 0.0,
         layer_norm_epsilon: 1e-6,
         encoder_attention: EncoderAttention::Bidirectional,
+        user_buckets: 0,
     })
 }
 

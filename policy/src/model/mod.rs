@@ -26,6 +26,7 @@ mod routes;
 mod stack;
 mod t5;
 mod time_bias;
+mod users;
 
 pub use causal::{CausalLm, CausalLmConfig};
 pub use config::{EncoderAttention, OneRecMoeConfig, SizeError, T5Config};

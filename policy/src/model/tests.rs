@@ -4,8 +4,9 @@
 use super::*;
 use crate::batch::EncoderBatch;
 use crate::history::Context;
-use crate::ids::ItemId;
+use crate::ids::{ItemId, UserId};
 use crate::kernels::Targets;
+use crate::random::Key;
 use crate::testing;
 use burn::prelude::*;
 use burn::tensor::Tolerance;
@@ -217,6 +218,27 @@ fn logits_with_biases_of_time_equal_those_of_pytorch() {
     let contexts: Vec<Context<'_>> =
         histories.iter().zip(&times).map(|(items, times)| Context { user: None, items, times }).collect();
     golden.check(&EncoderBatch::new(&contexts, 8, &testing::catalog()));
+}
+
+/// Two users in buckets of their own tell apart equal histories; nobody is a third, and no policy without buckets sees any.
+#[test]
+fn histories_begin_with_their_users_where_there_are_buckets() {
+    let items = [3, 1].map(ItemId::new);
+    let of = |user| Context { user, items: &items, times: &[5, 9] };
+    let batch = EncoderBatch::new(
+        &[None, Some(0), Some(1)].map(|user| of(user.map(UserId::new))),
+        8,
+        &testing::catalog(),
+    );
+    for mut config in testing::configs() {
+        let model = Policy::new(&config, Key::new(5), &Device::flex()).unwrap();
+        let encoded = model.encode(&batch, Dropout::Off);
+        let states = model.decode(&encoded, &[0, 4, 9].repeat(3), 3, Dropout::Off).into_data();
+        let states: Vec<f32> = states.iter::<f32>().collect();
+        let rows: Vec<&[f32]> = states.chunks(3 * 16).collect();
+        let different = [rows[0] != rows[1], rows[0] != rows[2], rows[1] != rows[2]];
+        assert_eq!(different, [*testing::user_buckets(&mut config) > 0; 3], "{config:?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Sizes and choices of a policy with item-level context.
 
-use super::super::config::{SizeError, check_counts};
+use super::super::config::{SizeError, check_counts, is_zero};
 use super::super::stack::{GENTLE, StackShape};
 use serde::{Deserialize, Serialize};
 
@@ -116,6 +116,9 @@ pub struct ItemContextConfig {
     pub code_decoder: CodeDecoder,
     /// Where logits come from.
     pub head: HeadWeights,
+    /// Embeddings of users, one of which a history begins with; 0 = it begins with its first item.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub user_buckets: usize,
 }
 
 impl ItemContextConfig {
