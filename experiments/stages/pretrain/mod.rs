@@ -1,6 +1,7 @@
 //! Next-token training of the policy on every user's history, stopped where validation NDCG is best.
 
 pub mod examples;
+mod experts;
 pub mod loss;
 mod resume;
 mod state;
@@ -240,6 +241,7 @@ impl Trainer<'_> {
         info!(step, "validation NDCG@10 {ndcg:.4}, recall@10 {recall:.4}");
         self.ctx.metric(step, "validation/ndcg@10", ndcg)?;
         self.ctx.metric(step, "validation/recall@10", recall)?;
+        experts::record(&recommender, (log, &users), step, self.ctx)?;
         self.ctx.mark(step);
         if training.state.observe(ndcg) {
             let dir = self.ctx.scratch().join(BEST);

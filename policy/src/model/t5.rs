@@ -93,6 +93,9 @@ impl Architecture for T5 {
         let x = dropout.apply(self.shared.rows(inputs), EMBEDDED);
         self.decoder.forward(x, rows, &self.memory(encoded), dropout)
     }
+    fn expert_loads(&self, encoded: &Encoded, inputs: &[u32], rows: usize) -> Vec<Vec<usize>> {
+        self.decoder.expert_loads(self.shared.rows(inputs), rows, &self.memory(encoded))
+    }
     fn start(&self, encoded: &Encoded) -> DecoderCache {
         DecoderCache { past: self.decoder.past(), context: Context::Memory(self.memory(encoded)) }
     }

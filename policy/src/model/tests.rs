@@ -144,6 +144,25 @@ fn the_same_key_gives_the_same_weights_on_any_device_mode() {
     assert_eq!(a, crate::checkpoint::fingerprint(&testing::model(&autodiff)));
 }
 
+#[test]
+fn every_position_is_sent_to_as_many_experts_in_every_block() {
+    let mut with_experts = 0;
+    for model in testing::policies(&Device::flex()) {
+        let encoded = model.encode(&batch(&[&[3, 1], &[2]]), Dropout::Off);
+        let loads = model.expert_loads(&encoded, &[0, 4, 9, 0, 5, 11], 2);
+        assert_eq!(loads.is_empty(), !model.has_experts());
+        with_experts += usize::from(model.has_experts());
+        for block in &loads {
+            assert_eq!(
+                (block.len(), block.iter().sum::<usize>()),
+                (5, 2 * 6),
+                "2 of 5 experts for 6 positions"
+            );
+        }
+    }
+    assert!(with_experts > 0);
+}
+
 /// Inputs and logits that another implementation computed from the weights of `tests/golden/NAME`.
 struct Golden {
     model: Policy,
