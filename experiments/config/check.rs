@@ -238,6 +238,7 @@ fn model(model: &Model, check: &mut Check) {
     check.within("model.encoder_layers", model.encoder_layers, 1..=64);
     let least = usize::from(model.architecture != Architecture::ItemContext);
     check.within("model.decoder_layers", model.decoder_layers, least..=64);
+    check.within("model.user_buckets", model.user_buckets, 0..=10_000_000);
     check.within("model.rope_theta", model.rope_theta, 1.0..=1e9);
     check.within("model.s_kv", model.s_kv, 1..=2);
     check.within("model.l_kv", model.l_kv, 1..=64);
@@ -253,8 +254,20 @@ fn model(model: &Model, check: &mut Check) {
         );
         check.between_keys("model.l_kv", message, "model.decoder_layers");
     }
+    attention_bias(model, check);
     let dropout = model.dropout;
     check.that("model.dropout", (0.0..1.0).contains(&dropout), dropout, "at least 0 and below 1");
+}
+
+/// Only HSTU blocks know of times.
+fn attention_bias(model: &Model, check: &mut Check) {
+    let hstu = model.architecture == Architecture::ItemContext
+        && model.context_block == policy::model::ContextBlock::Hstu;
+    if model.attention_bias.reads_times() && !hstu {
+        let message = "`model.attention_bias` other than \"position\" needs `model.architecture` = \"item-context\" and \
+                       `model.context_block` = \"hstu\": other blocks know of places alone";
+        check.between_keys("model.attention_bias", message.into(), "model.context_block");
+    }
 }
 
 fn grouped_heads(model: &Model, check: &mut Check) {

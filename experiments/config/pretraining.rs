@@ -124,6 +124,14 @@ pub struct Model {
     pub encoder_attention: policy::model::EncoderAttention,
     /// What the blocks of `item-context` that read a history are.
     pub context_block: policy::model::ContextBlock,
+    /// What moves the attention of `context_block = "hstu"` beside the items: how far apart they are in the history, in time, or
+    /// both. Times are those of the log; one without a clock has places instead.
+    #[serde(skip_serializing_if = "is_default")]
+    pub attention_bias: policy::model::AttentionBias,
+    /// Embeddings that users share by a hash of who they are; a history begins with that of its user (TIGER: 2000). 0 = it begins
+    /// with its first item. Such a policy knows the users of its log alone: it cannot be exported or see those of another.
+    #[serde(skip_serializing_if = "is_default")]
+    pub user_buckets: usize,
     /// What of an item the context of `item-context` and `lazy-decoder` shows.
     pub item_embedding: policy::model::ItemEmbedding,
     /// How `item-context` writes the codes of the next item.
@@ -174,6 +182,8 @@ impl Default for Model {
             decoder_layers: 2,
             encoder_attention: policy::model::EncoderAttention::Bidirectional,
             context_block: policy::model::ContextBlock::Transformer,
+            attention_bias: policy::model::AttentionBias::Position,
+            user_buckets: 0,
             item_embedding: policy::model::ItemEmbedding::Codes,
             code_decoder: policy::model::CodeDecoder::Depth,
             head: policy::model::HeadWeights::Tied,

@@ -11,6 +11,7 @@ use super::bundle::Bundle;
 use super::safetensor::{File, Tensors};
 use anyhow::{Context as _, ensure};
 use policy::batch::EncoderBatch;
+use policy::history::Context;
 use policy::ids::{ItemId, SemanticId};
 use policy::model::Dropout;
 use policy::vocab::PAD;
@@ -40,7 +41,7 @@ impl Golden {
     pub fn of(bundle: &Bundle, histories: Vec<Vec<ItemId>>) -> Self {
         let (mut beams, mut logits) = (Vec::new(), Vec::new());
         for batch in histories.chunks(BATCH) {
-            let contexts: Vec<&[ItemId]> = batch.iter().map(Vec::as_slice).collect();
+            let contexts: Vec<Context<'_>> = batch.iter().map(|items| items.as_slice().into()).collect();
             let exclude: Vec<&[ItemId]> = vec![&[]; contexts.len()];
             let search = Search { width: WIDTH, exclude: &exclude };
             for ranked in bundle.recommender().ranked(&contexts, &search) {
@@ -121,7 +122,7 @@ impl Golden {
 }
 
 /// Logits behind each history for the first item of its beam.
-fn teacher_forced(bundle: &Bundle, contexts: &[&[ItemId]], beams: &[Vec<(ItemId, f32)>]) -> Vec<Vec<f32>> {
+fn teacher_forced(bundle: &Bundle, contexts: &[Context<'_>], beams: &[Vec<(ItemId, f32)>]) -> Vec<Vec<f32>> {
     let (recommender, vocab) = (bundle.recommender(), &bundle.codebook.vocab);
     let first = |beam: &Vec<(ItemId, f32)>| bundle.codebook.catalog.semantic_id(beam[0].0);
     let read = |id: &SemanticId| {
@@ -137,7 +138,8 @@ fn teacher_forced(bundle: &Bundle, contexts: &[&[ItemId]], beams: &[Vec<(ItemId,
 
 /// The tokens that the policy reads of a history.
 fn inputs(bundle: &Bundle, history: &[ItemId]) -> Vec<i64> {
-    let batch = EncoderBatch::new(&[history], bundle.description.history_items, &bundle.codebook.catalog);
+    let batch =
+        EncoderBatch::new(&[history.into()], bundle.description.history_items, &bundle.codebook.catalog);
     batch.tokens.into_iter().map(i64::from).collect()
 }
 

@@ -77,7 +77,7 @@ impl Source {
         let log = &self.dataset.log;
         match whose {
             Requests::TestUsers => {
-                log.users().take(count).map(|user| log.context(user, Split::Test).to_vec()).collect()
+                log.users().take(count).map(|user| log.context(user, Split::Test).items.to_vec()).collect()
             }
             Requests::Drawn => {
                 let used: Vec<ItemId> =

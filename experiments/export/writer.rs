@@ -7,6 +7,7 @@ use super::source::{Requests, Source};
 use super::tables;
 use super::weights::{self, Precision};
 use super::{card, manifest, tokenizer};
+use crate::config::Model;
 use crate::data::artifacts::ITEM_FILES;
 use crate::run::{commit, to_json};
 use crate::stages::{reward, tokenize};
@@ -40,6 +41,7 @@ pub fn export(request: &Export, device: &Device) -> anyhow::Result<Layout> {
     refuse_occupied(&request.to)?;
     ensure!(request.golden > 0, "--golden 0 leaves nothing to verify; use at least 1");
     let source = Source::open(&request.run, request.policy.as_deref())?;
+    refuse_more_than_items(&source.config.model)?;
     let partial = partial(&request.to)?;
     commit::fresh_directory(&partial)?;
     let written = write(&source, request, &partial, device);
@@ -53,6 +55,21 @@ pub fn export(request: &Export, device: &Device) -> anyhow::Result<Layout> {
     }
     commit::commit_directory(&partial, &request.to)?;
     Ok(layout)
+}
+
+/// Requests to an exported policy have items alone.
+fn refuse_more_than_items(model: &Model) -> anyhow::Result<()> {
+    ensure!(
+        !model.attention_bias.reads_times(),
+        "the policy reads when items were consumed, which requests to an exported one do not tell; train it with \
+         model.attention_bias = \"position\" to export it"
+    );
+    ensure!(
+        model.user_buckets == 0,
+        "the policy knows the users of its log, whom requests to an exported one do not name; train it with \
+         model.user_buckets = 0 to export it"
+    );
+    Ok(())
 }
 
 fn refuse_occupied(to: &Path) -> anyhow::Result<()> {

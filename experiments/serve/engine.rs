@@ -2,7 +2,7 @@
 
 use super::api::{Answer, Found, ItemRef, RankBy, Recommend, Score, SeenItems, Shown, Task};
 use crate::export::bundle::Bundle;
-use policy::history::{History, Log};
+use policy::history::{Context, History, Log};
 use policy::ids::{Code, ItemId, SemanticId, UserId};
 use policy::model::Dropout;
 use reward::judge::{Judge as _, Request};
@@ -96,7 +96,7 @@ fn search(
         })
         .collect();
     let exclude: Vec<&[ItemId]> = excluded.iter().map(Vec::as_slice).collect();
-    let contexts: Vec<&[ItemId]> = positions.iter().map(|&at| known[at].items.as_slice()).collect();
+    let contexts: Vec<Context<'_>> = positions.iter().map(|&at| known[at].items.as_slice().into()).collect();
     let ranked = bundle.recommender().ranked(&contexts, &Search { width, exclude: &exclude });
     for (&at, candidates) in positions.iter().zip(ranked) {
         found[at] = candidates.iter().map(|candidate| (candidate.item, candidate.log_prob())).collect();
@@ -174,7 +174,7 @@ fn log_probs(bundle: &Bundle, history: &[ItemId], items: &[ItemId]) -> Vec<f64> 
         return Vec::new();
     }
     let recommender = bundle.recommender();
-    let encoded = recommender.encode(&[history], Dropout::Off);
+    let encoded = recommender.encode(&[history.into()], Dropout::Off);
     let mut log_probs = Vec::with_capacity(items.len());
     for items in items.chunks(SCORED_TOGETHER) {
         let ids: Vec<&SemanticId> =

@@ -74,7 +74,7 @@ impl Bench {
     }
     /// What is known of a user before the held-out item of `split`, as a number of interactions.
     pub fn known(&self, user: UserId, split: Split) -> usize {
-        self.dataset.log.context(user, split).len()
+        self.dataset.log.context(user, split).items.len()
     }
 }
 

@@ -39,6 +39,7 @@ fn t5(model: &Model, codebook: &Codebook) -> T5Config {
         dropout_rate: model.dropout,
         layer_norm_epsilon: EPSILON,
         encoder_attention: model.encoder_attention,
+        user_buckets: model.user_buckets,
     }
 }
 
@@ -58,9 +59,11 @@ fn item_context(model: &Model, codebook: &Codebook) -> ItemContextConfig {
         dropout_rate: model.dropout,
         layer_norm_epsilon: EPSILON,
         context_block: model.context_block,
+        attention_bias: model.attention_bias,
         item_embedding: model.item_embedding,
         code_decoder: model.code_decoder,
         head: model.head,
+        user_buckets: model.user_buckets,
     }
 }
 
@@ -77,6 +80,7 @@ fn qwen3(model: &Model, codebook: &Codebook) -> Qwen3Config {
         rope_theta: model.rope_theta,
         tie_word_embeddings: model.head == HeadWeights::Tied,
         dropout_rate: model.dropout,
+        user_buckets: model.user_buckets,
     }
 }
 
@@ -98,6 +102,7 @@ fn lazy_decoder(model: &Model, codebook: &Codebook) -> LazyDecoderConfig {
         layer_norm_epsilon: EPSILON,
         item_embedding: model.item_embedding,
         head: model.head,
+        user_buckets: model.user_buckets,
     }
 }
 

@@ -1,7 +1,8 @@
 //! Histories as packed token rows.
 
 use crate::catalog::Catalog;
-use crate::ids::ItemId;
+use crate::history::Context;
+use crate::ids::UserId;
 use crate::kernels::Packing;
 use crate::vocab::{PAD, Vocab};
 
@@ -16,6 +17,10 @@ pub struct EncoderBatch {
     pub tokens_per_item: usize,
     /// The items themselves, counted from 1; 0 stands for an empty context. Empty for rows of bare tokens.
     pub items: Vec<u32>,
+    /// When each item was consumed, in seconds; 0 where nobody knows. As long as `items`.
+    pub times: Vec<i64>,
+    /// Whose the rows are. Empty for rows of bare tokens.
+    pub users: Vec<Option<UserId>>,
 }
 
 impl EncoderBatch {
@@ -24,21 +29,24 @@ impl EncoderBatch {
     ///
     /// # Panics
     /// If there is no context.
-    pub fn new(contexts: &[&[ItemId]], max_items: usize, catalog: &Catalog) -> Self {
+    pub fn new(contexts: &[Context<'_>], max_items: usize, catalog: &Catalog) -> Self {
         let vocab = Vocab::of(catalog);
         assert!(!contexts.is_empty(), "a batch has at least one user");
-        let (mut items, levels) = (Vec::new(), vocab.levels());
+        let (mut items, mut times, levels) = (Vec::new(), Vec::new(), vocab.levels());
         let rows = contexts.iter().map(|context| {
-            let recent = &context[context.len().saturating_sub(max_items)..];
-            if recent.is_empty() {
+            let recent = context.last(max_items);
+            if recent.items.is_empty() {
                 items.push(0);
+                times.push(0);
                 return vec![PAD; levels];
             }
-            items.extend(recent.iter().map(|item| item.index() as u32 + 1));
-            recent.iter().flat_map(|&item| vocab.tokens(catalog.semantic_id(item))).collect()
+            items.extend(recent.items.iter().map(|item| item.index() as u32 + 1));
+            times.extend((0..recent.items.len()).map(|position| recent.time(position)));
+            recent.items.iter().flat_map(|&item| vocab.tokens(catalog.semantic_id(item))).collect()
         });
         let batch = Self::of(rows);
-        Self { items, tokens_per_item: levels, ..batch }
+        let users = contexts.iter().map(|context| context.user).collect();
+        Self { items, times, users, tokens_per_item: levels, ..batch }
     }
     /// The items of each user.
     pub fn item_packing(&self) -> Packing {
@@ -51,6 +59,13 @@ impl EncoderBatch {
             lengths.push(row.len());
             tokens.extend(row);
         }
-        Self { tokens, packing: Packing::of(lengths), tokens_per_item: 1, items: Vec::new() }
+        Self {
+            tokens,
+            packing: Packing::of(lengths),
+            tokens_per_item: 1,
+            items: Vec::new(),
+            times: Vec::new(),
+            users: Vec::new(),
+        }
     }
 }

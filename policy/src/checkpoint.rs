@@ -78,10 +78,11 @@ struct HuggingFaceConfig {
 
 impl HuggingFaceConfig {
     fn new(sizes: &T5Config) -> Self {
-        // A causal encoder is not T5: under another name `transformers` refuses it instead of computing something else.
-        let (architecture, model_type) = match sizes.encoder_attention {
-            EncoderAttention::Bidirectional => ("T5ForConditionalGeneration", "t5"),
-            EncoderAttention::Causal => ("CausalEncoderT5", "causal-encoder-t5"),
+        // With a causal encoder or users it is not T5: under another name `transformers` refuses it instead of computing something else.
+        let (architecture, model_type) = match (sizes.encoder_attention, sizes.user_buckets) {
+            (EncoderAttention::Bidirectional, 0) => ("T5ForConditionalGeneration", "t5"),
+            (EncoderAttention::Bidirectional, _) => ("UserT5", "user-t5"),
+            (EncoderAttention::Causal, _) => ("CausalEncoderT5", "causal-encoder-t5"),
         };
         Self {
             architectures: vec![architecture.into()],
@@ -143,14 +144,18 @@ struct Qwen3File {
 
 /// `model_type` of a decoder-only policy.
 const QWEN3: &str = "qwen3";
+/// The same with users, which `transformers` does not know.
+const USER_QWEN3: &str = "user-qwen3";
 /// Rotary positions have no end: what `transformers` takes for Qwen3 where nothing is said.
 const MAX_POSITIONS: usize = 32_768;
 
 impl Qwen3File {
     fn new(sizes: &Qwen3Config) -> Self {
+        let (architecture, model_type) =
+            if sizes.user_buckets == 0 { ("Qwen3ForCausalLM", QWEN3) } else { ("UserQwen3", USER_QWEN3) };
         Self {
-            architectures: vec!["Qwen3ForCausalLM".into()],
-            model_type: QWEN3.into(),
+            architectures: vec![architecture.into()],
+            model_type: model_type.into(),
             sizes: sizes.clone(),
             hidden_act: "silu".into(),
             attention_bias: false,
@@ -184,7 +189,7 @@ fn from_json(json: &[u8]) -> serde_json::Result<PolicyConfig> {
         ITEM_CONTEXT => PolicyConfig::ItemContext(own_sizes(json)?),
         LAZY_DECODER => PolicyConfig::LazyDecoder(own_sizes(json)?),
         ONEREC_MOE => PolicyConfig::OneRecMoe(own_sizes(json)?),
-        QWEN3 => PolicyConfig::Qwen3(serde_json::from_slice::<Qwen3File>(json)?.sizes),
+        QWEN3 | USER_QWEN3 => PolicyConfig::Qwen3(serde_json::from_slice::<Qwen3File>(json)?.sizes),
         _ => PolicyConfig::T5(serde_json::from_slice::<HuggingFaceConfig>(json)?.sizes),
     })
 }

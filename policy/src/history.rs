@@ -3,6 +3,42 @@
 use crate::ids::{ItemId, UserId};
 use crate::random::Key;
 use rand::seq::SliceRandom as _;
+use std::ops::Range;
+
+/// What is known when an item is predicted: some interactions of a user in a row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Context<'a> {
+    /// Whose they are; `None` of somebody who is not in the log.
+    pub user: Option<UserId>,
+    /// The items, oldest first.
+    pub items: &'a [ItemId],
+    /// When, as in [`History::timestamps`]; as long as `items`, or empty where nobody knows: then all count as simultaneous.
+    pub times: &'a [i64],
+}
+
+impl<'a> From<&'a [ItemId]> for Context<'a> {
+    /// Items of nobody at no time.
+    fn from(items: &'a [ItemId]) -> Self {
+        Self { user: None, items, times: &[] }
+    }
+}
+
+impl Context<'_> {
+    /// The last `most` interactions.
+    #[must_use]
+    pub fn last(self, most: usize) -> Self {
+        let from = |len: usize| len.saturating_sub(most);
+        Self {
+            items: &self.items[from(self.items.len())..],
+            times: &self.times[from(self.times.len())..],
+            ..self
+        }
+    }
+    /// When the interaction at a position was; 0 where nobody knows.
+    pub fn time(&self, position: usize) -> i64 {
+        self.times.get(position).copied().unwrap_or_default()
+    }
+}
 
 /// One user's interactions, oldest first.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -72,12 +108,21 @@ impl Log {
     }
     /// The items that training may see: all but the last two.
     pub fn train_items(&self, user: UserId) -> &[ItemId] {
-        self.context(user, Split::Validation)
+        self.context(user, Split::Validation).items
     }
     /// What is known before the held-out item of `split`.
-    pub fn context(&self, user: UserId, split: Split) -> &[ItemId] {
-        let items = &self.history(user).items;
-        &items[..items.len() - split.held_out()]
+    pub fn context(&self, user: UserId, split: Split) -> Context<'_> {
+        self.read(user, 0..self.history(user).items.len() - split.held_out())
+    }
+    /// A user's interactions at these positions.
+    ///
+    /// # Panics
+    /// If the user has fewer.
+    pub fn read(&self, user: UserId, positions: Range<usize>) -> Context<'_> {
+        let history = self.history(user);
+        // Ingest gives every interaction a time; a log that was made otherwise may have none.
+        let times = history.timestamps.get(positions.clone()).unwrap_or_default();
+        Context { user: Some(user), items: &history.items[positions], times }
     }
     /// The held-out item of `split`.
     pub fn target(&self, user: UserId, split: Split) -> ItemId {

@@ -103,11 +103,18 @@ impl Scorer<'_> {
     fn states(&self, encoded: &Encoded, candidates: &[&SemanticId], dropout: Dropout) -> Tensor<2> {
         let (r, readers) = (candidates.len(), encoded.readers());
         assert!(r.is_multiple_of(readers), "{r} candidates do not divide among {readers} readers");
-        let inputs: Vec<u32> = candidates
-            .iter()
-            .flat_map(|id| std::iter::once(PAD).chain(self.vocab.tokens(id).take(self.vocab.levels() - 1)))
-            .collect();
-        self.model.decode(encoded, &inputs, r, dropout)
+        self.model.decode(encoded, &self.inputs(candidates), r, dropout)
+    }
+
+    /// What the decoder reads of candidates, one row after the other.
+    fn inputs(&self, candidates: &[&SemanticId]) -> Vec<u32> {
+        let read = |id| std::iter::once(PAD).chain(self.vocab.tokens(id).take(self.vocab.levels() - 1));
+        candidates.iter().flat_map(|id| read(id)).collect()
+    }
+
+    /// How many codes of the candidates each expert is chosen for, per decoder block that has experts.
+    pub fn expert_loads(&self, encoded: &Encoded, candidates: &[&SemanticId]) -> Vec<Vec<usize>> {
+        self.model.expert_loads(encoded, &self.inputs(candidates), candidates.len())
     }
 
     /// `[r, 1]` log-probabilities of one level's codes among the legal ones.
@@ -161,7 +168,8 @@ mod tests {
         let vocab = Vocab::of(catalog);
         let scorer = Scorer { model: &model, vocab: &vocab, support };
         let history = [ItemId::new(3), ItemId::new(0)];
-        let encoded = model.encode(&EncoderBatch::new(&[&history], 4, catalog), Dropout::Off);
+        let encoded =
+            model.encode(&EncoderBatch::new(&[history.as_slice().into()], 4, catalog), Dropout::Off);
         let ids: Vec<_> = catalog.semantic_ids().iter().collect();
         let token = scorer.token_log_probs(&encoded, &ids, Dropout::Off);
         token.sum_dim(1).into_data().iter::<f32>().map(f64::from).collect()

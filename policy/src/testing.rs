@@ -4,8 +4,9 @@
 use crate::catalog::Catalog;
 use crate::ids::SemanticId;
 use crate::model::{
-    CodeDecoder, ContextBlock, EncoderAttention, ExpertsConfig, HeadWeights, ItemContextConfig,
-    ItemEmbedding, LazyDecoderConfig, OneRecMoeConfig, Policy, PolicyConfig, Qwen3Config, T5Config,
+    AttentionBias, CodeDecoder, ContextBlock, EncoderAttention, ExpertsConfig, HeadWeights,
+    ItemContextConfig, ItemEmbedding, LazyDecoderConfig, OneRecMoeConfig, Policy, PolicyConfig, Qwen3Config,
+    T5Config,
 };
 use crate::random::Key;
 use burn::prelude::Device;
@@ -28,6 +29,7 @@ pub(crate) fn t5_config() -> T5Config {
         dropout_rate: 0.1,
         layer_norm_epsilon: 1e-6,
         encoder_attention: EncoderAttention::Bidirectional,
+        user_buckets: 0,
     }
 }
 
@@ -56,9 +58,11 @@ pub(crate) fn item_context_config() -> ItemContextConfig {
         dropout_rate: 0.1,
         layer_norm_epsilon: 1e-6,
         context_block: ContextBlock::Transformer,
+        attention_bias: AttentionBias::Position,
         item_embedding: ItemEmbedding::CodesAndItem,
         code_decoder: CodeDecoder::Depth,
         head: HeadWeights::Own,
+        user_buckets: 0,
     }
 }
 
@@ -75,6 +79,7 @@ pub(crate) fn qwen3_config() -> Qwen3Config {
         rope_theta: 100.0,
         tie_word_embeddings: true,
         dropout_rate: 0.1,
+        user_buckets: 0,
     }
 }
 
@@ -96,6 +101,7 @@ pub(crate) fn lazy_decoder_config() -> LazyDecoderConfig {
         layer_norm_epsilon: 1e-6,
         item_embedding: ItemEmbedding::CodesAndItem,
         head: HeadWeights::Own,
+        user_buckets: 0,
     }
 }
 
@@ -117,14 +123,17 @@ pub(crate) fn causal_policies(device: &Device) -> Vec<Policy> {
 /// One configuration of every architecture.
 pub(crate) fn configs() -> Vec<PolicyConfig> {
     let experts = onerec_moe_config(EncoderAttention::Bidirectional);
-    [config(), PolicyConfig::OneRecMoe(experts)].into_iter().chain(causal_configs()).collect()
+    let with_users = with_users(&config(), 3);
+    [config(), with_users, PolicyConfig::OneRecMoe(experts)].into_iter().chain(causal_configs()).collect()
 }
 
 pub(crate) fn causal_configs() -> Vec<PolicyConfig> {
     let t5 = T5Config { encoder_attention: EncoderAttention::Causal, ..t5_config() };
     let hstu = ItemContextConfig { context_block: ContextBlock::Hstu, ..item_context_config() };
     let parallel = ItemContextConfig { code_decoder: CodeDecoder::Parallel, ..item_context_config() };
-    let item_context = [item_context_config(), hstu, parallel].map(PolicyConfig::ItemContext);
+    let biased = |attention_bias| ItemContextConfig { attention_bias, ..hstu.clone() };
+    let [time, both] = [AttentionBias::Time, AttentionBias::PositionAndTime].map(biased);
+    let item_context = [item_context_config(), hstu, time, both, parallel].map(PolicyConfig::ItemContext);
     let own_head = Qwen3Config { tie_word_embeddings: false, num_key_value_heads: 4, ..qwen3_config() };
     let qwen3 = [qwen3_config(), own_head].map(PolicyConfig::Qwen3);
     let one_set =
@@ -132,7 +141,25 @@ pub(crate) fn causal_configs() -> Vec<PolicyConfig> {
     let lazy = [lazy_decoder_config(), one_set].map(PolicyConfig::LazyDecoder);
     let experts = onerec_moe_config(EncoderAttention::Causal);
     let with_encoder = [PolicyConfig::T5(t5), PolicyConfig::OneRecMoe(experts)];
-    with_encoder.into_iter().chain(item_context).chain(qwen3).chain(lazy).collect()
+    let plain = with_encoder.into_iter().chain(item_context).chain(qwen3).chain(lazy);
+    plain.flat_map(|config| [with_users(&config, 0), with_users(&config, 3)]).collect()
+}
+
+/// The same where a history begins with one of so many users.
+fn with_users(config: &PolicyConfig, count: usize) -> PolicyConfig {
+    let mut config = config.clone();
+    *self::user_buckets(&mut config) = count;
+    config
+}
+
+pub(crate) fn user_buckets(config: &mut PolicyConfig) -> &mut usize {
+    match config {
+        PolicyConfig::T5(config) => &mut config.user_buckets,
+        PolicyConfig::OneRecMoe(config) => &mut config.t5.user_buckets,
+        PolicyConfig::ItemContext(config) => &mut config.user_buckets,
+        PolicyConfig::Qwen3(config) => &mut config.user_buckets,
+        PolicyConfig::LazyDecoder(config) => &mut config.user_buckets,
+    }
 }
 
 /// One policy of every architecture.

@@ -231,6 +231,18 @@ pub const ENTRIES: &[Entry] = &[
         "Like validation/recall@K, but a hit at rank r counts 1/log2(r + 1).",
     ),
     entry(
+        "experts/<block>/<expert>/load",
+        "share",
+        Watch,
+        "Share of the choices of a decoder block that an expert has, over the codes of the validation targets.",
+    ),
+    entry(
+        "experts/<block>/imbalance",
+        "ratio",
+        Down,
+        "How far the load of a block's busiest expert is above the mean, divided by the mean: 0 when all are equal.",
+    ),
+    entry(
         "proxy/loss",
         "nats",
         Down,

@@ -103,10 +103,11 @@ mod tests {
     use crate::recommend::Codebook;
     use burn::prelude::Device;
     use policy::batch::EncoderBatch;
+    use policy::history::Context;
     use policy::log_prob::Support;
     use policy::model::{
-        CodeDecoder, ContextBlock, Dropout, HeadWeights, ItemContextConfig, ItemEmbedding, Policy,
-        PolicyConfig,
+        AttentionBias, CodeDecoder, ContextBlock, Dropout, HeadWeights, ItemContextConfig, ItemEmbedding,
+        Policy, PolicyConfig,
     };
     use policy::random::Key;
 
@@ -131,9 +132,11 @@ mod tests {
             dropout_rate: 0.0,
             layer_norm_epsilon: 1e-6,
             context_block: ContextBlock::Transformer,
+            attention_bias: AttentionBias::Position,
             item_embedding: ItemEmbedding::Codes,
             code_decoder: CodeDecoder::Parallel,
             head: HeadWeights::Own,
+            user_buckets: 0,
         };
         Policy::new(&PolicyConfig::ItemContext(config), Key::new(3), &Device::flex()).unwrap()
     }
@@ -144,7 +147,8 @@ mod tests {
         let model = policy(&codebook);
         let history: Vec<ItemId> = [3, 17, 20].map(ItemId::new).into();
         let contexts: [&[ItemId]; 2] = [&history, &history[..1]];
-        let encoded = model.encode(&EncoderBatch::new(&contexts, 8, &codebook.catalog), Dropout::Off);
+        let encoded = model
+            .encode(&EncoderBatch::new(&contexts.map(Context::from), 8, &codebook.catalog), Dropout::Off);
         let scorer = Scorer { model: &model, vocab: &codebook.vocab, support: Support::Full };
         let wide = Search { width: 1000, exclude: &contexts };
         let beams = beam_search(&scorer, &codebook.trie, &encoded, &wide);

@@ -7,6 +7,7 @@ use crate::free::{Free, free_beam_search};
 use crate::trie::Trie;
 use policy::batch::EncoderBatch;
 use policy::catalog::Catalog;
+use policy::history::Context;
 use policy::ids::ItemId;
 use policy::log_prob::{LogProbSpace, Scorer, Support};
 use policy::model::{Dropout, Encoded, Policy};
@@ -63,7 +64,7 @@ impl<'a> Recommender<'a> {
     }
 
     /// Reads histories.
-    pub fn encode(&self, contexts: &[&[ItemId]], dropout: Dropout) -> Encoded {
+    pub fn encode(&self, contexts: &[Context<'_>], dropout: Dropout) -> Encoded {
         let batch = EncoderBatch::new(contexts, self.history_items, &self.codebook.catalog);
         self.model.encode(&batch, dropout)
     }
@@ -75,7 +76,7 @@ impl<'a> Recommender<'a> {
     /// Whatever `progress` returns.
     pub fn candidates<E>(
         &self,
-        contexts: &[&[ItemId]],
+        contexts: &[Context<'_>],
         width: usize,
         seen: Seen,
         progress: impl FnMut(u64) -> Result<(), E>,
@@ -89,7 +90,7 @@ impl<'a> Recommender<'a> {
     /// Whatever `progress` returns.
     pub fn free_candidates<E>(
         &self,
-        contexts: &[&[ItemId]],
+        contexts: &[Context<'_>],
         width: usize,
         seen: Seen,
         progress: impl FnMut(u64) -> Result<(), E>,
@@ -108,13 +109,13 @@ impl<'a> Recommender<'a> {
     /// What `search` finds for each context; it is given the encoded histories of a batch, and the batch.
     fn in_batches<T: Clone + Default, E>(
         &self,
-        contexts: &[&[ItemId]],
+        contexts: &[Context<'_>],
         mut progress: impl FnMut(u64) -> Result<(), E>,
-        search: impl Fn(&Encoded, &[&[ItemId]]) -> Vec<T>,
+        search: impl Fn(&Encoded, &[Context<'_>]) -> Vec<T>,
     ) -> Result<Vec<T>, E> {
         let mut found = vec![T::default(); contexts.len()];
         for users in self.batches(contexts) {
-            let batch: Vec<&[ItemId]> = users.iter().map(|&user| contexts[user]).collect();
+            let batch: Vec<Context<'_>> = users.iter().map(|&user| contexts[user]).collect();
             let results = search(&self.encode(&batch, Dropout::Off), &batch);
             for (&user, result) in users.iter().zip(results) {
                 found[user] = result;
@@ -125,14 +126,14 @@ impl<'a> Recommender<'a> {
     }
 
     /// The `search.width` most probable candidates of each context, best first, all contexts in one batch.
-    pub fn ranked(&self, contexts: &[&[ItemId]], search: &Search<'_>) -> Vec<Vec<Candidate>> {
+    pub fn ranked(&self, contexts: &[Context<'_>], search: &Search<'_>) -> Vec<Vec<Candidate>> {
         self.search(&self.encode(contexts, Dropout::Off), search)
     }
 
     /// Numbers of contexts that are decoded together: those of like history length.
-    pub(crate) fn batches(&self, contexts: &[&[ItemId]]) -> Vec<Vec<usize>> {
+    pub(crate) fn batches(&self, contexts: &[Context<'_>]) -> Vec<Vec<usize>> {
         let mut order: Vec<usize> = (0..contexts.len()).collect();
-        order.sort_by_key(|&user| contexts[user].len().min(self.history_items));
+        order.sort_by_key(|&user| contexts[user].items.len().min(self.history_items));
         order.chunks(USERS_PER_BATCH).map(<[usize]>::to_vec).collect()
     }
 
@@ -140,7 +141,7 @@ impl<'a> Recommender<'a> {
     pub(crate) fn found(
         &self,
         encoded: &Encoded,
-        (contexts, seen): (&[&[ItemId]], Seen),
+        (contexts, seen): (&[Context<'_>], Seen),
         width: usize,
     ) -> Vec<Vec<Candidate>> {
         self.search(encoded, &Search { width, exclude: &excluded(contexts, seen) })
@@ -156,9 +157,9 @@ impl<'a> Recommender<'a> {
 }
 
 /// Items not to propose, per context.
-fn excluded<'a>(contexts: &[&'a [ItemId]], seen: Seen) -> Vec<&'a [ItemId]> {
+fn excluded<'a>(contexts: &[Context<'a>], seen: Seen) -> Vec<&'a [ItemId]> {
     match seen {
-        Seen::Excluded => contexts.to_vec(),
+        Seen::Excluded => contexts.iter().map(|context| context.items).collect(),
         Seen::Allowed => vec![&[]; contexts.len()],
     }
 }

@@ -7,6 +7,7 @@ use crate::candidate::Candidate;
 use crate::method::Method;
 use crate::proposals::{Request, propose};
 use crate::recommend::{Recommender, Seen};
+use policy::history::Context;
 use policy::ids::ItemId;
 use policy::model::Dropout;
 use policy::random::Key;
@@ -49,7 +50,7 @@ impl Shard {
 /// Users of a shard whose candidates are found together.
 pub struct Batch<'r> {
     recommender: &'r Recommender<'r>,
-    contexts: &'r [&'r [ItemId]],
+    contexts: &'r [Context<'r>],
     users: &'r [usize],
     wanted: &'r Rollouts<'r>,
 }
@@ -66,7 +67,7 @@ impl Recommender<'_> {
     /// If there is not one key per context, or `each` returns another number of lists than there are users in the batch.
     pub fn rollouts<E>(
         &self,
-        contexts: &[&[ItemId]],
+        contexts: &[Context<'_>],
         wanted: &Rollouts<'_>,
         mut each: impl FnMut(&Batch<'_>) -> Result<Vec<Vec<Candidate>>, E>,
     ) -> Result<Vec<Option<Vec<Candidate>>>, E> {
@@ -89,14 +90,15 @@ impl Batch<'_> {
     /// The candidates, in the order of the batch.
     pub fn decode(&self) -> Vec<Vec<Candidate>> {
         let Self { recommender, wanted, .. } = *self;
-        let batch: Vec<&[ItemId]> = self.users.iter().map(|&user| self.contexts[user]).collect();
+        let batch: Vec<Context<'_>> = self.users.iter().map(|&user| self.contexts[user]).collect();
         let encoded = recommender.encode(&batch, Dropout::Off);
         let width = wanted.group * OVERSAMPLING;
         let mut found = if wanted.method == Method::Beam {
             recommender.found(&encoded, (&batch, Seen::Excluded), width)
         } else {
             let keys: Vec<Key> = self.users.iter().map(|&user| wanted.keys[user]).collect();
-            let request = Request { method: wanted.method, width, exclude: &batch, keys: &keys };
+            let exclude: Vec<&[ItemId]> = batch.iter().map(|context| context.items).collect();
+            let request = Request { method: wanted.method, width, exclude: &exclude, keys: &keys };
             propose(&recommender.scorer(), &recommender.codebook.trie, &encoded, &request)
         };
         for list in &mut found {

@@ -40,6 +40,7 @@ pub(crate) fn fixture() -> Fixture {
         dropout_rate: 0.0,
         layer_norm_epsilon: 1e-6,
         encoder_attention: EncoderAttention::Bidirectional,
+        user_buckets: 0,
     });
     let model = Policy::new(&config, Key::new(2), &Device::flex()).unwrap();
     let contexts = [vec![1, 2, 3, 4], vec![59], vec![7, 8]];
@@ -52,7 +53,7 @@ impl Fixture {
         Scorer { model: &self.model, vocab: &self.vocab, support: Support::new(space, &self.trie) }
     }
     pub(crate) fn encode(&self) -> Encoded {
-        let contexts: Vec<_> = self.contexts.iter().map(Vec::as_slice).collect();
+        let contexts: Vec<_> = self.contexts.iter().map(|items| items.as_slice().into()).collect();
         let batch = EncoderBatch::new(&contexts, 8, &self.catalog);
         self.model.encode(&batch, Dropout::Off)
     }

@@ -3,7 +3,6 @@
 use super::agree;
 use super::fixture::{GROUP, codebook, configs, contexts, model, policy, recommender};
 use burn::module::Module;
-use policy::ids::ItemId;
 use policy::log_prob::LogProbSpace;
 use policy::model::Dropout;
 use policy::random::Key;
@@ -17,7 +16,7 @@ fn ranked_lists_agree() {
     for config in configs(&codebook) {
         agree("beam search, both spaces", |device| {
             let (model, contexts) = (policy(&config, device).valid(), contexts());
-            let slices: Vec<&[ItemId]> = contexts.iter().map(Vec::as_slice).collect();
+            let slices: Vec<_> = contexts.iter().map(|items| items.as_slice().into()).collect();
             let search = |space| {
                 let recommender = recommender(&model, &codebook, space);
                 recommender.candidates(&slices, 8, Seen::Excluded, |_| Ok::<_, Infallible>(())).unwrap()
@@ -35,7 +34,7 @@ fn samples_agree() {
     agree("ancestral sampling", |device| {
         let (model, contexts) = (model(&codebook, device).valid(), contexts());
         let recommender = recommender(&model, &codebook, LogProbSpace::Trie);
-        let slices: Vec<&[ItemId]> = contexts.iter().map(Vec::as_slice).collect();
+        let slices: Vec<_> = contexts.iter().map(|items| items.as_slice().into()).collect();
         let keys: Vec<Key> = (0..contexts.len() as u64).map(|user| Key::new(4).at(user)).collect();
         let draws = Draws { group: GROUP, temperature: 1.0, keys: &keys };
         let encoded = recommender.encode(&slices, Dropout::Off);

@@ -5,8 +5,8 @@ use policy::catalog::Catalog;
 use policy::ids::{ItemId, SemanticId};
 use policy::log_prob::LogProbSpace;
 use policy::model::{
-    CodeDecoder, ContextBlock, Dropout, EncoderAttention, HeadWeights, ItemContextConfig, ItemEmbedding,
-    Policy, PolicyConfig, T5Config,
+    AttentionBias, CodeDecoder, ContextBlock, Dropout, EncoderAttention, HeadWeights, ItemContextConfig,
+    ItemEmbedding, Policy, PolicyConfig, T5Config,
 };
 use policy::random::Key;
 use sampler::recommend::{Codebook, Recommender};
@@ -40,12 +40,17 @@ pub(super) fn config(codebook: &Codebook) -> PolicyConfig {
         dropout_rate: 0.1,
         layer_norm_epsilon: 1e-6,
         encoder_attention: EncoderAttention::Bidirectional,
+        user_buckets: 2,
     })
 }
 
 /// One of every architecture.
 pub(super) fn configs(codebook: &Codebook) -> Vec<PolicyConfig> {
-    let hstu = ItemContextConfig { context_block: ContextBlock::Hstu, ..item_context(codebook) };
+    let hstu = ItemContextConfig {
+        context_block: ContextBlock::Hstu,
+        attention_bias: AttentionBias::PositionAndTime,
+        ..item_context(codebook)
+    };
     let parallel = ItemContextConfig { code_decoder: CodeDecoder::Parallel, ..item_context(codebook) };
     let item_context = [item_context(codebook), hstu, parallel].map(PolicyConfig::ItemContext);
     std::iter::once(config(codebook)).chain(item_context).collect()
@@ -67,9 +72,11 @@ fn item_context(codebook: &Codebook) -> ItemContextConfig {
         dropout_rate: 0.1,
         layer_norm_epsilon: 1e-6,
         context_block: ContextBlock::Transformer,
+        attention_bias: AttentionBias::Position,
         item_embedding: ItemEmbedding::CodesAndItem,
         code_decoder: CodeDecoder::Depth,
         head: HeadWeights::Own,
+        user_buckets: 0,
     }
 }
 
@@ -102,7 +109,7 @@ pub(super) fn contexts() -> Vec<Vec<ItemId>> {
 /// Log-probabilities of [`GROUP`] items per user, `[r, l]`.
 pub(super) fn candidates(recommender: &Recommender<'_>, dropout: Dropout) -> Tensor<2> {
     let contexts = contexts();
-    let slices: Vec<&[ItemId]> = contexts.iter().map(Vec::as_slice).collect();
+    let slices: Vec<_> = contexts.iter().map(|items| items.as_slice().into()).collect();
     let catalog = &recommender.codebook.catalog;
     let ids: Vec<&SemanticId> =
         (0..contexts.len() * GROUP).map(|row| catalog.semantic_id(item(5 * row + 3))).collect();

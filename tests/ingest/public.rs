@@ -22,7 +22,7 @@ fn public(name: &str) -> Option<PathBuf> {
 fn baseline(kind: BaselineKind, log: &Log) -> [String; 4] {
     let baseline = Baseline::fit(kind, log);
     let ranks = log.users().map(|user| {
-        let ranked = baseline.recommend(log.context(user, Split::Test), 10);
+        let ranked = baseline.recommend(log.context(user, Split::Test).items, 10);
         rank_in_list(&ranked, log.target(user, Split::Test))
     });
     let ranks: Vec<_> = ranks.collect();

@@ -3,6 +3,7 @@
 
 use policy::batch::EncoderBatch;
 use policy::catalog::Catalog;
+use policy::history::Context;
 use policy::ids::{Code, ItemId, SemanticId};
 use policy::model::{Dropout, EncoderAttention, Policy, PolicyConfig, T5Config};
 use policy::random::Key;
@@ -76,7 +77,7 @@ pub(super) fn histories(users: usize, codebook: &Codebook) -> EncoderBatch {
 /// Random histories of another length.
 pub(super) fn histories_of(length: usize, users: usize, codebook: &Codebook) -> EncoderBatch {
     let items = items(users * length, "histories", codebook);
-    let contexts: Vec<&[ItemId]> = items.chunks(length).collect();
+    let contexts: Vec<Context<'_>> = items.chunks(length).map(Context::from).collect();
     EncoderBatch::new(&contexts, length, &codebook.catalog)
 }
 
@@ -104,6 +105,7 @@ pub(super) fn config(codebook: &Codebook) -> PolicyConfig {
         dropout_rate: 0.0,
         layer_norm_epsilon: 1e-6,
         encoder_attention: EncoderAttention::Bidirectional,
+        user_buckets: 0,
     })
 }
 

@@ -8,7 +8,7 @@ use align::ntp::ntp;
 use align::tokens::ValidTokens;
 use burn::prelude::*;
 use policy::batch::EncoderBatch;
-use policy::ids::ItemId;
+use policy::history::Context;
 use policy::kernels::Targets;
 use policy::model::{CausalLm, CausalLmConfig};
 use policy::vocab::END;
@@ -33,7 +33,7 @@ pub(super) fn run(timing: Timing, rate: f64) -> anyhow::Result<Outcome> {
     };
     let model = CausalLm::new(&config, canonical::key().named("causal"), &device);
     let items = canonical::items(BATCH * LENGTH / CODE_LENGTH, "rows", &codebook);
-    let contexts: Vec<&[ItemId]> = items.chunks(LENGTH / CODE_LENGTH).collect();
+    let contexts: Vec<Context<'_>> = items.chunks(LENGTH / CODE_LENGTH).map(Context::from).collect();
     let batch = EncoderBatch::new(&contexts, LENGTH / CODE_LENGTH, &codebook.catalog);
     let targets = following(&batch, codebook.vocab.size());
     let (seconds, learner) = timing.steps(Learner::of(model, LEARNING_RATE), |learner| {

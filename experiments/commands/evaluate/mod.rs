@@ -106,6 +106,12 @@ impl Finished {
     fn dataset(&self, arguments: &EvaluateArgs) -> anyhow::Result<Dataset> {
         let own = ingest::load(&self.stage("ingest")?.path)?;
         let Some(path) = &arguments.data else { return Ok(own) };
+        anyhow::ensure!(
+            self.config.model.user_buckets == 0,
+            "--data {}: the run's policies know the users of its own log (model.user_buckets = {}), not these",
+            path.display(),
+            self.config.model.user_buckets
+        );
         let other = config::load(path, &arguments.overrides)?;
         let (dataset, _) = data::build(&other.data)?;
         let ids =

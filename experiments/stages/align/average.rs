@@ -77,6 +77,7 @@ mod tests {
             dropout_rate: 0.0,
             layer_norm_epsilon: 1e-6,
             encoder_attention: EncoderAttention::Bidirectional,
+            user_buckets: 0,
         });
         let new = |seed| Policy::new(&config, Key::new(seed), &Device::flex()).unwrap();
         let (model, other) = (new(1), new(2));

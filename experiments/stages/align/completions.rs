@@ -5,7 +5,7 @@ use crate::run::StageContext;
 use crate::stages::bench::Bench;
 use crate::stages::sample::rollouts::Rollout;
 use align::format::{Format, Selection};
-use policy::ids::{ItemId, SemanticId};
+use policy::ids::SemanticId;
 use policy::log_prob::LogProbSpace;
 use policy::model::{Dropout, Policy};
 use policy::random::Key;
@@ -45,7 +45,7 @@ pub(super) fn draw(
     let (mut picked, mut legal) = (Vec::with_capacity(rollouts.len()), 0);
     for rollouts in rollouts.chunks(USERS) {
         ctx.check_stop()?;
-        let contexts: Vec<&[ItemId]> = rollouts.iter().map(|rollout| context(rollout, bench)).collect();
+        let contexts: Vec<_> = rollouts.iter().map(|rollout| context(rollout, bench)).collect();
         let user = |rollout: &Rollout| rollout.user.index() as u64;
         let keys: Vec<Key> = rollouts.iter().map(|rollout| draws.at(user(rollout))).collect();
         let draws = Draws { group: format.drawn, temperature: 1.0, keys: &keys };

@@ -7,6 +7,7 @@ use super::scoring::{context, observed, of_items};
 use crate::run::StageContext;
 use crate::stages::bench::Bench;
 use crate::stages::sample::rollouts::Rollout;
+use policy::history::Context;
 use policy::ids::ItemId;
 use policy::model::{Dropout, Policy};
 
@@ -23,9 +24,12 @@ pub(super) fn scores(
     let mut scores = Vec::with_capacity(rollouts.len());
     for rollout in rollouts {
         ctx.check_stop()?;
-        let with = |item: ItemId| [context(rollout, bench), &[item]].concat();
-        let contexts: Vec<Vec<ItemId>> = rollout.items().into_iter().map(with).collect();
-        let contexts: Vec<&[ItemId]> = contexts.iter().map(Vec::as_slice).collect();
+        let known = context(rollout, bench);
+        let with = |item: ItemId| [known.items, &[item]].concat();
+        let histories: Vec<Vec<ItemId>> = rollout.items().into_iter().map(with).collect();
+        // It would have been consumed when the observed item was.
+        let times = bench.dataset.log.read(rollout.user, 0..rollout.known + 1).times;
+        let contexts: Vec<_> = histories.iter().map(|items| Context { items, times, ..known }).collect();
         let encoded = recommender.encode(&contexts, Dropout::Off);
         let targets = vec![observed(rollout, bench); contexts.len()];
         let log_probs = of_items(pretrained, &encoded, &targets, bench).sum_dim(1);

@@ -5,7 +5,7 @@
 //! policy `E[log pi - log pi_0]` and the entropy `-E[log pi]` are unbiased, in nats per item, both over the items of the catalog.
 
 use crate::stages::bench::{Bench, Shown, mean};
-use policy::history::Split;
+use policy::history::{Context, Split};
 use policy::ids::{ItemId, SemanticId, UserId};
 use policy::log_prob::LogProbSpace;
 use policy::model::{Dropout, Policy};
@@ -148,7 +148,7 @@ impl Gauge<'_> {
         judge.score(&requests).iter().map(fused).collect()
     }
 
-    fn contexts(&self, users: &[UserId]) -> Vec<&[ItemId]> {
+    fn contexts(&self, users: &[UserId]) -> Vec<Context<'_>> {
         users.iter().map(|&user| self.bench.dataset.log.context(user, Split::Validation)).collect()
     }
 

@@ -4,7 +4,7 @@ use super::gauge::Gauge;
 use crate::run::StageContext;
 use crate::stages::bench::{Bench, Shown, mean};
 use crate::stages::evaluate::groups::Popularity;
-use policy::history::Split;
+use policy::history::{Context, Split};
 use policy::ids::{ItemId, UserId};
 use policy::model::Policy;
 use rand::seq::SliceRandom as _;
@@ -83,15 +83,14 @@ impl<'a> Probe<'a> {
 
     fn shown(&self, model: &Policy) -> anyhow::Result<Vec<Shown>> {
         let log = &self.bench.dataset.log;
-        let contexts: Vec<&[ItemId]> =
-            self.users.iter().map(|&u| log.context(u, Split::Validation)).collect();
+        let contexts: Vec<_> = self.users.iter().map(|&u| log.context(u, Split::Validation)).collect();
         let recommender = self.bench.recommender(model);
         let found =
             recommender.candidates(&contexts, BEAM, Seen::Excluded, |_| self.ctx.check_stop())?.into_iter();
         let users = self.users.iter().zip(&contexts).zip(found);
-        let list = |((&user, context), found): ((&UserId, &&[ItemId]), Vec<_>)| Shown {
+        let list = |((&user, context), found): ((&UserId, &Context<'_>), Vec<_>)| Shown {
             user,
-            known: context.len(),
+            known: context.items.len(),
             items: found
                 .into_iter()
                 .take(SHOWN)

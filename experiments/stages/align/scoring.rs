@@ -5,6 +5,7 @@ use crate::stages::bench::Bench;
 use crate::stages::sample::rollouts::Rollout;
 use burn::prelude::*;
 use burn::tensor::TensorData;
+use policy::history::Context;
 use policy::ids::{ItemId, SemanticId};
 use policy::model::{Dropout, Encoded, Policy};
 
@@ -22,8 +23,8 @@ pub(super) fn of_items(model: &Policy, encoded: &Encoded, items: &[ItemId], benc
 }
 
 /// What the user had taken when the rollout was made.
-pub(super) fn context<'a>(rollout: &Rollout, bench: &'a Bench) -> &'a [ItemId] {
-    &bench.dataset.log.history(rollout.user).items[..rollout.known]
+pub(super) fn context<'a>(rollout: &Rollout, bench: &'a Bench) -> Context<'a> {
+    bench.dataset.log.read(rollout.user, 0..rollout.known)
 }
 
 /// What the user took next.
@@ -43,7 +44,7 @@ pub(super) fn tabulated(
     let mut tables = Vec::with_capacity(rollouts.len());
     for (rollouts, items) in rollouts.chunks(USERS).zip(items.chunks(USERS)) {
         ctx.check_stop()?;
-        let contexts: Vec<&[ItemId]> = rollouts.iter().map(|rollout| context(rollout, bench)).collect();
+        let contexts: Vec<_> = rollouts.iter().map(|rollout| context(rollout, bench)).collect();
         let encoded = bench.recommender(model).encode(&contexts, Dropout::Off);
         let log_probs = of_items(model, &encoded, &items.concat(), bench);
         let width = log_probs.dims()[1];

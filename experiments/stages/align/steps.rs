@@ -94,7 +94,7 @@ impl<'a> Inputs<'a> {
         let own = batch.iter().map(|s| Example { user: s.rollout.user, target: s.rollout.known });
         let examples: Vec<Example> = own.chain(drawn).collect();
         let log = &bench.dataset.log;
-        let contexts: Vec<&[ItemId]> = examples.iter().map(|example| example.context(log)).collect();
+        let contexts: Vec<_> = examples.iter().map(|example| example.context(log)).collect();
         let encoded = bench.recommender(model).encode(&contexts, Dropout::Off);
         let (preferences, group) = (OnceCell::new(), OnceCell::new());
         Self { step, model, batch, examples, encoded, preferences, group }

@@ -32,7 +32,7 @@ pub(super) fn worst(base: &System, aligned: &[System], users: &TestUsers<'_>, be
             user: users.users[user].index() as u64,
             before: before[user],
             after: after[user],
-            history: items(users.contexts[user].iter().rev().take(HISTORY), bench),
+            history: items(users.contexts[user].items.iter().rev().take(HISTORY), bench),
             target: item(users.targets[user], bench),
             shown_before: items(base.shown[user].iter().take(LISTED), bench),
             shown_after: items(system.shown[user].iter().take(LISTED), bench),

@@ -56,10 +56,9 @@ pub(super) struct Slice {
     pub(super) users: Vec<usize>,
 }
 
-/// The groups that have a member.
-pub(super) fn slices(popularity: &Popularity, targets: &[ItemId], contexts: &[&[ItemId]]) -> Vec<Slice> {
-    let lengths: Vec<usize> = contexts.iter().map(|context| context.len()).collect();
-    let (short, long) = thirds(&lengths);
+/// The groups that have a member. `lengths`: of the users' histories.
+pub(super) fn slices(popularity: &Popularity, targets: &[ItemId], lengths: &[usize]) -> Vec<Slice> {
+    let (short, long) = thirds(lengths);
     let by_length = |length: usize| match length {
         length if length <= short => "short-history",
         length if length > long => "long-history",
@@ -109,10 +108,8 @@ mod tests {
     #[test]
     fn every_user_is_in_one_group_of_either_kind() {
         let popularity = popularity(vec![5, 4, 3, 0]);
-        let items: Vec<ItemId> = (0..4).map(ItemId::new).collect();
-        let contexts: Vec<&[ItemId]> = [1, 1, 2, 3, 4, 4].map(|length| &items[..length]).to_vec();
         let targets: Vec<ItemId> = [0, 1, 2, 3, 3, 0].map(ItemId::new).to_vec();
-        let slices = slices(&popularity, &targets, &contexts);
+        let slices = slices(&popularity, &targets, &[1, 1, 2, 3, 4, 4]);
         let members = |history: bool| -> usize {
             let kind = slices.iter().filter(|slice| slice.name.ends_with("history") == history);
             kind.map(|slice| slice.users.len()).sum()

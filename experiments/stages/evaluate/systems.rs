@@ -50,7 +50,7 @@ impl System {
             .zip(&users.contexts)
             .map(|((list, &user), context)| Shown {
                 user,
-                known: context.len(),
+                known: context.items.len(),
                 items: list.iter().copied().take(section.judged_items).collect(),
             })
             .collect();
@@ -139,7 +139,7 @@ pub(super) fn baselines(
         let mut lists = Vec::with_capacity(users.len());
         for context in &users.contexts {
             ctx.check_stop()?;
-            lists.push(baseline.recommend(context, most));
+            lists.push(baseline.recommend(context.items, most));
             progress.inc(1);
         }
         systems.push(System::new(name, "baseline", &lists, (section, users, bench)));
@@ -215,7 +215,7 @@ fn legal_mass(model: &Policy, lists: &[Vec<ItemId>], users: &TestUsers<'_>, benc
     let mut masses = vec![0.0; lists.len()];
     let with_list: Vec<usize> = (0..lists.len()).filter(|&user| !lists[user].is_empty()).collect();
     for batch in with_list.chunks(USERS_PER_BATCH) {
-        let contexts: Vec<&[ItemId]> = batch.iter().map(|&user| users.contexts[user]).collect();
+        let contexts: Vec<_> = batch.iter().map(|&user| users.contexts[user]).collect();
         let first: Vec<&SemanticId> =
             batch.iter().map(|&user| bench.codebook.catalog.semantic_id(lists[user][0])).collect();
         let encoded = bench.recommender(model).encode(&contexts, Dropout::Off);

@@ -6,7 +6,7 @@ use crate::config::Evaluate;
 use crate::stages::bench::Bench;
 use crate::stages::table;
 use polars::prelude::Column;
-use policy::history::Split;
+use policy::history::{Context, Split};
 use policy::ids::{ItemId, UserId};
 use policy::random::Key;
 use rand::seq::SliceRandom as _;
@@ -21,7 +21,7 @@ const USER: &str = "user";
 /// Test users with what is known of them and what they did next.
 pub(super) struct TestUsers<'a> {
     pub(super) users: Vec<UserId>,
-    pub(super) contexts: Vec<&'a [ItemId]>,
+    pub(super) contexts: Vec<Context<'a>>,
     pub(super) targets: Vec<ItemId>,
     pub(super) popularity: Popularity,
     /// Groups of them.
@@ -46,7 +46,8 @@ impl<'a> TestUsers<'a> {
         let contexts: Vec<_> = users.iter().map(|&user| log.context(user, Split::Test)).collect();
         let targets: Vec<_> = users.iter().map(|&user| log.target(user, Split::Test)).collect();
         let popularity = Popularity::new(log);
-        let slices = groups::slices(&popularity, &targets, &contexts);
+        let lengths: Vec<usize> = contexts.iter().map(|context| context.items.len()).collect();
+        let slices = groups::slices(&popularity, &targets, &lengths);
         Self { users, contexts, targets, popularity, slices }
     }
     pub(super) fn len(&self) -> usize {

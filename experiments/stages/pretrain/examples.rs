@@ -1,7 +1,7 @@
 //! Training examples: which (context, target) pairs an epoch holds and in which batches.
 
 use crate::config::{Encoding, Pretrain, Targets, Ties};
-use policy::history::Log;
+use policy::history::{Context, Log};
 use policy::ids::{ItemId, UserId};
 use policy::random::Key;
 use rand::RngExt as _;
@@ -91,8 +91,8 @@ pub struct Example {
 
 impl Example {
     /// What is known before the target.
-    pub fn context<'a>(&self, log: &'a Log) -> &'a [ItemId] {
-        &log.train_items(self.user)[..self.target]
+    pub fn context<'a>(&self, log: &'a Log) -> Context<'a> {
+        log.read(self.user, 0..self.target)
     }
     /// The target.
     pub fn item(&self, log: &Log) -> ItemId {

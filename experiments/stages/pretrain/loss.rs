@@ -5,7 +5,7 @@ use super::examples::Reading;
 use align::ntp::ntp;
 use align::tokens::ValidTokens;
 use burn::prelude::Tensor;
-use policy::history::Log;
+use policy::history::{Context, Log};
 use policy::ids::{ItemId, SemanticId};
 use policy::model::Dropout;
 use sampler::recommend::Recommender;
@@ -29,8 +29,8 @@ pub fn loss(
 }
 
 /// The items that each reading reads.
-pub fn contexts<'a>(batch: &[Reading], log: &'a Log) -> Vec<&'a [ItemId]> {
-    batch.iter().map(|reading| &log.train_items(reading.user)[reading.read.clone()]).collect()
+pub fn contexts<'a>(batch: &[Reading], log: &'a Log) -> Vec<Context<'a>> {
+    batch.iter().map(|reading| log.read(reading.user, reading.read.clone())).collect()
 }
 
 /// The targets of all readings, in order.

@@ -1,6 +1,7 @@
 //! Next-token training of the policy on every user's history, stopped where validation NDCG is best.
 
 pub mod examples;
+mod experts;
 pub mod loss;
 mod resume;
 mod state;
@@ -260,7 +261,7 @@ impl Trainer<'_> {
         let mut users: Vec<UserId> = log.users().collect();
         users.shuffle(&mut self.ctx.key().named("validation").rng());
         users.truncate(self.section.validation_users);
-        let contexts: Vec<&[ItemId]> = users.iter().map(|&u| log.context(u, Split::Validation)).collect();
+        let contexts: Vec<_> = users.iter().map(|&u| log.context(u, Split::Validation)).collect();
         let policy = training.published();
         let recommender = self.recommender(&policy);
         let candidates =
@@ -277,6 +278,7 @@ impl Trainer<'_> {
         info!(step, "validation NDCG@10 {ndcg:.4}, recall@10 {recall:.4}");
         self.ctx.metric(step, "validation/ndcg@10", ndcg)?;
         self.ctx.metric(step, "validation/recall@10", recall)?;
+        experts::record(&recommender, (log, &users), step, self.ctx)?;
         self.ctx.mark(step);
         if training.state.observe(ndcg) {
             training.best = Best::Current;

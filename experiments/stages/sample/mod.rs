@@ -10,7 +10,8 @@ use crate::config::Sample;
 use crate::run::StageContext;
 use align::pairs::{Pair, ScoredCandidates, best_and_worst};
 use batches::Batches;
-use policy::ids::{ItemId, UserId};
+use policy::history::Context;
+use policy::ids::UserId;
 use policy::model::Policy;
 use policy::random::Key;
 use rand::seq::SliceRandom as _;
@@ -62,7 +63,7 @@ pub fn sample(
         .filter(|(_, candidates)| candidates.len() >= section.beam_width)
         .map(|(user, candidates)| Rollout {
             user,
-            known: context(bench, user).len(),
+            known: context(bench, user).items.len(),
             candidates,
             scores: Vec::new(),
         })
@@ -112,7 +113,7 @@ fn find(
     each: impl FnMut(&Batch<'_>) -> anyhow::Result<Vec<Vec<Candidate>>>,
 ) -> anyhow::Result<Found> {
     let Request { section, key, model } = *request;
-    let contexts: Vec<&[ItemId]> = users.iter().map(|&user| context(bench, user)).collect();
+    let contexts: Vec<Context<'_>> = users.iter().map(|&user| context(bench, user)).collect();
     let draws = key.named("draws");
     let keys: Vec<Key> = users.iter().map(|user| draws.at(user.index() as u64)).collect();
     let wanted = Rollouts { method: section.method, group: section.beam_width, keys: &keys, shard };
@@ -120,9 +121,9 @@ fn find(
 }
 
 /// Training items without the last one, which is the target.
-fn context(bench: &Bench, user: UserId) -> &[ItemId] {
-    let items = bench.dataset.log.train_items(user);
-    &items[..items.len() - 1]
+fn context(bench: &Bench, user: UserId) -> Context<'_> {
+    let log = &bench.dataset.log;
+    log.read(user, 0..log.train_items(user).len() - 1)
 }
 
 /// Scores of every judge: `by_judge[j][rollout][candidate]`, the proxy first.

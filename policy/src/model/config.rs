@@ -45,6 +45,9 @@ pub struct T5Config {
     /// What an encoder token sees.
     #[serde(default, skip_serializing_if = "EncoderAttention::is_bidirectional")]
     pub encoder_attention: EncoderAttention,
+    /// Embeddings of users, one of which a history begins with; 0 = it begins with its first item.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub user_buckets: usize,
 }
 
 impl EncoderAttention {
@@ -156,6 +159,11 @@ impl OneRecMoeConfig {
         }
         Ok(())
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+pub(super) fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// Checks what all architectures share.

@@ -19,6 +19,20 @@ pub(super) struct DecoderBlock {
     pub(super) feed_forward_norm: Norm,
 }
 
+impl DecoderBlock {
+    /// What the codes so far and the memory add, residual included.
+    fn attend(
+        &self,
+        x: Tensor<2>,
+        within: (&Packing, Option<Tensor<3>>),
+        to: (&Readers, Tensor<2>),
+        dropout: Dropout,
+    ) -> Tensor<2> {
+        let x = self.self_attention.within(x, &self.self_attention_norm, within, dropout.mask(AFTER_SELF));
+        self.cross_attention.to(x, &self.cross_attention_norm, to, dropout.mask(AFTER_CROSS))
+    }
+}
+
 /// Causal stack that also attends to the encoder.
 #[derive(Module, Debug)]
 pub(super) struct Decoder {
@@ -81,12 +95,25 @@ impl Decoder {
         for (i, (block, keys_values)) in self.block.iter().zip(&memory.keys_values).enumerate() {
             let dropout = dropout.part(i as u64);
             let within = (&packing, Some(bias.clone()));
-            x = block.self_attention.within(x, &block.self_attention_norm, within, dropout.mask(AFTER_SELF));
-            let to = (&memory.readers, keys_values.clone());
-            x = block.cross_attention.to(x, &block.cross_attention_norm, to, dropout.mask(AFTER_CROSS));
+            x = block.attend(x, within, (&memory.readers, keys_values.clone()), dropout);
             x = block.feed_forward.apply(x, &block.feed_forward_norm, dropout);
         }
         dropout.apply(self.final_layer_norm.apply(x), FINAL)
+    }
+
+    /// How many positions each expert is chosen for, per block that has experts. `x` as in [`Self::forward`].
+    pub(super) fn expert_loads(&self, x: Tensor<2>, rows: usize, memory: &Memory) -> Vec<Vec<usize>> {
+        let t = x.dims()[0] / rows;
+        let packing = Packing::uniform(rows, t);
+        let bias = self.relative_attention_bias.bias(0..t, t, Direction::Backward);
+        let (mut x, mut loads) = (x, Vec::new());
+        for (block, keys_values) in self.block.iter().zip(&memory.keys_values) {
+            let within = (&packing, Some(bias.clone()));
+            x = block.attend(x, within, (&memory.readers, keys_values.clone()), Dropout::Off);
+            loads.extend(block.feed_forward.loads(x.clone(), &block.feed_forward_norm));
+            x = block.feed_forward.apply(x, &block.feed_forward_norm, Dropout::Off);
+        }
+        loads
     }
 
     /// The next position of every row, given the cached ones. `x`: `[r, d]`.

@@ -10,6 +10,8 @@ pub struct Encoded {
     pub states: Tensor<2>,
     /// Which decoder rows see which states: at first one reader per user, who sees all.
     pub readers: Readers,
+    /// States before the first item.
+    states_before: usize,
     /// States of one item.
     states_per_item: usize,
 }
@@ -17,7 +19,11 @@ pub struct Encoded {
 impl Encoded {
     /// States packed by user, each read as a whole.
     pub(super) fn new(states: Tensor<2>, packing: Packing, states_per_item: usize) -> Self {
-        Self { states, readers: Readers::whole(packing), states_per_item }
+        Self { states, readers: Readers::whole(packing), states_before: 0, states_per_item }
+    }
+    /// The same where every history begins with so many states that are of no item.
+    pub(super) fn behind(self, states_before: usize) -> Self {
+        Self { states_before, ..self }
     }
     /// Number of readers: of users, unless prefixes were asked for.
     pub fn readers(&self) -> usize {
@@ -36,7 +42,8 @@ impl Encoded {
     /// If there is not one list per user, or a prefix is empty or longer than the user's history.
     #[must_use]
     pub fn read_prefixes(self, prefixes: &[Vec<usize>]) -> Self {
-        let states = |items: &Vec<usize>| items.iter().map(|items| items * self.states_per_item).collect();
+        let seen = |items: &usize| self.states_before + items * self.states_per_item;
+        let states = |items: &Vec<usize>| items.iter().map(seen).collect();
         let prefixes: Vec<Vec<usize>> = prefixes.iter().map(states).collect();
         Self { readers: Readers::of_prefixes(self.readers.memory().clone(), &prefixes), ..self }
     }

@@ -55,6 +55,12 @@ impl DecoderFeedForward {
             Self::Experts(experts) => experts.apply(x, norm, dropout),
         }
     }
+
+    /// How many of the tokens `x [n, d]` each expert is chosen for; `None` without experts.
+    pub(super) fn loads(&self, x: Tensor<2>, norm: &Norm) -> Option<Vec<usize>> {
+        let Self::Experts(experts) = self else { return None };
+        Some(experts.loads(&experts.choose(&experts.scores(norm.apply(x)))))
+    }
 }
 
 /// Router and experts.
@@ -94,7 +100,7 @@ impl Experts {
 
     fn apply(&self, x: Tensor<2>, norm: &Norm, dropout: Dropout) -> Tensor<2> {
         let hidden = norm.apply(x.clone());
-        let scores = softmax(kernels::linear(hidden.clone(), self.router.weight.val()), 1);
+        let scores = self.scores(hidden.clone());
         let chosen = self.choose(&scores);
         if let Dropout::On { .. } = dropout {
             self.rebalance(&chosen);
@@ -105,6 +111,11 @@ impl Experts {
             update = update + value(expert, hidden.clone(), inside(SHARED + i as u64));
         }
         x + kernels::dropout(update, feed_forward_masks(dropout)[1])
+    }
+
+    /// Affinities of tokens to experts, `[n, experts]`.
+    fn scores(&self, hidden: Tensor<2>) -> Tensor<2> {
+        softmax(kernels::linear(hidden, self.router.weight.val()), 1)
     }
 
     /// The experts of every token, best first. Scores are read back; a choice has no gradient.
@@ -122,13 +133,18 @@ impl Experts {
         scores.chunks_exact(experts).map(best).collect()
     }
 
-    /// A step of every bias towards equal loads.
-    fn rebalance(&self, chosen: &[Vec<u32>]) {
-        let experts = self.expert.len();
-        let mut loads = vec![0; experts];
+    /// How many tokens each expert is chosen for.
+    fn loads(&self, chosen: &[Vec<u32>]) -> Vec<usize> {
+        let mut loads = vec![0; self.expert.len()];
         for &expert in chosen.iter().flatten() {
             loads[expert as usize] += 1;
         }
+        loads
+    }
+
+    /// A step of every bias towards equal loads.
+    fn rebalance(&self, chosen: &[Vec<u32>]) {
+        let (experts, loads) = (self.expert.len(), self.loads(chosen));
         let total: usize = loads.iter().sum();
         let step = |load: usize| match (load * experts).cmp(&total) {
             std::cmp::Ordering::Less => self.rate as f32,

@@ -2,20 +2,25 @@
 //!
 //! `U, V, Q, K = silu(norm(x) W)`, `A = silu(Q K^T + bias) / n`, `x + (norm(A V) * U) W_o`: one sub-block takes the place of
 //! attention and feed-forward layer. Departures: RMS norms without bias; `n` is the number of keys a query sees instead of
-//! the longest sequence (the norm that follows takes the factor away again); the bias is of relative position only.
+//! the longest sequence (the norm that follows takes the factor away again); biases are shared by the blocks, see
+//! [`super::time_bias`] for those of time.
 //!
 //! Composed of burn's operations on rows padded to the longest: a baseline, not a hot path.
 
+use super::item_context::AttentionBias;
 use super::layers::{Dropout, Matrix, Norm, RelativeBias};
 use super::padded::Padded;
 use super::position::Direction;
 use super::stack::{AFTER_SELF, StackShape};
+use super::time_bias::{TIME_BUCKETS, time_bias};
 use crate::kernels::{self, Packing};
 use crate::random::Key;
 use burn::prelude::*;
 
 /// Gate, values, queries, keys.
 const PARTS: usize = 4;
+/// Standard deviation of the initial biases of time, as in the published code.
+const TIME_BIAS_STD: f64 = 0.02;
 
 #[derive(Module, Debug)]
 struct HstuBlock {
@@ -38,47 +43,76 @@ impl HstuBlock {
         }
     }
 
-    fn forward(&self, x: Tensor<2>, rows: &Rows, bias: &Tensor<3>, dropout: Dropout) -> Tensor<2> {
+    fn forward(&self, x: Tensor<2>, rows: &Rows, bias: &Tensor<4>, dropout: Dropout) -> Tensor<2> {
         let projected = kernels::silu(kernels::linear(self.norm.apply(x.clone()), self.uvqk.weight.val()));
         let [n, width] = projected.dims();
         let inner = width / PARTS;
         let part = |i: usize| projected.clone().slice([0..n, i * inner..(i + 1) * inner]);
-        let [value, query, key] = [1, 2, 3].map(|i| rows.padded.heads(part(i), bias.dims()[0]));
-        let scores = query.matmul(key.transpose()) + bias.clone().unsqueeze();
+        let [value, query, key] = [1, 2, 3].map(|i| rows.padded.heads(part(i), bias.dims()[1]));
+        let scores = query.matmul(key.transpose()) + bias.clone();
         let attended = rows.packed((kernels::silu(scores) * rows.visible.clone()).matmul(value));
         let update = kernels::linear(self.attended_norm.apply(attended) * part(0), self.o.weight.val());
         x + kernels::dropout(update, dropout.mask(AFTER_SELF))
     }
 }
 
-/// A causal stack of HSTU blocks with one table of relative position biases.
+/// A causal stack of HSTU blocks with one table of biases of relative position, one of time, or both.
 #[derive(Module, Debug)]
 pub(super) struct HstuStack {
     block: Vec<HstuBlock>,
-    relative_attention_bias: RelativeBias,
+    relative_attention_bias: Option<RelativeBias>,
+    relative_time_bias: Option<Matrix>,
     final_layer_norm: Norm,
 }
 
 impl HstuStack {
-    pub(super) fn new(shape: &StackShape, layers: usize, key: Key, device: &Device) -> Self {
+    pub(super) fn new(
+        shape: &StackShape,
+        (layers, bias): (usize, AttentionBias),
+        key: Key,
+        device: &Device,
+    ) -> Self {
+        let times = [TIME_BUCKETS, shape.num_heads];
         let block = |i: usize| HstuBlock::new(shape, key.named("block").at(i as u64), device);
         Self {
             block: (0..layers).map(block).collect(),
-            relative_attention_bias: RelativeBias::new(shape, key.named("bias"), device),
+            relative_attention_bias: bias
+                .reads_positions()
+                .then(|| RelativeBias::new(shape, key.named("bias"), device)),
+            relative_time_bias: bias
+                .reads_times()
+                .then(|| Matrix::new(times, TIME_BIAS_STD, key.named("time"), device)),
             final_layer_norm: shape.norm(device),
         }
     }
 
-    /// `x`: embedded tokens `[n, d]`, packed; result `[n, d]`, after the last norm.
-    pub(super) fn forward(&self, x: Tensor<2>, packing: &Packing, dropout: Dropout) -> Tensor<2> {
+    /// `x`: embedded tokens `[n, d]`, packed, with their times; result `[n, d]`, after the last norm.
+    pub(super) fn forward(
+        &self,
+        x: Tensor<2>,
+        (packing, times): (&Packing, &[i64]),
+        dropout: Dropout,
+    ) -> Tensor<2> {
         let rows = Rows::new(packing, &x.device());
-        let longest = packing.longest();
-        let bias = self.relative_attention_bias.bias(0..longest, longest, Direction::Backward);
+        let bias = self.bias(&rows.padded, times);
         let mut x = x;
         for (i, block) in self.block.iter().enumerate() {
             x = block.forward(x, &rows, &bias, dropout.part(i as u64));
         }
         self.final_layer_norm.apply(x)
+    }
+
+    /// The sum of the biases there are, `[rows or 1, h, t, t]`.
+    fn bias(&self, rows: &Padded, times: &[i64]) -> Tensor<4> {
+        let t = rows.longest();
+        let position = self.relative_attention_bias.as_ref();
+        let position = position.map(|table| table.bias(0..t, t, Direction::Backward).unsqueeze());
+        let time = self.relative_time_bias.as_ref().map(|table| time_bias(table, rows, times));
+        match (position, time) {
+            (Some(position), Some(time)) => position + time,
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => unreachable!("a stack has one of the biases"),
+        }
     }
 }
 

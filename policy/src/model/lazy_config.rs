@@ -1,6 +1,6 @@
 //! Sizes of the policy with a lazy decoder.
 
-use super::config::{SizeError, check_counts};
+use super::config::{SizeError, check_counts, is_zero};
 use super::grouped::GroupedHeads;
 use super::item_context::{HeadWeights, ItemEmbedding};
 use super::stack::{GENTLE, StackShape};
@@ -41,6 +41,9 @@ pub struct LazyDecoderConfig {
     pub item_embedding: ItemEmbedding,
     /// Where logits come from.
     pub head: HeadWeights,
+    /// Embeddings of users, one of which a history begins with; 0 = it begins with its first item.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub user_buckets: usize,
 }
 
 impl LazyDecoderConfig {

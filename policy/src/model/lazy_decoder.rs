@@ -21,6 +21,7 @@ use super::lazy_config::LazyDecoderConfig;
 use super::policy::{Architecture, Context, DecoderCache, Head};
 use super::position::{Direction, sinusoids};
 use super::stack::Past;
+use super::users::Users;
 use crate::batch::EncoderBatch;
 use crate::kernels::{self, Packing, Readers};
 use crate::random::Key;
@@ -37,6 +38,7 @@ pub struct LazyDecoder {
     codes: Matrix,
     /// A row per item, the first for the empty history.
     items: Option<Matrix>,
+    users: Users,
     /// Of sinusoids, `[d, d]`.
     position: Matrix,
     /// `[s_kv l_kv g_kv d_head, d]`: set by set, keys above values.
@@ -68,6 +70,7 @@ impl LazyDecoder {
             codes: table(config.vocab_size, "codes"),
             items: (config.item_embedding == ItemEmbedding::CodesAndItem)
                 .then(|| table(config.num_items + 1, "items")),
+            users: Users::new(config.user_buckets, (d, EMBEDDING_STD), key, device),
             position: table(d, "position"),
             context: wide(parts * part, "context"),
             context_norm: (0..parts).map(|_| Norm::new(part, config.layer_norm_epsilon, device)).collect(),
@@ -129,13 +132,13 @@ impl LazyDecoder {
 impl Architecture for LazyDecoder {
     /// The states are the normalised sets, `[items, s_kv l_kv g_kv d_head]`.
     fn encode(&self, batch: &EncoderBatch, dropout: Dropout) -> Encoded {
-        let packing = batch.item_packing();
-        let places: Vec<usize> = packing.lengths().flat_map(|items| 0..items).collect();
         let mut x = self.codes.sums(&batch.tokens, batch.tokens_per_item);
-        x = x.clone() + self.places(&places, &x.device());
         if let Some(items) = &self.items {
             x = x + items.rows(&batch.items);
         }
+        let (x, packing) = self.users.before(x, &batch.item_packing(), &batch.users);
+        let places: Vec<usize> = packing.lengths().flat_map(|states| 0..states).collect();
+        let x = x.clone() + self.places(&places, &x.device());
         let x = dropout.part(CONTEXT).apply(x.mul_scalar(self.scale()), EMBEDDED);
         let projected = kernels::linear(x, self.context.weight.val());
         let part = |(i, norm): (usize, &Norm)| {
@@ -143,7 +146,7 @@ impl Architecture for LazyDecoder {
             norm.apply(projected.clone().slice([0..n, i * width..(i + 1) * width]))
         };
         let states = Tensor::cat(self.context_norm.iter().enumerate().map(part).collect(), 1);
-        Encoded::new(states, packing, 1)
+        Encoded::new(states, packing, 1).behind(self.users.tokens())
     }
 
     fn decode(&self, encoded: &Encoded, inputs: &[u32], rows: usize, dropout: Dropout) -> Tensor<2> {

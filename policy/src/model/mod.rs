@@ -26,13 +26,15 @@ mod rotary;
 mod routes;
 mod stack;
 mod t5;
+mod time_bias;
+mod users;
 
 pub use causal::{CausalLm, CausalLmConfig};
 pub use config::{EncoderAttention, OneRecMoeConfig, SizeError, T5Config};
 pub use encoded::Encoded;
 pub use experts::ExpertsConfig;
 pub use item_context::{
-    CodeDecoder, ContextBlock, HeadWeights, ItemContext, ItemContextConfig, ItemEmbedding,
+    AttentionBias, CodeDecoder, ContextBlock, HeadWeights, ItemContext, ItemContextConfig, ItemEmbedding,
 };
 pub use layers::Dropout;
 pub use lazy_config::LazyDecoderConfig;

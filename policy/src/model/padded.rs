@@ -43,6 +43,10 @@ impl Padded {
     pub(super) fn packed(&self, x: Tensor<2>) -> Tensor<2> {
         kernels::gather(x, &self.counted)
     }
+    /// One value per padded position, of one per packed position.
+    pub(super) fn values<T: Copy>(&self, of: &[T]) -> Vec<T> {
+        self.sources.iter().map(|&at| of[at as usize]).collect()
+    }
     /// `[n, h dk]` to `[rows, h, longest, dk]`.
     pub(super) fn heads(&self, x: Tensor<2>, heads: usize) -> Tensor<4> {
         let dk = x.dims()[1] / heads;

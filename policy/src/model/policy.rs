@@ -23,6 +23,10 @@ pub(super) trait Architecture {
     fn encode(&self, batch: &EncoderBatch, dropout: Dropout) -> Encoded;
     /// See [`Policy::decode`].
     fn decode(&self, encoded: &Encoded, inputs: &[u32], rows: usize, dropout: Dropout) -> Tensor<2>;
+    /// See [`Policy::expert_loads`].
+    fn expert_loads(&self, _encoded: &Encoded, _inputs: &[u32], _rows: usize) -> Vec<Vec<usize>> {
+        Vec::new()
+    }
     /// See [`Policy::start`].
     fn start(&self, encoded: &Encoded) -> DecoderCache;
     /// See [`Policy::step`].
@@ -117,6 +121,11 @@ impl Policy {
         }
     }
 
+    /// Whether its decoder chooses among experts.
+    pub fn has_experts(&self) -> bool {
+        matches!(self, Self::OneRecMoe(_))
+    }
+
     /// Whether every code depends on the history alone, not on the codes before it.
     pub fn writes_all_codes_at_once(&self) -> bool {
         matches!(self, Self::ItemContext(policy) if policy.writes_all_codes_at_once())
@@ -139,6 +148,12 @@ impl Policy {
     /// - `inputs`: the tokens of all rows, `r * t`; result `[r * t, d]`.
     pub fn decode(&self, encoded: &Encoded, inputs: &[u32], rows: usize, dropout: Dropout) -> Tensor<2> {
         self.architecture().decode(encoded, inputs, rows, dropout)
+    }
+
+    /// How many positions of teacher-forced inputs, as in [`Policy::decode`], each expert is chosen for: a list per decoder block
+    /// that has experts.
+    pub fn expert_loads(&self, encoded: &Encoded, inputs: &[u32], rows: usize) -> Vec<Vec<usize>> {
+        self.architecture().expert_loads(encoded, inputs, rows)
     }
 
     /// An empty cache for decoding code by code.

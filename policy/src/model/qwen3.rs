@@ -17,6 +17,7 @@ use super::qwen3_config::Qwen3Config;
 use super::qwen3_layer::{Projected, Qwen3Layer, STD};
 use super::rotary::Rotary;
 use super::stack::{FINAL, Past};
+use super::users::Users;
 use crate::batch::EncoderBatch;
 use crate::kernels::{self, Ancestry};
 use crate::random::Key;
@@ -32,6 +33,7 @@ const EMBEDDED: u64 = u64::MAX - 1;
 #[derive(Module, Debug)]
 pub struct Qwen3 {
     embed_tokens: Matrix,
+    users: Users,
     layers: Vec<Qwen3Layer>,
     norm: Norm,
     lm_head: Option<Matrix>,
@@ -61,6 +63,7 @@ impl Qwen3 {
         let layer = |i: usize| Qwen3Layer::new(config, key.named("layer").at(i as u64), device);
         Ok(Self {
             embed_tokens: table("embed"),
+            users: Users::new(config.user_buckets, (config.hidden_size, STD), key, device),
             layers: (0..config.num_hidden_layers).map(layer).collect(),
             norm: Norm::new(config.hidden_size, config.rms_norm_eps, device),
             lm_head: (!config.tie_word_embeddings).then(|| table("head")),
@@ -104,9 +107,11 @@ impl Architecture for Qwen3 {
     /// The states are keys left of values, layer by layer: `[n, layers 2 g dk]`. What follows the last layer's is not needed.
     fn encode(&self, batch: &EncoderBatch, dropout: Dropout) -> Encoded {
         let dropout = dropout.part(HISTORY);
-        let rows = Padded::new(&batch.packing.ranges());
-        let mut x = self.embed(&batch.tokens, dropout);
-        let positions: Vec<usize> = batch.packing.lengths().flat_map(|length| 0..length).collect();
+        let tokens = self.embed_tokens.rows(&batch.tokens);
+        let (x, packing) = self.users.before(tokens, &batch.packing, &batch.users);
+        let rows = Padded::new(&packing.ranges());
+        let mut x = dropout.apply(x, EMBEDDED);
+        let positions: Vec<usize> = packing.lengths().flat_map(|length| 0..length).collect();
         let rotary = self.rotary(&positions, &x.device());
         let hidden = self.heads.causal(rows.longest(), &x.device());
         let mut states = Vec::with_capacity(2 * self.layers.len());
@@ -120,7 +125,7 @@ impl Architecture for Qwen3 {
                 x = layer.finish(x, attended, dropout.part(i as u64));
             }
         }
-        Encoded::new(Tensor::cat(states, 1), batch.packing.clone(), batch.tokens_per_item)
+        Encoded::new(Tensor::cat(states, 1), packing, batch.tokens_per_item).behind(self.users.tokens())
     }
 
     fn decode(&self, encoded: &Encoded, inputs: &[u32], rows: usize, dropout: Dropout) -> Tensor<2> {

@@ -1,6 +1,6 @@
 //! Sizes of the decoder-only policy.
 
-use super::config::{SizeError, check_counts};
+use super::config::{SizeError, check_counts, is_zero};
 use super::grouped::GroupedHeads;
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,9 @@ pub struct Qwen3Config {
     pub tie_word_embeddings: bool,
     /// Dropout probability in training; `transformers` ignores it.
     pub dropout_rate: f64,
+    /// Embeddings of users, one of which a history begins with; 0 = it begins with its first item.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub user_buckets: usize,
 }
 
 impl Qwen3Config {

@@ -12,6 +12,7 @@ use super::layers::{Dropout, Matrix};
 use super::policy::{Architecture, Context, DecoderCache, Head};
 use super::position::Direction;
 use super::stack::{FINAL, SelfStack};
+use super::users::Users;
 use crate::batch::EncoderBatch;
 use crate::random::Key;
 use burn::prelude::*;
@@ -29,6 +30,7 @@ const DECODER: u64 = 2;
 #[derive(Module, Debug)]
 pub struct T5 {
     pub(super) shared: Matrix,
+    users: Users,
     pub(super) encoder: SelfStack,
     decoder: Decoder,
 }
@@ -66,6 +68,7 @@ impl T5 {
         let (encoder, decoder) = (key.named("encoder"), key.named("decoder"));
         Ok(Self {
             shared: Matrix::new(shape, EMBEDDING_STD, key.named("shared"), device),
+            users: Users::new(config.user_buckets, (config.d_model, EMBEDDING_STD), key, device),
             encoder: SelfStack::new(&config.stack(), (config.num_layers, direction), encoder, device),
             decoder: Decoder::new(config, experts, decoder, device),
         })
@@ -79,14 +82,19 @@ impl T5 {
 impl Architecture for T5 {
     fn encode(&self, batch: &EncoderBatch, dropout: Dropout) -> Encoded {
         let dropout = dropout.part(ENCODER);
-        let x = dropout.apply(self.shared.rows(&batch.tokens), EMBEDDED);
-        let states = dropout.apply(self.encoder.forward(x, &batch.packing, dropout), FINAL);
-        Encoded::new(states, batch.packing.clone(), batch.tokens_per_item)
+        let tokens = self.shared.rows(&batch.tokens);
+        let (x, packing) = self.users.before(tokens, &batch.packing, &batch.users);
+        let x = dropout.apply(x, EMBEDDED);
+        let states = dropout.apply(self.encoder.forward(x, &packing, dropout), FINAL);
+        Encoded::new(states, packing, batch.tokens_per_item).behind(self.users.tokens())
     }
     fn decode(&self, encoded: &Encoded, inputs: &[u32], rows: usize, dropout: Dropout) -> Tensor<2> {
         let dropout = dropout.part(DECODER);
         let x = dropout.apply(self.shared.rows(inputs), EMBEDDED);
         self.decoder.forward(x, rows, &self.memory(encoded), dropout)
+    }
+    fn expert_loads(&self, encoded: &Encoded, inputs: &[u32], rows: usize) -> Vec<Vec<usize>> {
+        self.decoder.expert_loads(self.shared.rows(inputs), rows, &self.memory(encoded))
     }
     fn start(&self, encoded: &Encoded) -> DecoderCache {
         DecoderCache { past: self.decoder.past(), context: Context::Memory(self.memory(encoded)) }

@@ -3,8 +3,10 @@
 
 use super::*;
 use crate::batch::EncoderBatch;
-use crate::ids::ItemId;
+use crate::history::Context;
+use crate::ids::{ItemId, UserId};
 use crate::kernels::Targets;
+use crate::random::Key;
 use crate::testing;
 use burn::prelude::*;
 use burn::tensor::Tolerance;
@@ -12,7 +14,15 @@ use burn::tensor::Tolerance;
 fn batch(histories: &[&[usize]]) -> EncoderBatch {
     let items: Vec<Vec<ItemId>> =
         histories.iter().map(|items| items.iter().copied().map(ItemId::new).collect()).collect();
-    let contexts: Vec<&[ItemId]> = items.iter().map(Vec::as_slice).collect();
+    batch_at(&items, |position| 1000 * (position * position) as i64)
+}
+
+/// With the time of every position.
+fn batch_at(histories: &[Vec<ItemId>], time: impl Fn(usize) -> i64) -> EncoderBatch {
+    let longest = histories.iter().map(Vec::len).max().unwrap_or_default();
+    let times: Vec<i64> = (0..longest).map(time).collect();
+    let contexts: Vec<Context<'_>> =
+        histories.iter().map(|items| Context { user: None, items, times: &times[..items.len()] }).collect();
     EncoderBatch::new(&contexts, 8, &testing::catalog())
 }
 
@@ -134,6 +144,25 @@ fn the_same_key_gives_the_same_weights_on_any_device_mode() {
     assert_eq!(a, crate::checkpoint::fingerprint(&testing::model(&autodiff)));
 }
 
+#[test]
+fn every_position_is_sent_to_as_many_experts_in_every_block() {
+    let mut with_experts = 0;
+    for model in testing::policies(&Device::flex()) {
+        let encoded = model.encode(&batch(&[&[3, 1], &[2]]), Dropout::Off);
+        let loads = model.expert_loads(&encoded, &[0, 4, 9, 0, 5, 11], 2);
+        assert_eq!(loads.is_empty(), !model.has_experts());
+        with_experts += usize::from(model.has_experts());
+        for block in &loads {
+            assert_eq!(
+                (block.len(), block.iter().sum::<usize>()),
+                (5, 2 * 6),
+                "2 of 5 experts for 6 positions"
+            );
+        }
+    }
+    assert!(with_experts > 0);
+}
+
 /// Inputs and logits that another implementation computed from the weights of `tests/golden/NAME`.
 struct Golden {
     model: Policy,
@@ -192,5 +221,55 @@ fn logits_of_item_level_context_equal_those_of_pytorch() {
             items.iter().map(|row| row.iter().map(|&item| item as usize).collect()).collect();
         let histories: Vec<&[usize]> = histories.iter().map(Vec::as_slice).collect();
         golden.check(&batch(&histories));
+    }
+}
+
+/// `tests/golden/make_item_context.py`, in double precision.
+#[test]
+fn logits_with_biases_of_time_equal_those_of_pytorch() {
+    let golden = Golden::read("item_context_hstu_time");
+    let histories: Vec<Vec<ItemId>> = golden
+        .table("histories")
+        .iter()
+        .map(|row| row.iter().map(|&item| ItemId::new(item as usize)).collect())
+        .collect();
+    let times: Vec<Vec<i64>> = serde_json::from_value(golden.expected["times"].clone()).unwrap();
+    let contexts: Vec<Context<'_>> =
+        histories.iter().zip(&times).map(|(items, times)| Context { user: None, items, times }).collect();
+    golden.check(&EncoderBatch::new(&contexts, 8, &testing::catalog()));
+}
+
+/// Two users in buckets of their own tell apart equal histories; nobody is a third, and no policy without buckets sees any.
+#[test]
+fn histories_begin_with_their_users_where_there_are_buckets() {
+    let items = [3, 1].map(ItemId::new);
+    let of = |user| Context { user, items: &items, times: &[5, 9] };
+    let batch = EncoderBatch::new(
+        &[None, Some(0), Some(1)].map(|user| of(user.map(UserId::new))),
+        8,
+        &testing::catalog(),
+    );
+    for mut config in testing::configs() {
+        let model = Policy::new(&config, Key::new(5), &Device::flex()).unwrap();
+        let encoded = model.encode(&batch, Dropout::Off);
+        let states = model.decode(&encoded, &[0, 4, 9].repeat(3), 3, Dropout::Off).into_data();
+        let states: Vec<f32> = states.iter::<f32>().collect();
+        let rows: Vec<&[f32]> = states.chunks(3 * 16).collect();
+        let different = [rows[0] != rows[1], rows[0] != rows[2], rows[1] != rows[2]];
+        assert_eq!(different, [*testing::user_buckets(&mut config) > 0; 3], "{config:?}");
+    }
+}
+
+#[test]
+fn only_the_time_between_items_counts_and_only_where_it_is_read() {
+    let history = vec![[3, 1, 2].map(ItemId::new).to_vec()];
+    let hours = |position: usize| 3600 * position as i64;
+    for (config, model) in testing::configs().iter().zip(testing::policies(&Device::flex())) {
+        let reads_times = matches!(config, PolicyConfig::ItemContext(c) if c.attention_bias.reads_times());
+        let states = |time: &dyn Fn(usize) -> i64| {
+            model.encode(&batch_at(&history, time), Dropout::Off).states.into_data()
+        };
+        assert_eq!(states(&hours), states(&|position| 1_700_000_000 + hours(position)));
+        assert_eq!(states(&hours) == states(&|position| 24 * hours(position)), !reads_times, "{config:?}");
     }
 }

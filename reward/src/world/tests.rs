@@ -147,7 +147,7 @@ fn the_previous_item_predicts_the_next_better_than_popularity() {
     };
     let (mut markov, mut popularity) = (0, 0);
     for user in log.users() {
-        let known = log.context(user, policy::history::Split::Test);
+        let known = log.context(user, policy::history::Split::Test).items;
         let target = log.target(user, policy::history::Split::Test);
         popularity += hits(&popular, known, target);
         markov += follows.get(&known[known.len() - 1]).map_or(0, |counts| hits(counts, known, target));

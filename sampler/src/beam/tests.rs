@@ -61,7 +61,7 @@ fn users_do_not_influence_each_other() {
     let fixture = fixture();
     let together = fixture.beams(LogProbSpace::Trie, 10, &NOTHING);
     for (user, context) in fixture.contexts.iter().enumerate() {
-        let batch = EncoderBatch::new(&[context], 8, &fixture.catalog);
+        let batch = EncoderBatch::new(&[context.as_slice().into()], 8, &fixture.catalog);
         let encoded = fixture.model.encode(&batch, Dropout::Off);
         let search = Search { width: 10, exclude: &[&[]] };
         let alone = beam_search(&fixture.scorer(LogProbSpace::Trie), &fixture.trie, &encoded, &search);

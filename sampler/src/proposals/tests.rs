@@ -132,7 +132,7 @@ fn shards_put_together_are_the_whole() {
     };
     let histories: Vec<Vec<ItemId>> =
         (0..200).map(|user| (0..=user % 3).map(|at| ItemId::new((user + at) % 5)).collect()).collect();
-    let contexts: Vec<&[ItemId]> = histories.iter().map(Vec::as_slice).collect();
+    let contexts: Vec<_> = histories.iter().map(|items| items.as_slice().into()).collect();
     let keys: Vec<Key> = (0..200).map(|user| Key::new(9).at(user)).collect();
     for method in [Method::Beam, ANCESTRAL, Method::GumbelTopK { temperature: 1.0 }] {
         let run = |shard| {

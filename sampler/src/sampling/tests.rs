@@ -5,6 +5,7 @@ use super::*;
 use burn::prelude::Device;
 use policy::batch::EncoderBatch;
 use policy::catalog::Catalog;
+use policy::history::Context;
 use policy::ids::{Code, SemanticId};
 use policy::log_prob::LogProbSpace;
 use policy::model::{Dropout, EncoderAttention, Policy, PolicyConfig, T5Config};
@@ -37,6 +38,7 @@ pub(crate) fn fixture() -> Fixture {
         dropout_rate: 0.0,
         layer_norm_epsilon: 1e-6,
         encoder_attention: EncoderAttention::Bidirectional,
+        user_buckets: 0,
     });
     let model = Policy::new(&config, Key::new(3), &Device::flex()).unwrap();
     Fixture { trie: Trie::new(&catalog), catalog, vocab, model }
@@ -47,7 +49,8 @@ impl Fixture {
         Scorer { model: &self.model, vocab: &self.vocab, support: Support::new(space, &self.trie) }
     }
     pub(crate) fn encode(&self, contexts: &[&[ItemId]]) -> Encoded {
-        self.model.encode(&EncoderBatch::new(contexts, 4, &self.catalog), Dropout::Off)
+        let contexts: Vec<_> = contexts.iter().copied().map(Context::from).collect();
+        self.model.encode(&EncoderBatch::new(&contexts, 4, &self.catalog), Dropout::Off)
     }
     fn sample(&self, space: LogProbSpace, contexts: &[&[ItemId]], draws: &Draws<'_>) -> Vec<Vec<Completion>> {
         sample(&self.scorer(space), &self.trie, &self.encode(contexts), draws)

@@ -1,6 +1,6 @@
 //! Sizes and choices of a policy with item-level context.
 
-use super::super::config::{SizeError, check_counts};
+use super::super::config::{SizeError, check_counts, is_zero};
 use super::super::stack::{GENTLE, StackShape};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,33 @@ pub enum ContextBlock {
     Transformer,
     /// Gated pointwise attention (2402.17152).
     Hstu,
+}
+
+/// What moves the scores of HSTU blocks beside queries and keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AttentionBias {
+    /// How many items apart two items are.
+    #[default]
+    Position,
+    /// How much time lies between them.
+    Time,
+    /// The sum of both, as published.
+    PositionAndTime,
+}
+
+impl AttentionBias {
+    /// Whether it needs to know when items were consumed.
+    pub fn reads_times(self) -> bool {
+        self != Self::Position
+    }
+    pub(in super::super) fn reads_positions(self) -> bool {
+        self != Self::Time
+    }
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+    fn is_position(&self) -> bool {
+        *self == Self::Position
+    }
 }
 
 /// How the codes of the next item are written.
@@ -80,12 +107,18 @@ pub struct ItemContextConfig {
     pub layer_norm_epsilon: f64,
     /// What reads the history.
     pub context_block: ContextBlock,
+    /// What moves its scores, if it is made of HSTU blocks; elsewhere it is always position.
+    #[serde(default, skip_serializing_if = "AttentionBias::is_position")]
+    pub attention_bias: AttentionBias,
     /// What of an item the context shows.
     pub item_embedding: ItemEmbedding,
     /// What writes the codes.
     pub code_decoder: CodeDecoder,
     /// Where logits come from.
     pub head: HeadWeights,
+    /// Embeddings of users, one of which a history begins with; 0 = it begins with its first item.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub user_buckets: usize,
 }
 
 impl ItemContextConfig {

@@ -23,13 +23,21 @@ impl ContextStack {
             ContextBlock::Transformer => {
                 Self::Transformer(SelfStack::new(&shape, (layers, Direction::Backward), key, device))
             }
-            ContextBlock::Hstu => Self::Hstu(HstuStack::new(&shape, layers, key, device)),
+            ContextBlock::Hstu => {
+                Self::Hstu(HstuStack::new(&shape, (layers, config.attention_bias), key, device))
+            }
         }
     }
-    pub(super) fn forward(&self, x: Tensor<2>, packing: &Packing, dropout: Dropout) -> Tensor<2> {
+    /// `x`: embedded items `[n, d]`, packed, with their times.
+    pub(super) fn forward(
+        &self,
+        x: Tensor<2>,
+        (packing, times): (&Packing, &[i64]),
+        dropout: Dropout,
+    ) -> Tensor<2> {
         match self {
             Self::Transformer(stack) => stack.forward(x, packing, dropout),
-            Self::Hstu(stack) => stack.forward(x, packing, dropout),
+            Self::Hstu(stack) => stack.forward(x, (packing, times), dropout),
         }
     }
 }

@@ -18,12 +18,13 @@ mod codes;
 mod config;
 mod context;
 
-pub use config::{CodeDecoder, ContextBlock, HeadWeights, ItemContextConfig, ItemEmbedding};
+pub use config::{AttentionBias, CodeDecoder, ContextBlock, HeadWeights, ItemContextConfig, ItemEmbedding};
 
 use super::config::SizeError;
 use super::encoded::Encoded;
 use super::layers::{Dropout, EMBEDDING_STD, Matrix};
 use super::policy::{Architecture, Context, DecoderCache, Head};
+use super::users::Users;
 use crate::batch::EncoderBatch;
 use crate::kernels;
 use crate::random::Key;
@@ -42,6 +43,7 @@ pub struct ItemContext {
     codes: Matrix,
     /// A row per item, the first for the empty history.
     items: Option<Matrix>,
+    users: Users,
     context: ContextStack,
     decoder: Codes,
     head: Option<Matrix>,
@@ -60,6 +62,7 @@ impl ItemContext {
             codes: table(config.vocab_size, "codes"),
             items: (config.item_embedding == ItemEmbedding::CodesAndItem)
                 .then(|| table(config.num_items + 1, "items")),
+            users: Users::new(config.user_buckets, (d, EMBEDDING_STD), key, device),
             context: ContextStack::new(config, key.named("context"), device),
             decoder: Codes::new(config, key.named("decoder"), device),
             head: (config.head == HeadWeights::Own).then(|| table(config.vocab_size, "head")),
@@ -92,9 +95,12 @@ impl Architecture for ItemContext {
         if let Some(items) = &self.items {
             x = x + items.rows(&batch.items);
         }
+        let items = batch.item_packing();
+        let (x, packing) = self.users.before(x, &items, &batch.users);
+        let times = self.users.values(&batch.times, &items);
         let x = dropout.apply(x.mul_scalar(self.scale()), EMBEDDED);
-        let packing = batch.item_packing();
-        Encoded::new(self.context.forward(x, &packing, dropout), packing, 1)
+        let states = self.context.forward(x, (&packing, &times), dropout);
+        Encoded::new(states, packing, 1).behind(self.users.tokens())
     }
     fn decode(&self, encoded: &Encoded, inputs: &[u32], rows: usize, dropout: Dropout) -> Tensor<2> {
         let context = Self::last_states(encoded);
