@@ -17,3 +17,4 @@ pub mod serve;
 pub mod stages;
 pub mod sweep;
 mod threads;
+pub mod ui;

@@ -19,3 +19,4 @@ mod serve;
 mod simulate;
 mod support;
 mod sweep;
+mod ui;

@@ -10,7 +10,7 @@ pub(crate) mod provenance;
 mod society;
 mod stages;
 mod training;
-mod verdict;
+pub(crate) mod verdict;
 
 use crate::chart::{self, Figure};
 use crate::document::{Block, Cell, Document, Fact, FigureBlock, LegendItem, Span, Style, paragraph};

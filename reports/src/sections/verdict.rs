@@ -90,7 +90,8 @@ fn confirmed(system: &SystemVerdict) -> bool {
     measured.peek().is_some() && measured.all(|finding| finding.change == Change::Rises)
 }
 
-fn system(system: &SystemVerdict) -> Block {
+/// A system in a box: what may be claimed, and what that rests on.
+pub(crate) fn system(system: &SystemVerdict) -> Block {
     let falls = |findings: &[Finding]| findings.iter().any(|finding| finding.change == Change::Falls);
     let tone = match (&system.alarm, confirmed(system) && !falls(&system.ranking) && !falls(&system.judges)) {
         (Some(_), _) => Tone::Alarm,
@@ -152,7 +153,8 @@ pub(super) fn name(metric: &str) -> String {
     }
 }
 
-fn alarm_words(alarm: Alarm, judge: Option<&str>) -> String {
+/// An alarm in a sentence, with the judge that denies the rise.
+pub(crate) fn alarm_words(alarm: Alarm, judge: Option<&str>) -> String {
     let judge =
         judge.map_or_else(|| "no independent judge".to_owned(), |metric| format!("the {}", name(metric)));
     match alarm {
