@@ -61,6 +61,8 @@ pub enum Command {
     Compare(CompareArgs),
     /// Follow a run in the terminal: stages, curves, judges, alarms
     Watch(WatchArgs),
+    /// Look at all runs below a directory in the browser, those that run too: http on this machine alone
+    Ui(UiArgs),
     /// Render the reports of run directories again
     Report {
         /// Run directories
@@ -396,6 +398,17 @@ pub struct WatchArgs {
     /// Seconds between two looks
     #[arg(long, default_value_t = 2.0, value_name = "SECONDS")]
     pub every: f64,
+}
+
+/// `recalign ui`.
+#[derive(Args, Clone, Debug)]
+pub struct UiArgs {
+    /// Directory of run directories and sweeps, at any depth up to four
+    #[arg(default_value = "runs", value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Where to listen, on loopback; from another machine: ssh -L 8090:localhost:8090
+    #[arg(long, default_value = "127.0.0.1:8090", value_name = "ADDRESS:PORT")]
+    pub address: SocketAddr,
 }
 
 /// `recalign simulate`.

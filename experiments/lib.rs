@@ -18,3 +18,4 @@ pub mod serve;
 pub mod stages;
 pub mod sweep;
 mod threads;
+pub mod ui;

@@ -23,8 +23,8 @@ fn help_lists_every_verb_and_every_exit_code() {
     assert_eq!(
         verbs,
         [
-            "run", "sweep", "compare", "watch", "report", "verify", "evaluate", "inspect", "arena", "export",
-            "serve", "rollout", "simulate", "bench", "doctor", "help",
+            "run", "sweep", "compare", "watch", "ui", "report", "verify", "evaluate", "inspect", "arena",
+            "export", "serve", "rollout", "simulate", "bench", "doctor", "help",
         ],
         "a verb was added or lost"
     );

@@ -1,6 +1,6 @@
 //! The service through its sockets: every route, broken input, overload, reloading and draining under load.
 
-mod client;
+pub(crate) mod client;
 
 use crate::export::{copy_tree, export, item_context, t5};
 use crate::support::outcome;

@@ -10,7 +10,7 @@ use crate::sweep::plan::run_directories;
 use anyhow::Context as _;
 use reports::config::flatten;
 use reports::schema::RunRecord;
-use reports::sweep::State;
+use reports::sweep::{State, Sweep};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -33,18 +33,25 @@ pub(super) fn compare(arguments: &CompareArgs) -> anyhow::Result<()> {
         "{} is no page of an earlier comparison; choose another --to",
         arguments.to.display()
     );
-    let runs = found(&arguments.runs)?.iter().map(|dir| read(dir)).collect::<anyhow::Result<Vec<_>>>()?;
-    anyhow::ensure!(runs.len() > 1, "there is one run, nothing to compare it with");
-    let compared = compared(runs);
-    let outcomes = compared.members.iter().map(outcome).collect::<anyhow::Result<Vec<_>>>()?;
-    let files = reports::sweep::render(&collect::collect(&compared, &outcomes)?)?;
-    let report = page::publish(files, &arguments.to)?;
-    let mut rows: Vec<String> = compared.members.into_iter().map(|member| member.row).collect();
-    rows.dedup();
+    let comparison = side_by_side(&found(&arguments.runs)?)?;
+    let rows: Vec<String> = comparison.rows().into_iter().map(str::to_owned).collect();
+    let report = page::publish(reports::sweep::render(&comparison)?, &arguments.to)?;
     if arguments.json {
         return print(&format!("{}\n", serde_json::to_string(&Summary { report, rows })?));
     }
     print(&format!("comparison: {}\n", report.display()))
+}
+
+/// What these run directories measured, the first as what the others are compared with.
+///
+/// # Errors
+/// There are fewer than two, or one of them cannot be read.
+pub(crate) fn side_by_side(runs: &[PathBuf]) -> anyhow::Result<Sweep> {
+    anyhow::ensure!(runs.len() > 1, "there is one run, nothing to compare it with");
+    let runs = runs.iter().map(|dir| read(dir)).collect::<anyhow::Result<Vec<_>>>()?;
+    let compared = compared(runs);
+    let outcomes = compared.members.iter().map(outcome).collect::<anyhow::Result<Vec<_>>>()?;
+    collect::collect(&compared, &outcomes)
 }
 
 /// The run directories that are meant: a directory without `run.json` stands for the runs in it.

@@ -1,6 +1,6 @@
 //! `recalign inspect`: the artifacts as small tables.
 
-mod pairs;
+pub(crate) mod pairs;
 mod sids;
 
 use super::output::print;

@@ -2,12 +2,12 @@
 
 mod arena;
 mod bench;
-mod compare;
+pub(crate) mod compare;
 mod doctor;
 mod evaluate;
 pub mod exit;
 mod export;
-mod inspect;
+pub(crate) mod inspect;
 pub mod output;
 mod page;
 mod rollout;
@@ -17,8 +17,9 @@ mod signals;
 mod simulate;
 mod sweep;
 mod table;
+mod ui;
 mod verify;
-mod watch;
+pub(crate) mod watch;
 
 use crate::cli::Command;
 use crate::run::publish;
@@ -35,6 +36,7 @@ pub fn execute(command: Command) -> anyhow::Result<()> {
         Command::Sweep(arguments) => sweep::sweep(&arguments),
         Command::Compare(arguments) => compare::compare(&arguments),
         Command::Watch(arguments) => watch::watch(&arguments),
+        Command::Ui(arguments) => ui::ui(&arguments),
         Command::Report { runs } => report(&runs),
         Command::Verify { run, recompute } => verify::verify(&run, recompute.as_deref()),
         Command::Evaluate(arguments) => evaluate::evaluate(&arguments),

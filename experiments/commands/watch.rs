@@ -14,7 +14,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// Curves that are shown where they are measured.
-const KEYS: [&str; 12] = [
+pub(crate) const KEYS: [&str; 12] = [
     "loss",
     "validation/ndcg@10",
     "proxy/loss",
@@ -52,7 +52,7 @@ pub(super) fn watch(arguments: &WatchArgs) -> anyhow::Result<()> {
 }
 
 /// A run whose report is there and whose stages are all finished has nothing more to show.
-fn is_complete(run: &Run, dir: &Path) -> bool {
+pub(crate) fn is_complete(run: &Run, dir: &Path) -> bool {
     run.unfinished.is_empty() && run.evaluation.is_some() && dir.join("report/index.html").is_file()
 }
 
@@ -69,6 +69,16 @@ fn dashboard(run: &Run, live: &[Live]) -> String {
 }
 
 fn stages(run: &Run, live: &[Live]) -> String {
+    let rows = stage_rows(run, live);
+    if rows.is_empty() {
+        "no stage has begun\n".into()
+    } else {
+        table::render(&["stage", "state", "time", "left"], &rows)
+    }
+}
+
+/// Per stage: name, state, time, and the time that is left.
+pub(crate) fn stage_rows(run: &Run, live: &[Live]) -> Vec<Vec<String>> {
     let mut rows: Vec<Vec<String>> = run
         .stages
         .iter()
@@ -79,9 +89,7 @@ fn stages(run: &Run, live: &[Live]) -> String {
         .collect();
     for stage in live {
         let (done, left) = match &stage.progress {
-            Some(at) => {
-                (format!("{} {}/{}", at.label, at.done, at.total), format!("{} left", duration(at.left())))
-            }
+            Some(at) => (format!("{} {}/{}", at.label, at.done, at.total), duration(at.left())),
             None => ("running".into(), String::new()),
         };
         let seconds = stage.progress.as_ref().map_or(0.0, |at| at.seconds);
@@ -89,11 +97,7 @@ fn stages(run: &Run, live: &[Live]) -> String {
     }
     let waiting = run.unfinished.iter().filter(|name| live.iter().all(|live| live.stage != **name));
     rows.extend(waiting.map(|name| vec![name.clone(), "unfinished".into(), String::new(), String::new()]));
-    if rows.is_empty() {
-        "no stage has begun\n".into()
-    } else {
-        table::render(&["stage", "state", "time", ""], &rows)
-    }
+    rows
 }
 
 /// A line per stage and key: the curve, its last value.

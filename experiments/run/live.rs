@@ -49,22 +49,49 @@ pub struct Live {
     pub progress: Option<At>,
 }
 
-/// The stages of a run directory that say something of themselves. What cannot be read is not there yet.
-pub fn read(run_dir: &Path) -> Vec<Live> {
+/// A stage that has a scratch space, and where it says something of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Work {
+    /// Its name.
+    pub stage: String,
+    /// Where its curves grow; not there before the first row.
+    pub rows: PathBuf,
+    /// Where it says how far it is.
+    progress: PathBuf,
+}
+
+impl Work {
+    fn of(work: &Path) -> Option<Self> {
+        let name = work.file_name()?.to_str()?.strip_suffix(".work")?;
+        let (_, stage) = name.split_once('-')?;
+        Some(Self { stage: stage.to_owned(), rows: work.join(ROWS), progress: work.join(PROGRESS) })
+    }
+
+    /// How far it is.
+    pub fn progress(&self) -> Option<At> {
+        fs::read(&self.progress).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok())
+    }
+
+    fn read(self) -> Option<Live> {
+        let rows = fs::read_to_string(&self.rows).unwrap_or_default();
+        // The last line may be half-written.
+        let rows: Vec<MetricRow> = rows.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let progress = self.progress();
+        (progress.is_some() || !rows.is_empty()).then_some(Live { stage: self.stage, rows, progress })
+    }
+}
+
+/// The stages of a run directory that have a scratch space, by name.
+pub fn works(run_dir: &Path) -> Vec<Work> {
     let entries = fs::read_dir(run_dir.join("stages")).into_iter().flatten().flatten();
-    let mut found: Vec<Live> = entries.filter_map(|entry| read_one(&entry.path())).collect();
+    let mut found: Vec<Work> = entries.filter_map(|entry| Work::of(&entry.path())).collect();
     found.sort_by(|a, b| a.stage.cmp(&b.stage));
     found
 }
 
-fn read_one(work: &Path) -> Option<Live> {
-    let name = work.file_name()?.to_str()?.strip_suffix(".work")?;
-    let (_, stage) = name.split_once('-')?;
-    let rows = fs::read_to_string(work.join(ROWS)).unwrap_or_default();
-    // The last line may be half-written.
-    let rows: Vec<MetricRow> = rows.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    let progress = fs::read(work.join(PROGRESS)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    (progress.is_some() || !rows.is_empty()).then(|| Live { stage: stage.to_owned(), rows, progress })
+/// The stages of a run directory that say something of themselves. What cannot be read is not there yet.
+pub fn read(run_dir: &Path) -> Vec<Live> {
+    works(run_dir).into_iter().filter_map(Work::read).collect()
 }
 
 /// Writes now and then.

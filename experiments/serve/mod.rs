@@ -7,6 +7,7 @@
 pub mod access;
 pub mod api;
 pub mod auth;
+pub(crate) mod connections;
 pub mod current;
 pub mod engine;
 pub mod error;

@@ -21,6 +21,8 @@ pub struct Fact {
     pub label: &'static str,
     /// Value.
     pub value: String,
+    /// Where the value came from.
+    pub source: String,
 }
 
 /// A section with a heading that the table of contents links to.
@@ -228,6 +230,11 @@ pub fn estimate_cell(text: &str, source: &str) -> Cell {
         }
         None => vec![number(text)],
     }
+}
+
+/// A paragraph whose numbers all came from one place.
+pub fn sourced_paragraph(text: impl Into<String>, source: impl Into<String>) -> Block {
+    Block::Paragraph { spans: vec![Span::text(text).with_source(source)] }
 }
 
 /// A paragraph of plain text.

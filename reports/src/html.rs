@@ -2,7 +2,7 @@
 //! script; it adds values under the pointer, lines that can be hidden and a logarithmic axis.
 
 use crate::chart;
-use crate::document::Document;
+use crate::document::{Block, Document};
 use crate::error::ReportError;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment};
@@ -10,6 +10,8 @@ use serde::Serialize;
 
 /// Name of the template; its extension switches escaping on.
 const PAGE: &str = "index.html";
+/// What a report's page adds to reading it; run again, it finds the figures that have come since.
+pub const SCRIPT: &str = include_str!("html/page.js");
 
 #[derive(Serialize)]
 struct Page<'a> {
@@ -19,15 +21,51 @@ struct Page<'a> {
     script: &'a str,
 }
 
+#[derive(Serialize)]
+struct Fragment<'a> {
+    blocks: &'a [Block],
+}
+
 /// Renders the page. Every text of the document is data and is escaped.
 ///
 /// # Errors
 /// The template does not fit the document; a test renders every kind of block.
 pub fn render(document: &Document) -> Result<String, ReportError> {
+    let template = concat!(
+        include_str!("html/head.html"),
+        include_str!("html/block.html"),
+        include_str!("html/tail.html")
+    );
+    fill(template, &Page { document, sheet: SHEET, charts: chart::css(), script: SCRIPT })
+}
+
+/// Blocks as they look in a page, for pages that are no reports.
+///
+/// # Errors
+/// As [`render`].
+pub fn fragment(blocks: &[Block]) -> Result<String, ReportError> {
+    let template =
+        concat!("{% for block in blocks -%}\n", include_str!("html/block.html"), "{% endfor -%}\n");
+    fill(template, &Fragment { blocks })
+}
+
+/// The style of a report's page.
+const SHEET: &str = include_str!("html/page.css");
+
+/// The style of a report's page and of its pictures, as a file.
+pub fn style() -> String {
+    format!("{SHEET}{}", chart::css())
+}
+
+/// The text of a page's script element, byte for byte: what a content security policy hashes.
+pub fn inline_script() -> String {
+    format!("\n{SCRIPT}\n")
+}
+
+/// A template with its values, every one of them escaped.
+pub(crate) fn fill(template: &str, values: &impl Serialize) -> Result<String, ReportError> {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    environment.add_template(PAGE, include_str!("html/page.html"))?;
-    let (sheet, script) = (include_str!("html/page.css"), include_str!("html/page.js"));
-    let page = Page { document, sheet, charts: chart::css(), script };
-    Ok(environment.get_template(PAGE)?.render(Serde(&page))?)
+    environment.add_template(PAGE, template)?;
+    Ok(environment.get_template(PAGE)?.render(Serde(values))?)
 }

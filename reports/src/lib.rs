@@ -3,7 +3,7 @@
 //! [`load`] reads a run directory (its types are in [`schema`]), [`verdict`] decides what may be claimed,
 //! `sections` lay out one [`document`] that [`html`] and [`markdown`] print with the same numbers, and [`chart`]
 //! draws the figures. [`render`] does all of it and touches nothing but the run directory it reads. [`sweep`] puts several
-//! runs side by side.
+//! runs side by side; [`ui`] has the pages of a browser over many of them.
 
 pub mod arena;
 pub mod arm;
@@ -24,6 +24,7 @@ pub mod statistics;
 pub mod summary;
 pub mod sweep;
 pub mod tensorboard;
+pub mod ui;
 pub mod verdict;
 
 use error::ReportError;

@@ -129,6 +129,17 @@ impl Run {
 /// `run.json` or `config.toml` is missing; a file cannot be read or does not follow its schema; a committed stage
 /// lacks the artifact it is defined by.
 pub fn load(dir: &Path) -> Result<Run, ReportError> {
+    load_with(dir, metrics)
+}
+
+/// Reads the run directory `dir`, its curves by other means: `metrics` is given the path of `metrics.jsonl`.
+///
+/// # Errors
+/// As [`load`], and those of `metrics`.
+pub fn load_with(
+    dir: &Path,
+    metrics: impl FnOnce(&Path) -> Result<Metrics, ReportError>,
+) -> Result<Run, ReportError> {
     let record_path = dir.join("run.json");
     if !record_path.is_file() {
         return Err(ReportError::NotARun(dir.to_owned()));
@@ -233,15 +244,25 @@ fn directories(dir: &Path) -> Result<Vec<String>, ReportError> {
 }
 
 /// What `metrics.jsonl` holds.
-#[derive(Default)]
-struct Metrics {
-    rows: Vec<MetricRow>,
-    not_finite: Vec<NotFinite>,
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    /// Its rows.
+    pub rows: Vec<MetricRow>,
+    /// Those without a number.
+    pub not_finite: Vec<NotFinite>,
     /// Whether a half-written last line was left out.
-    cut: bool,
+    pub cut: bool,
 }
 
 impl Metrics {
+    /// Reads one line more.
+    ///
+    /// # Errors
+    /// It is no metric row.
+    pub fn add(&mut self, line: &str) -> Result<(), serde_json::Error> {
+        row(line).map(|row| self.push(row))
+    }
+
     fn push(&mut self, RawRow { stage, step, key, value }: RawRow) {
         match value.filter(|value| value.is_finite()) {
             Some(value) => self.rows.push(MetricRow { stage, step, key, value }),
@@ -259,8 +280,8 @@ fn metrics(path: &Path) -> Result<Metrics, ReportError> {
     let text = read(path)?;
     let mut lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty()).peekable();
     while let Some((line, number)) = lines.next() {
-        match row(line) {
-            Ok(row) => metrics.push(row),
+        match metrics.add(line) {
+            Ok(()) => {}
             Err(error) if error.is_eof() && !text.ends_with('\n') && lines.peek().is_none() => {
                 metrics.cut = true;
             }

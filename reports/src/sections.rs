@@ -10,7 +10,7 @@ pub(crate) mod provenance;
 mod society;
 mod stages;
 mod training;
-mod verdict;
+pub(crate) mod verdict;
 
 use crate::chart::{self, Figure};
 use crate::document::{Block, Cell, Document, Fact, FigureBlock, LegendItem, Span, Style, paragraph};
@@ -51,7 +51,10 @@ pub(crate) fn document(run: &Run, verdict: &Verdict, figures: &[Figure]) -> Resu
 }
 
 fn facts(run: &Run) -> Vec<Fact> {
-    let fact = |label, value: &str| Fact { label, value: value.to_owned() };
+    let fact = |label, value: &str| {
+        let key = if label == "recalign" { "version" } else { label };
+        Fact { label, value: value.to_owned(), source: format!("run.json, key {key}") }
+    };
     let record = &run.record;
     vec![
         fact("seed", &record.seed.to_string()),

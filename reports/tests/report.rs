@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod fixture;
+mod numbers;
 
 use fixture::Fixture;
 use reports::error::ReportError;
@@ -168,6 +169,17 @@ fn every_measured_number_names_its_stage_and_key() {
     let cells = page.split("<td class=\"right\">").skip(1).map(|rest| rest.split_once("</td>").unwrap().0);
     for cell in cells {
         assert!(cell.contains("title=\"stage ") || cell.contains(">–<"), "{cell}");
+    }
+}
+
+#[test]
+fn no_number_is_shown_without_its_source() {
+    let complete = Fixture::complete();
+    let pages = [rendered(&complete), rendered_with_pairs(&complete), rendered(&Fixture::pretraining())];
+    for page in pages.map(|files| files["index.html"].clone()) {
+        let found = numbers::unsourced(&page);
+        assert!(found.is_empty(), "{}", found.join("\n"));
+        assert!(page.contains("<main data-run=\""), "the run that the sources are in");
     }
 }
 

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod numbers;
+
 use reports::schema::{Estimate, LevelQuality, TokenizerQuality};
 use reports::sweep::{Line, Pooled, Reference, RunResult, SCHEMA, StageCost, State, Sweep, Validation};
 use std::collections::BTreeMap;
@@ -218,6 +220,12 @@ fn every_number_names_where_it_came_from() {
     }
     assert!(page.matches("<script").count() == 1 && !page.contains("https://"));
     assert!(page.contains("href=\"#result\">Skip to the result<"));
+}
+
+#[test]
+fn no_number_is_shown_without_its_source() {
+    let found = numbers::unsourced(&rendered(&sweep(&ROWS))["index.html"]);
+    assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
 #[test]

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// The program, serving; it is killed when this is dropped.
-pub(super) struct Serving {
-    pub(super) address: SocketAddr,
+pub(crate) struct Serving {
+    pub(crate) address: SocketAddr,
     child: Child,
     log: Arc<Mutex<String>>,
     lines: Arc<Mutex<Vec<String>>>,
@@ -27,8 +27,12 @@ impl Drop for Serving {
 
 impl Serving {
     /// Starts it on a free port and waits until it listens.
-    pub(super) fn start(dir: &Path, more: &[&str]) -> Self {
-        let arguments = ["serve", dir.to_str().unwrap(), "--address", "127.0.0.1:0"];
+    pub(crate) fn start(dir: &Path, more: &[&str]) -> Self {
+        Self::command("serve", dir, more)
+    }
+    /// Likewise, of any verb that listens.
+    pub(crate) fn command(verb: &str, dir: &Path, more: &[&str]) -> Self {
+        let arguments = [verb, dir.to_str().unwrap(), "--address", "127.0.0.1:0"];
         let mut command = recalign(&[arguments.as_slice(), more].concat());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (log, lines) = (Arc::<Mutex<String>>::default(), Arc::<Mutex<Vec<String>>>::default());
@@ -51,15 +55,15 @@ impl Serving {
         });
         Self { address, child, log, lines }
     }
-    pub(super) fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         Client::new(self.address)
     }
     /// What it has written to standard error.
-    pub(super) fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
     /// The first lines of standard output, once they are there.
-    pub(super) fn output(&self, count: usize) -> Vec<String> {
+    pub(crate) fn output(&self, count: usize) -> Vec<String> {
         for _ in 0..200 {
             let lines = self.lines.lock().unwrap().clone();
             if lines.len() >= count {
@@ -70,41 +74,45 @@ impl Serving {
         panic!("fewer than {count} lines on standard output");
     }
     #[cfg(unix)]
-    pub(super) fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
         assert!(sent.unwrap().success());
     }
     #[cfg(unix)]
-    pub(super) fn exit(&mut self) -> Option<i32> {
+    pub(crate) fn exit(&mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
     }
 }
 
 /// One connection that is kept alive.
-pub(super) struct Client {
+pub(crate) struct Client {
     address: SocketAddr,
     stream: Option<BufReader<TcpStream>>,
     token: Option<String>,
+    host: String,
 }
 
 /// Status, head in lower case, body.
-pub(super) type Response = (u16, String, String);
+pub(crate) type Response = (u16, String, String);
 
 impl Client {
-    pub(super) fn new(address: SocketAddr) -> Self {
-        Self { address, stream: None, token: None }
+    pub(crate) fn new(address: SocketAddr) -> Self {
+        Self { address, stream: None, token: None, host: address.to_string() }
     }
-    pub(super) fn with_token(self, token: &str) -> Self {
+    pub(crate) fn with_token(self, token: &str) -> Self {
         Self { token: Some(token.into()), ..self }
     }
-    pub(super) fn get(&mut self, path: &str) -> Response {
+    pub(crate) fn with_host(self, host: &str) -> Self {
+        Self { host: host.into(), ..self }
+    }
+    pub(crate) fn get(&mut self, path: &str) -> Response {
         self.send("GET", path, &[], b"")
     }
-    pub(super) fn post(&mut self, path: &str, body: &Value) -> (u16, Value) {
+    pub(crate) fn post(&mut self, path: &str, body: &Value) -> (u16, Value) {
         let (status, _, text) = self.try_post(path, body).expect("an answer");
         (status, serde_json::from_str(&text).unwrap())
     }
-    pub(super) fn try_post(&mut self, path: &str, body: &Value) -> Option<Response> {
+    pub(crate) fn try_post(&mut self, path: &str, body: &Value) -> Option<Response> {
         self.try_send(
             "POST",
             path,
@@ -112,7 +120,7 @@ impl Client {
             &serde_json::to_vec(body).unwrap(),
         )
     }
-    pub(super) fn send(
+    pub(crate) fn send(
         &mut self,
         method: &str,
         path: &str,
@@ -128,7 +136,8 @@ impl Client {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Option<Response> {
-        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n", body.len());
+        let mut head =
+            format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n", self.host, body.len());
         let token = self.token.as_ref().map(|token| format!("Bearer {token}"));
         let token = token.as_deref().map(|token| ("Authorization", token));
         for (name, value) in headers.iter().copied().chain(token) {
@@ -142,13 +151,13 @@ impl Client {
         response
     }
     /// Raw bytes; a service that has closed already is found out when reading.
-    pub(super) fn write(&mut self, bytes: &[u8]) {
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
         let address = self.address;
         let stream = self.stream.get_or_insert_with(|| BufReader::new(TcpStream::connect(address).unwrap()));
         drop(stream.get_mut().write_all(bytes));
     }
     /// A whole response; `None` if the connection ends before it does.
-    pub(super) fn read(&mut self) -> Option<Response> {
+    pub(crate) fn read(&mut self) -> Option<Response> {
         let stream = self.stream.as_mut().unwrap();
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {

@@ -8,6 +8,7 @@ use polars::prelude::{AnyValue, DataFrame, PlSmallStr};
 use serde_json::{Map, Number, Value};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::ops::Range;
 
 const PAIRS: &str = "pairs.parquet";
 const ROLLOUTS: &str = "rollouts.parquet";
@@ -60,14 +61,19 @@ fn finite(number: f64) -> Value {
     Number::from_f64(number).map_or(Value::Null, Value::Number)
 }
 
-fn stages(layout: &Layout) -> anyhow::Result<Vec<Committed>> {
+/// The finished stages that have pairs.
+///
+/// # Errors
+/// There are none, or the run directory cannot be read.
+pub(crate) fn stages(layout: &Layout) -> anyhow::Result<Vec<Committed>> {
     let mut stages = layout.committed()?;
     stages.retain(|stage| stage.manifest.outputs.contains_key(PAIRS));
     anyhow::ensure!(!stages.is_empty(), "no finished stage of {} has a {PAIRS}", layout.root().display());
     Ok(stages)
 }
 
-struct Stage {
+/// The pairs of a stage with the candidates they were made of.
+pub(crate) struct Stage {
     directory: String,
     pairs: DataFrame,
     rollouts: DataFrame,
@@ -76,7 +82,11 @@ struct Stage {
 }
 
 impl Stage {
-    fn read(stage: &Committed) -> anyhow::Result<Self> {
+    /// Reads both tables.
+    ///
+    /// # Errors
+    /// One of them is missing or damaged.
+    pub(crate) fn read(stage: &Committed) -> anyhow::Result<Self> {
         let [pairs, rollouts] = [PAIRS, ROLLOUTS].map(|file| read(&stage.path.join(file)));
         let rollouts = rollouts?;
         let [users, ranks] = ["user", "rank"].map(|name| integers(&rollouts, name));
@@ -85,32 +95,47 @@ impl Stage {
     }
 
     fn text(&self, rows: usize) -> anyhow::Result<String> {
-        let shown = rows.min(self.pairs.height());
-        let scores: Vec<&str> = self
-            .rollouts
-            .get_column_names()
-            .into_iter()
-            .map(PlSmallStr::as_str)
-            .filter(|name| name.starts_with("judge/"))
-            .collect();
-        let mut header = vec!["user", "side", "rank", "item", "log_prob", "margin"];
-        header.extend(scores.iter().map(|name| name.trim_start_matches("judge/")));
-        header.push("text");
-        let mut lines = Vec::with_capacity(2 * shown);
-        for row in 0..shown {
-            for side in ["chosen", "rejected"] {
-                lines.push(self.side((row, side), &scores)?);
-            }
+        let shown = rows.min(self.len());
+        let mut lines = self.lines(0..shown)?;
+        for text in lines.iter_mut().filter_map(|line| line.last_mut()) {
+            *text = shortened(text, TEXT);
         }
-        let mut text = format!("{}: {shown} of {} pairs", self.directory, self.pairs.height());
+        let mut text = format!("{}: {shown} of {} pairs", self.directory, self.len());
         text += &self.verdicts()?;
         text += "\n\n";
-        text += &table::render(&header, &lines);
+        text += &table::render(&self.header(), &lines);
         Ok(text)
     }
 
+    /// Pairs.
+    pub(crate) fn len(&self) -> usize {
+        self.pairs.height()
+    }
+
+    /// What the cells of a line are: the scores of all judges between margin and item text.
+    pub(crate) fn header(&self) -> Vec<&str> {
+        let mut header = vec!["user", "side", "rank", "item", "log_prob", "margin"];
+        header.extend(self.scores().map(|name| name.trim_start_matches("judge/")));
+        header.push("text");
+        header
+    }
+
+    /// Two lines for each of these pairs, the preferred item first; texts in full.
+    ///
+    /// # Errors
+    /// A table is damaged.
+    pub(crate) fn lines(&self, rows: Range<usize>) -> anyhow::Result<Vec<Vec<String>>> {
+        let sides = rows.flat_map(|row| ["chosen", "rejected"].map(|side| (row, side)));
+        sides.map(|side| self.side(side)).collect()
+    }
+
+    fn scores(&self) -> impl Iterator<Item = &str> {
+        let names = self.rollouts.get_column_names().into_iter().map(PlSmallStr::as_str);
+        names.filter(|name| name.starts_with("judge/"))
+    }
+
     /// One side of a pair; the reference of the round is the policy whose log-probability is stored.
-    fn side(&self, (row, side): (usize, &str), scores: &[&str]) -> anyhow::Result<Vec<String>> {
+    fn side(&self, (row, side): (usize, &str)) -> anyhow::Result<Vec<String>> {
         let value = |name: &str| -> anyhow::Result<String> { Ok(cell(&self.pairs.column(name)?.get(row)?)) };
         let number = |name: &str| -> anyhow::Result<u32> {
             let column = self.pairs.column(name)?.u32()?;
@@ -124,16 +149,16 @@ impl Stage {
         cells.push(value(&format!("{side}_item"))?);
         cells.push(value(&format!("{side}_log_prob"))?);
         cells.push(if side == "chosen" { value("margin")? } else { String::new() });
-        for name in scores {
+        for name in self.scores() {
             cells.push(cell(&self.rollouts.column(name)?.get(*candidate)?));
         }
         let text = self.pairs.column(&format!("{side}_text"))?.get(row)?;
-        cells.push(shortened(&text.str_value(), TEXT));
+        cells.push(text.str_value().into_owned());
         Ok(cells)
     }
 
     /// How many of the pairs the other judges order alike, the truth among them where it is known.
-    fn verdicts(&self) -> anyhow::Result<String> {
+    pub(crate) fn verdicts(&self) -> anyhow::Result<String> {
         let mut text = String::new();
         for name in self.pairs.get_column_names() {
             let Some(judge) = name.strip_prefix("margin/") else { continue };

@@ -62,7 +62,11 @@ pub(super) fn checklist(run: &Run) -> Block {
         ("Licences of data and models", "for the authors", "a log's licence is not among its columns".into()),
     ];
     let row = |(question, answer, why): &Answer| {
-        vec![vec![Span::text(*question)], vec![Span::text(*answer)], vec![Span::text(why)]]
+        vec![
+            vec![Span::text(*question)],
+            vec![Span::text(*answer)],
+            vec![Span::text(why).with_source("run.json; data_card.json")],
+        ]
     };
     let columns = vec![Column::text("question"), Column::text("answer"), Column::prose("why")];
     let rows = answers.iter().map(row).collect();

@@ -1,7 +1,7 @@
 //! The data card and the tokenizer's quality.
 
 use super::{fact_row, missing};
-use crate::document::{Block, Cell, Column, Section, Span, Table, paragraph};
+use crate::document::{Block, Cell, Column, Section, Span, Table, paragraph, sourced_paragraph};
 use crate::load::Run;
 use crate::number;
 use crate::schema::{DataCard, LevelQuality, TokenizerQuality};
@@ -14,7 +14,10 @@ pub(super) fn card(run: &Run) -> Section {
                 "Source {}, ties in {} order, item embeddings: {}.",
                 card.source, card.tie_order, card.embeddings
             );
-            vec![paragraph(intro), table("What the log holds after filters", card_rows(card))]
+            vec![
+                sourced_paragraph(intro, "stage ingest, key data_card.embeddings"),
+                table("What the log holds after filters", card_rows(card)),
+            ]
         }
     };
     Section { id: "data", title: "Data card", blocks }
@@ -144,7 +147,7 @@ fn level_row(index: usize, level: &LevelQuality) -> Vec<Cell> {
     let number = |text: String, name: &str| vec![Span::number(text, "tokenize", &key(name))];
     let residual = level.residual.map_or_else(|| "digit".to_owned(), number::percent);
     vec![
-        vec![Span::text((index + 1).to_string())],
+        vec![Span::number((index + 1).to_string(), "tokenize", &format!("quality.levels[{index}]"))],
         number(number::count(level.size), "size"),
         number(number::percent(level.usage), "usage"),
         number(number::fixed(level.entropy, 3), "entropy"),

@@ -108,7 +108,11 @@ fn case_table(system: &SystemCases, metric: &str) -> Block {
             vec![Span::number(number::decimal(value), "evaluate", &key)]
         };
         vec![
-            vec![Span::text(case.user.to_string())],
+            vec![Span::number(
+                case.user.to_string(),
+                "evaluate",
+                &format!("cases (system {}), user", system.system),
+            )],
             number(case.before, "before"),
             number(case.after, "after"),
             items(&case.history),
@@ -125,7 +129,7 @@ fn items(items: &[ShownItem]) -> Cell {
     let mut cell = Vec::new();
     for item in items {
         cell.extend((!cell.is_empty()).then(|| Span::text(" · ").styled(Style::Quiet)));
-        cell.push(Span::text(shown(item)));
+        cell.push(Span::number(shown(item), "evaluate", &format!("cases, item {}", item.id)));
     }
     if cell.is_empty() { vec![Span::text("nothing").styled(Style::Quiet)] } else { cell }
 }

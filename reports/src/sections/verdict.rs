@@ -9,8 +9,9 @@ use crate::schema::Stages;
 use crate::verdict::{Alarm, BaselineCheck, Change, Finding, INDEPENDENT, SystemVerdict, Verdict};
 
 pub(super) fn section(run: &Run, verdict: &Verdict, figures: &Figures<'_>) -> Result<Section, ReportError> {
-    let mut blocks =
-        vec![Block::Paragraph { spans: vec![Span::text(summary(run, verdict)).styled(Style::Strong)] }];
+    let mut blocks = vec![Block::Paragraph {
+        spans: vec![Span::text(summary(run, verdict)).styled(Style::Strong).with_source(COMPARISONS)],
+    }];
     blocks.extend(verdict.systems.iter().map(|system| in_one_line(run, system)));
     blocks.extend(verdict.systems.iter().map(system));
     blocks.extend(verdict.baseline.as_ref().map(|check| baseline(run, check)));
@@ -18,6 +19,9 @@ pub(super) fn section(run: &Run, verdict: &Verdict, figures: &Figures<'_>) -> Re
     blocks.push(limits(run, verdict));
     Ok(Section { id: "verdict", title: "Verdict", blocks })
 }
+
+/// Where everything that is claimed came from.
+const COMPARISONS: &str = "stage evaluate, key evaluation.comparisons";
 
 /// One sentence about all aligned policies.
 fn summary(run: &Run, verdict: &Verdict) -> String {
@@ -62,7 +66,9 @@ fn in_one_line(run: &Run, system: &SystemVerdict) -> Block {
         None => spans.push(Span::text("no judge's reward was compared")),
     }
     let users = run.evaluation.as_ref().map_or(0, |evaluation| evaluation.users);
-    spans.push(Span::text(" over 1 seed and "));
+    spans.push(Span::text(" over "));
+    spans.push(Span::text("1 seed").with_source("run.json, key seed"));
+    spans.push(Span::text(" and "));
     spans.push(Span::number(number::count(users), "evaluate", "evaluation.users"));
     let recall = system.ranking.iter().find(|finding| finding.metric.starts_with("recall@"));
     let ranking = recall.or(system.ranking.first()).map_or_else(
@@ -90,7 +96,8 @@ fn confirmed(system: &SystemVerdict) -> bool {
     measured.peek().is_some() && measured.all(|finding| finding.change == Change::Rises)
 }
 
-fn system(system: &SystemVerdict) -> Block {
+/// A system in a box: what may be claimed, and what that rests on.
+pub(crate) fn system(system: &SystemVerdict) -> Block {
     let falls = |findings: &[Finding]| findings.iter().any(|finding| finding.change == Change::Falls);
     let tone = match (&system.alarm, confirmed(system) && !falls(&system.ranking) && !falls(&system.judges)) {
         (Some(_), _) => Tone::Alarm,
@@ -152,7 +159,8 @@ pub(super) fn name(metric: &str) -> String {
     }
 }
 
-fn alarm_words(alarm: Alarm, judge: Option<&str>) -> String {
+/// An alarm in a sentence, with the judge that denies the rise.
+pub(crate) fn alarm_words(alarm: Alarm, judge: Option<&str>) -> String {
     let judge =
         judge.map_or_else(|| "no independent judge".to_owned(), |metric| format!("the {}", name(metric)));
     match alarm {
@@ -215,7 +223,8 @@ fn limits(run: &Run, verdict: &Verdict) -> Block {
         let words = "The last line of metrics.jsonl was cut off by an interruption and is left out.";
         sentences.push(words.to_owned());
     }
-    let spans = vec![Span::text(sentences.join(" "))];
+    let source = "run.json, key seed; stage evaluate, key evaluation.comparisons; metrics.jsonl";
+    let spans = vec![Span::text(sentences.join(" ")).with_source(source)];
     let tone = if smoke || !run.not_finite.is_empty() { Tone::Alarm } else { Tone::Neutral };
     Block::Callout { tone, title: "Limits".to_owned(), spans, evidence: Vec::new() }
 }

@@ -216,8 +216,11 @@ pub(super) fn published(sweep: &Sweep) -> Option<Section> {
         vec![
             vec![Span::text(&found.label)],
             vec![Span::text(found.row.as_deref().unwrap_or("–"))],
-            vec![Span::text(numbers.collect::<Vec<_>>().join(", "))],
-            vec![Span::text(&found.source)],
+            vec![
+                Span::text(numbers.collect::<Vec<_>>().join(", "))
+                    .with_source(format!("published: {}", found.source)),
+            ],
+            vec![Span::text(&found.source).with_source("sweep file, key published")],
         ]
     };
     let rows: Vec<Vec<Cell>> = sweep.published.iter().map(row).collect();

@@ -29,7 +29,7 @@ pub(super) fn document(sweep: &Sweep, figures: &[Figure]) -> Result<Document, Re
 }
 
 fn facts(sweep: &Sweep) -> Vec<Fact> {
-    let fact = |label, value: String| Fact { label, value };
+    let fact = |label, value: String| Fact { label, value, source: format!("sweep.json, {label}") };
     let mut facts = vec![
         fact("rows", sweep.rows().len().to_string()),
         fact("runs", sweep.runs.len().to_string()),
@@ -41,7 +41,9 @@ fn facts(sweep: &Sweep) -> Vec<Fact> {
 }
 
 fn result(sweep: &Sweep, figures: &Figures<'_>) -> Result<Section, ReportError> {
-    let words = Span::text(quality::headline(sweep).join(" ")).styled(Style::Strong);
+    let words = Span::text(quality::headline(sweep).join(" "))
+        .styled(Style::Strong)
+        .with_source("sweep.json, runs and lines of the rows that are named");
     let mut blocks = vec![Block::Paragraph { spans: vec![words] }];
     blocks.extend(failures(sweep));
     blocks.extend(seeds::verdicts(sweep));

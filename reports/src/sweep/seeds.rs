@@ -92,7 +92,7 @@ fn verdict((line, key): (&Line, &str), p: f64) -> Vec<Cell> {
         vec![Span::code(key)],
         estimate_cell(&number::difference(difference), &source),
         vec![Span::text(p).with_source(format!("{source}, from the interval"))],
-        vec![Span::text(over).styled(style)],
+        vec![Span::text(over).styled(style).with_source(source)],
     ]
 }
 
