@@ -15,7 +15,9 @@ mod problem;
 mod strict;
 mod wording;
 
-pub use alignment::{Alarm, Alarms, Align, Arm, Evaluate, FreeBeams, Reference, Reward, Sample, Stale, Then};
+pub use alignment::{
+    Alarm, Alarms, Align, Arm, Attainable, Evaluate, FreeBeams, Reference, Reward, Sample, Stale, Then,
+};
 pub(crate) use check::{NAME, is_name};
 pub use data::{Columns, Data, EmbeddingSource, ItemTable, Source, TieOrder, Watched};
 pub use pretraining::{Architecture, Encoding, Model, Pretrain, Targets, Ties, Tokenize, Vectors};

@@ -1,6 +1,7 @@
 //! Which figures a run has. A figure without data is left out; the sections say what is missing.
 
 mod curves;
+mod judge_data;
 pub(crate) mod pairs;
 mod reliability;
 mod tradeoffs;
@@ -12,8 +13,13 @@ use crate::schema::Evaluation;
 
 /// All figures of a run, in reading order.
 pub fn all(run: &Run) -> Vec<Figure> {
-    let before =
-        [headline(run), curves::pretraining(run), curves::judge_training(run), reliability::reliability(run)];
+    let before = [
+        headline(run),
+        curves::pretraining(run),
+        curves::judge_training(run),
+        reliability::reliability(run),
+        judge_data::judge_data(run),
+    ];
     let tradeoffs =
         [tradeoffs::goodhart(run), tradeoffs::frontier(run), tradeoffs::efficiency(run), pairs::pairs(run)];
     let after = [ranking(run), slices(run), exposure(run), lineage(run)];

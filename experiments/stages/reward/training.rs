@@ -61,6 +61,7 @@ impl School<'_> {
             epochs: section.epochs,
             batch_size: section.batch_size,
             learning_rate: section.learning_rate,
+            weight_decay: section.weight_decay,
             label_noise,
         }
     }
