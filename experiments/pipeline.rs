@@ -7,7 +7,7 @@ use crate::stages::align::Round;
 use crate::stages::bench::Bench;
 use crate::stages::evaluate::{NamedPolicy, Policies};
 use crate::stages::{align, evaluate, ingest, pretrain, report, reward, sample, tokenize};
-use ::reward::world::{OracleJudge, World};
+use ::reward::world::{OracleJudge, World, WorldConfig};
 use anyhow::Context as _;
 use reports::schema::Stages;
 use sampler::recommend::Codebook;
@@ -44,7 +44,7 @@ fn stages(run: &Until<'_>, config: &Config) -> anyhow::Result<()> {
     let judges = match config.run.stages {
         Stages::Pretraining => None,
         Stages::Alignment => Some(run.stage("reward", &config.reward, &[(&data).into()], |ctx| {
-            reward::reward(&config.reward, &dataset, ctx)
+            reward::reward(&config.reward, (&dataset, world(config)), ctx)
         })?),
     };
     let loaded = judges.as_ref().map(|output| reward::load(&output.dir, &dataset, run.device()));
@@ -242,10 +242,13 @@ pub fn sample_stages(config: &Config) -> Vec<SampleStage> {
 
 /// The truth, where it is known and anybody is judged.
 pub(crate) fn oracle(config: &Config) -> Option<OracleJudge> {
-    match config.data.source {
-        Source::World(ref world) if config.run.stages == Stages::Alignment => {
-            Some(OracleJudge::new(World::generate(world)))
-        }
+    let judged = config.run.stages == Stages::Alignment;
+    world(config).filter(|_| judged).map(|world| OracleJudge::new(World::generate(world)))
+}
+
+fn world(config: &Config) -> Option<&WorldConfig> {
+    match &config.data.source {
+        Source::World(world) => Some(world),
         _ => None,
     }
 }

@@ -2,6 +2,7 @@
 
 use super::is_default;
 use align::pair_rule::PairRule;
+use reward::training::WEIGHT_DECAY;
 use sampler::method::Method;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -12,6 +13,10 @@ use std::path::PathBuf;
 pub struct Reward {
     /// What a judge knows of an item.
     pub item_features: reward::features::ItemFeatures,
+    /// Whether it also learns how much every item is worth to everybody: `hidden` or `learned`. Not for logs whose choice of items gives labels
+    /// away, as KuaiRand's.
+    #[serde(skip_serializing_if = "super::is_default")]
+    pub item_identity: reward::features::ItemIdentity,
     /// Width of user and item representations.
     pub width: usize,
     /// Items in a training session (OneRec: 5).
@@ -26,6 +31,9 @@ pub struct Reward {
     pub batch_size: usize,
     /// Peak learning rate.
     pub learning_rate: f64,
+    /// Decoupled weight decay: much for hundreds of users, little for tens of thousands.
+    #[serde(skip_serializing_if = "is_usual_decay")]
+    pub weight_decay: f64,
     /// Share of users kept for judging the judges; the rest is halved between them.
     pub evaluation_share: f64,
     /// How heads become one score. With `p-score`, the weights of the heads in the loss of the learned score.
@@ -54,6 +62,10 @@ pub struct Reward {
     /// drift.
     #[serde(skip_serializing_if = "super::is_default")]
     pub resamples: usize,
+    /// Whether the judges are also compared with the Bayes-optimal prediction; for the built-in world, whose truth is known, and
+    /// `watch_label = "median"`.
+    #[serde(skip_serializing_if = "super::is_default")]
+    pub attainable: Attainable,
     /// The proxy is also trained on these shares of its users, to see what more data would give.
     #[serde(skip_serializing_if = "super::is_default")]
     pub learning_curve: Vec<f64>,
@@ -66,6 +78,7 @@ impl Default for Reward {
     fn default() -> Self {
         Self {
             item_features: reward::features::ItemFeatures::Embeddings,
+            item_identity: reward::features::ItemIdentity::Hidden,
             width: 64,
             session_items: 5,
             history_items: 20,
@@ -73,6 +86,7 @@ impl Default for Reward {
             epochs: 3,
             batch_size: 128,
             learning_rate: 1e-3,
+            weight_decay: WEIGHT_DECAY,
             evaluation_share: 0.2,
             fusion: reward::fusion::Fusion::default(),
             architecture: reward::model::Kind::default(),
@@ -82,10 +96,27 @@ impl Default for Reward {
             watch_time: None,
             propensity: None,
             resamples: 0,
+            attainable: Attainable::Unknown,
             learning_curve: Vec::new(),
             label_noise: Vec::new(),
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_usual_decay(value: &f64) -> bool {
+    value.to_bits() == WEIGHT_DECAY.to_bits()
+}
+
+/// Whether the judges are compared with what could be known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Attainable {
+    /// They are not.
+    #[default]
+    Unknown,
+    /// They are: the Bayes-optimal AUC of every head, and how far below it the judges are.
+    Measured,
 }
 
 /// `[sample]`.

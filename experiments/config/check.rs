@@ -5,14 +5,15 @@
 mod objective;
 
 use super::{
-    Align, Architecture, Columns, Config, Data, EmbeddingSource, Encoding, Evaluate, Model, Pretrain,
-    Problem, Reward, Run, Sample, Stale,
+    Align, Architecture, Attainable, Columns, Config, Data, EmbeddingSource, Encoding, Evaluate, Model,
+    Pretrain, Problem, Reward, Run, Sample, Stale,
 };
 use super::{Source, Targets, Tokenize};
 use policy::collaborative::CollaborativeConfig;
 use policy::collaborative::contrastive::ContrastiveConfig;
 use policy::quantize::{Collisions, LearnedConfig, Quantizer};
 use reward::fusion::Fusion;
+use reward::labels::WatchLabel;
 use reward::model::Kind;
 use reward::world::{WorldConfig, WorldError};
 use std::collections::BTreeSet;
@@ -32,6 +33,7 @@ impl Config {
         pretrain(&self.pretrain, &mut check);
         shared_encoding(&self.model, &self.pretrain, &mut check);
         reward(&self.reward, &mut check);
+        attainable(self, &mut check);
         sample(&self.sample, &mut check);
         align(&self.align, &mut check);
         evaluate(&self.evaluate, &mut check);
@@ -324,6 +326,7 @@ fn reward(reward: &Reward, check: &mut Check) {
     check.positive("reward.epochs", reward.epochs);
     check.positive("reward.batch_size", reward.batch_size);
     check.learning_rate("reward.learning_rate", reward.learning_rate);
+    check.within("reward.weight_decay", reward.weight_decay, 0.0..=10.0);
     let share = reward.evaluation_share;
     check.that("reward.evaluation_share", share > 0.0 && share <= 0.9, share, "above 0 and at most 0.9");
     check.within("reward.ensemble", reward.ensemble, 0..=100);
@@ -337,6 +340,25 @@ fn reward(reward: &Reward, check: &mut Check) {
         check.that(key, share > 0.0 && share <= 0.5, share, "above 0 and at most 0.5: half is noise alone");
     }
     reward_models(reward, check);
+}
+
+/// Only of a whole world is everything known.
+fn attainable(config: &Config, check: &mut Check) {
+    let Config { data, reward, .. } = config;
+    if reward.attainable == Attainable::Unknown {
+        return;
+    }
+    let whole = data.k_core == 0 && data.max_users.is_none();
+    if !matches!(data.source, Source::World(_)) || !whole {
+        let message = "`reward.attainable` = \"measured\" needs the truth: a `data.source` of kind \"world\", without \
+                       `data.k_core` or `data.max_users`";
+        check.between_keys("reward.attainable", message.into(), "data.source");
+    }
+    if reward.watch_label != WatchLabel::Median {
+        let message = "`reward.attainable` = \"measured\" needs `reward.watch_label` = \"median\": what is long in comparison with \
+                       a user's other watches is no property of one impression";
+        check.between_keys("reward.attainable", message.into(), "reward.watch_label");
+    }
 }
 
 /// What an architecture cannot do.

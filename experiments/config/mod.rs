@@ -16,7 +16,8 @@ mod strict;
 mod wording;
 
 pub use alignment::{
-    Alarm, Alarms, Align, Arm, Evaluate, FreeBeams, KINDS, Keep, Reference, Reward, Sample, Stale, Then,
+    Alarm, Alarms, Align, Arm, Attainable, Evaluate, FreeBeams, KINDS, Keep, Reference, Reward, Sample,
+    Stale, Then,
 };
 pub(crate) use check::{NAME, is_name};
 pub use data::{Columns, Data, EmbeddingSource, ItemTable, Source, TieOrder, Watched};

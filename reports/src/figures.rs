@@ -2,6 +2,7 @@
 
 mod curves;
 pub(crate) mod goodhart;
+mod judge_data;
 pub(crate) mod pairs;
 mod reliability;
 mod tradeoffs;
@@ -13,8 +14,13 @@ use crate::schema::Evaluation;
 
 /// All figures of a run, in reading order.
 pub fn all(run: &Run) -> Vec<Figure> {
-    let before =
-        [headline(run), curves::pretraining(run), curves::judge_training(run), reliability::reliability(run)];
+    let before = [
+        headline(run),
+        curves::pretraining(run),
+        curves::judge_training(run),
+        reliability::reliability(run),
+        judge_data::judge_data(run),
+    ];
     let tradeoffs =
         [goodhart::goodhart(run), tradeoffs::frontier(run), tradeoffs::efficiency(run), pairs::pairs(run)];
     let after = [ranking(run), slices(run), exposure(run), lineage(run)];

@@ -289,6 +289,18 @@ pub const ENTRIES: &[Entry] = &[
         "Expected calibration error of the judge's head: mean difference of predicted and observed rate over 10 bins of predictions.",
     ),
     entry(
+        "<judge>/<head>/expected_auc",
+        "share",
+        Up,
+        "AUC of the judge's head expected over the dice of the built-in world that decided the labels: free of their noise.",
+    ),
+    entry(
+        "<judge>/<head>/auc_gap",
+        "share",
+        Down,
+        "By how much the expected AUC is below that of the Bayes-optimal prediction, which knows the user's hidden state.",
+    ),
+    entry(
         "<judge>/watch_time/mae",
         "watch time",
         Down,

@@ -191,6 +191,9 @@ pub struct JudgeReport {
     /// Mean standard deviation of the ensemble's members over the evaluation users' items; absent without an ensemble.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disagreement: Option<f64>,
+    /// The Bayes-optimal prediction of every head, given all that the built-in world knows but the dice; `reward.attainable`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attainable: Vec<TrialHead>,
     /// The proxy trained again, on fewer users (`reward.learning_curve`) or with labels turned over
     /// (`reward.label_noise`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -214,7 +217,7 @@ pub struct JudgeTrial {
     pub heads: Vec<TrialHead>,
 }
 
-/// One head of a [`JudgeTrial`].
+/// One head of a [`JudgeTrial`], or of the Bayes-optimal prediction.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrialHead {
     /// Head name.
@@ -223,6 +226,9 @@ pub struct TrialHead {
     pub auc: Option<f64>,
     /// Binary cross-entropy.
     pub log_loss: f64,
+    /// The AUC expected over the dice that decided the labels, where their chances are known (`reward.attainable`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_auc: Option<f64>,
 }
 
 /// A fifth of sampled items, by how far they are from what their user chose.
@@ -290,7 +296,8 @@ pub struct HeadQuality {
     /// Reliability bins: mean prediction, mean label, count.
     pub reliability: Vec<(f64, f64, u64)>,
     /// The same and more with 95 % bootstrap intervals over users, where `reward.resamples` asks for them: `auc`,
-    /// `user_auc`, `pair_accuracy`, `ndcg`, `ece`; what one class leaves undefined is absent.
+    /// `user_auc`, `pair_accuracy`, `ndcg`, `ece`; what one class leaves undefined is absent. With `reward.attainable` also
+    /// `expected_auc` and `auc_gap`, by how much the expected AUC is below the Bayes-optimal one.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub intervals: BTreeMap<String, Estimate>,
 }

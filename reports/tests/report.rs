@@ -202,8 +202,13 @@ fn what_the_instruments_of_the_judges_say_is_shown() {
     let kind = "generative".to_owned();
     report.judges[0].watch_time = Some(WatchQuality { kind, mae: estimate(7.25), xauc: None });
     report.disagreement = Some(0.0123);
-    let head = TrialHead { head: "like".into(), auc: Some(0.654), log_loss: 0.321 };
+    let head =
+        TrialHead { head: "like".into(), auc: Some(0.654), log_loss: 0.321, expected_auc: Some(0.647) };
+    let best = TrialHead { auc: Some(0.801), expected_auc: Some(0.802), ..head.clone() };
     report.trials.push(JudgeTrial { share: 0.1, train_users: 777, label_noise: 0.0, heads: vec![head] });
+    report.attainable.push(best);
+    report.judges[0].heads[0].head = "like".into();
+    report.judges[0].heads[0].intervals.insert("auc_gap".into(), estimate(0.155));
     report.drift.push(DriftStep {
         distance: 0.456,
         scores: BTreeMap::from([("proxy".into(), 0.5), ("held-out".into(), 0.4)]),
@@ -212,8 +217,19 @@ fn what_the_instruments_of_the_judges_say_is_shown() {
         disagreement: Some(0.0234),
     });
     let files = rendered(&fixture);
-    for text in ["0.617", "7.25", "0.0123", "777", "0.654", "0.456", "0.876", "generative", "held-out score"]
-    {
+    for text in [
+        "0.617",
+        "0.802",
+        "0.155",
+        "7.25",
+        "0.0123",
+        "777",
+        "0.654",
+        "0.456",
+        "0.876",
+        "generative",
+        "held-out score",
+    ] {
         assert!(files["report.md"].contains(text) && files["index.html"].contains(text), "{text}");
     }
 }

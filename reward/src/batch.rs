@@ -216,10 +216,11 @@ impl Batch {
         let (n, c) = (self.items.len(), self.owners.len());
         let (width, heads) = (self.features.len() / n, self.labels.len() / c);
         let vectors = model.items(Tensor::from_data(TensorData::new(self.features, [n, width]), device));
+        let ids = item_ids(self.items.iter().copied(), device);
         let users = model.user_side(model.users(self.histories.input(&vectors)));
         let owners = Tensor::<1, Int>::from_data(TensorData::new(self.owners, [c]), device);
         let outputs = model.outputs(ListInput {
-            items: rows(&model.item_side(vectors), self.lists, [c, self.list_items]),
+            items: rows(&model.item_side(vectors, ids), self.lists, [c, self.list_items]),
             mask: Tensor::from_data(TensorData::new(self.list_mask, [c, self.list_items]), device),
             users: users.select(0, owners),
         });
@@ -227,6 +228,13 @@ impl Batch {
         let weights = self.weights.map(|weights| Tensor::from_data(TensorData::new(weights, [c, 1]), device));
         (outputs, Targets { labels, watch_times: self.watch_times, weights })
     }
+}
+
+/// Ids as the model takes them.
+pub(crate) fn item_ids(items: impl Iterator<Item = ItemId>, device: &Device) -> Tensor<1, Int> {
+    let ids: Vec<i64> = items.map(|item| item.index() as i64).collect();
+    let count = ids.len();
+    Tensor::from_data(TensorData::new(ids, [count]), device)
 }
 
 /// The watch time of every session, where the log has it and every list is an observed one.

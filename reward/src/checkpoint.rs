@@ -39,6 +39,7 @@ mod tests {
             width: 4,
             history_items: 5,
             heads: 2,
+            identities: 0,
             watch: None,
         }
     }

@@ -1,6 +1,6 @@
 //! What the judges of a run share: the log, the item features, and how feedback becomes inputs and labels.
 
-use crate::features::{Behaviour, FeatureError, FeatureTable, ItemFeatures, ItemTables};
+use crate::features::{Behaviour, FeatureError, FeatureTable, ItemFeatures, ItemIdentity, ItemTables};
 use crate::labels::problems::{self, LogProblem};
 use crate::labels::{Feedback, Labels, WatchLabel, sessions};
 use crate::propensity::{Propensity, PropensityError};
@@ -17,6 +17,9 @@ use thiserror::Error;
 pub struct ContextConfig {
     /// What a judge knows of an item.
     pub item_features: ItemFeatures,
+    /// Whether it also learns what every item is worth.
+    #[serde(default, skip_serializing_if = "ItemIdentity::is_hidden")]
+    pub item_identity: ItemIdentity,
     /// Most recent items that describe the user.
     pub history_items: usize,
     /// Most items of a training session.
@@ -40,6 +43,8 @@ pub struct ContextConfig {
 pub struct Sizes {
     /// What a judge knows of an item.
     pub item_features: ItemFeatures,
+    /// Whether it also learns what every item is worth.
+    pub item_identity: ItemIdentity,
     /// Most recent items that describe the user.
     pub history_items: usize,
     /// Most items of a training session.
@@ -142,6 +147,7 @@ impl Context {
         let behaviour = Behaviour::fit(source.log, users);
         let config = ContextConfig {
             item_features: sizes.item_features,
+            item_identity: sizes.item_identity,
             history_items: sizes.history_items,
             session_items: sizes.session_items,
             signals: source.log.signals.clone(),

@@ -149,6 +149,25 @@ impl Moments {
     }
 }
 
+/// Whether a judge also learns how much every item is worth to everybody, head by head, beside what its features say: quality
+/// that no feature tells. In logs whose very choice of items gives labels away it must not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ItemIdentity {
+    /// Items with equal features are equal.
+    #[default]
+    Hidden,
+    /// A logit per item and head, zero at first: items without training interactions keep to their features.
+    Learned,
+}
+
+impl ItemIdentity {
+    /// For files of before there was a choice.
+    pub fn is_hidden(&self) -> bool {
+        *self == Self::Hidden
+    }
+}
+
 /// How logged feedback becomes numbers beside the history's items: `sign(x) ln(1 + |x|)`, so that play times in
 /// milliseconds and flags live on one scale, then standardised over the training interactions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

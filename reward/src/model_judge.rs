@@ -1,6 +1,6 @@
 //! The judge that scores with a reward model: every candidate as a list of one.
 
-use crate::batch::{Histories, Viewer};
+use crate::batch::{Histories, Viewer, item_ids};
 use crate::context::Context;
 use crate::fusion::{Fusion, FusionError};
 use crate::judge::{Judge, Request, Score};
@@ -9,6 +9,7 @@ use burn::module::Module;
 use burn::prelude::*;
 use burn::tensor::{TensorData, activation};
 use policy::history::Log;
+use policy::ids::ItemId;
 use std::sync::Arc;
 
 /// Requests that share one forward pass of the user tower.
@@ -57,7 +58,8 @@ impl ModelJudge {
         let shape = [features.num_items(), features.width()];
         let vectors =
             model.items(Tensor::from_data(TensorData::new(features.values().to_vec(), shape), &device));
-        let sides = model.item_side(vectors.clone());
+        let ids = item_ids((0..features.num_items()).map(ItemId::new), &device);
+        let sides = model.item_side(vectors.clone(), ids);
         Ok(Self { name: trained.name, heads, fusion: trained.fusion, context, model, vectors, sides })
     }
 

@@ -22,7 +22,7 @@ pub fn draws(users: usize, key: Key) -> Vec<f64> {
 pub struct Rows<'a> {
     /// Predictions, probabilities for heads.
     pub scores: &'a [f64],
-    /// 0 or 1 for heads, watch times else.
+    /// 0 or 1 for heads, or the chance of 1 where it is known; watch times else.
     pub labels: &'a [f64],
     /// Whose row.
     pub users: &'a [usize],
@@ -88,14 +88,16 @@ impl<'a> HeadStatistics<'a> {
         self.own.len()
     }
 
-    /// Area under the ROC curve over all rows; `None` when one class is missing.
+    /// Area under the ROC curve over all rows; `None` when one class is missing. Of chances as labels: the expected won pairs
+    /// over the expected pairs, which many draws of the labels come to.
     pub fn auc(&self, draws: &[f64]) -> Option<f64> {
         let (mut below, mut positives, mut won) = (0.0, 0.0, 0.0);
         for tied in self.order.chunk_by(|&a, &b| self.places[a] == self.places[b]) {
             let (mut up, mut down) = (0.0, 0.0);
             for &row in tied {
-                let weight = draws[self.rows.users[row]];
-                if self.rows.labels[row] > 0.5 { up += weight } else { down += weight }
+                let (weight, label) = (draws[self.rows.users[row]], self.rows.labels[row]);
+                up += weight * label;
+                down += weight * (1.0 - label);
             }
             won += up * (below + down / 2.0);
             below += down;
@@ -196,6 +198,14 @@ mod tests {
         close(statistics.auc(&once), auc(&scores, &labels).unwrap());
         close(statistics.user_auc(&once), grouped_auc(&scores, &labels, &sizes).unwrap());
         close(statistics.ece(&once), expected_calibration_error(&scores, &labels));
+    }
+
+    /// Scores 1, 2, 3 with chances .5, 0, 1: won are (2 above 1: 0) + (3 above 1: .5) + (3 above 2: 1), and half of what the
+    /// first makes with itself, .125, of 1.5 expected positives times 1.5 expected negatives.
+    #[test]
+    fn the_auc_of_chances_counts_every_pair_as_often_as_it_is_expected() {
+        let rows = Rows { scores: &[1.0, 2.0, 3.0], labels: &[0.5, 0.0, 1.0], users: &[0, 0, 0] };
+        close(HeadStatistics::new(rows).auc(&[1.0]), (0.5 + 1.0 + 0.125) / 2.25);
     }
 
     #[test]

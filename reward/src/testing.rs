@@ -1,7 +1,7 @@
 //! Small logs with a known rule, for tests.
 
 use crate::context::{Context, Sizes, Source};
-use crate::features::{ItemFeatures, ItemTables};
+use crate::features::{ItemFeatures, ItemIdentity, ItemTables};
 use crate::labels::WatchLabel;
 use policy::embeddings::Embeddings;
 use policy::history::{History, Log};
@@ -24,6 +24,8 @@ pub(crate) fn embeddings() -> Embeddings {
 pub(crate) enum Rule {
     /// Like what has a positive first feature, nine times of ten.
     LikeByFeature,
+    /// Like every third item, nine times of ten: no feature tells which.
+    LikeByItem,
     /// Like at random, as often.
     LikeAtRandom,
     /// No feedback; users with an even id see items with a positive first feature, the others the rest.
@@ -49,6 +51,7 @@ pub(crate) fn log(users: usize, rule: Rule) -> Log {
                 Rule::LikeByFeature => {
                     history.feedback.push(f32::from((items.row(item)[0] > 0.0) == (coin < 0.9)));
                 }
+                Rule::LikeByItem => history.feedback.push(f32::from((item % 3 == 0) == (coin < 0.9))),
                 Rule::LikeAtRandom => history.feedback.push(f32::from(coin < 0.5)),
                 Rule::SeeByFeature => {}
             }
@@ -62,15 +65,21 @@ pub(crate) fn log(users: usize, rule: Rule) -> Log {
 
 /// The context of a log, fitted on its first `users` users.
 pub(crate) fn context(log: &Log, users: usize) -> Context {
+    context_of(log, users, sizes())
+}
+
+/// The same with other choices.
+pub(crate) fn context_of(log: &Log, users: usize, sizes: Sizes) -> Context {
     let embeddings = embeddings();
     let items = ItemTables { embeddings: &embeddings, attributes: None };
-    Context::fit(Source { log, items, attribute_names: &[] }, sizes(), &ids(0..users)).unwrap()
+    Context::fit(Source { log, items, attribute_names: &[] }, sizes, &ids(0..users)).unwrap()
 }
 
 /// Short histories and sessions, no watch time.
 pub(crate) fn sizes() -> Sizes {
     Sizes {
         item_features: ItemFeatures::Embeddings,
+        item_identity: ItemIdentity::Hidden,
         history_items: 6,
         session_items: 3,
         watch_label: WatchLabel::Median,

@@ -2,6 +2,7 @@
 
 use crate::batch::{Batch, NegativeSampler, Negatives, Targets};
 use crate::context::Context;
+use crate::features::ItemIdentity;
 use crate::labels::{Session, sessions};
 use crate::model::{
     Kind, ModelConfig, RewardModel, binary_cross_entropy, personal_loss, weighted_cross_entropy,
@@ -17,9 +18,10 @@ use thiserror::Error;
 
 /// Sessions of one epoch; more are sampled down, so that a log of millions trains in minutes.
 const MAX_SESSIONS: usize = 200_000;
-/// Decoupled weight decay. There is no dropout, so this is all that keeps a judge of a few hundred users from learning
-/// them by heart. Tried on the built-in world, log loss on unseen users: 0.3 beat 0.01 for every head and 1.0 for most.
-const WEIGHT_DECAY: f64 = 0.3;
+/// The default of [`TrainingConfig::weight_decay`]. There is no dropout, so this is all that keeps a judge of a few hundred users
+/// from learning them by heart. Tried on the built-in world, log loss on unseen users: 0.3 beat 0.01 for every head and 1.0 for
+/// most; with tens of thousands of users 0.01 is better.
+pub const WEIGHT_DECAY: f64 = 0.3;
 /// Largest global gradient norm.
 const MAX_GRAD_NORM: f64 = 1.0;
 /// Share of the steps in which the learning rate rises.
@@ -42,8 +44,17 @@ pub struct TrainingConfig {
     pub batch_size: usize,
     /// Peak learning rate.
     pub learning_rate: f64,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
     /// Share of labels turned over in training, 0 for none.
     pub label_noise: f64,
+}
+
+impl TrainingConfig {
+    /// The optimizer before its first step.
+    pub fn optimizer(&self) -> Optimizer {
+        Optimizer::new(&OptimizerConfig { weight_decay: self.weight_decay, max_grad_norm: MAX_GRAD_NORM })
+    }
 }
 
 /// Why a judge cannot be trained.
@@ -132,7 +143,7 @@ impl<'a> Trainer<'a> {
             sampler: NegativeSampler::new(context.log()),
             schedule: Schedule { peak: config.learning_rate, warmup, total },
             key: apprentice.key,
-            optimizer: optimizer(),
+            optimizer: config.optimizer(),
             epoch: Vec::new(),
             step: 0,
             context,
@@ -254,11 +265,6 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// A judge's optimizer before its first step.
-pub fn optimizer() -> Optimizer {
-    Optimizer::new(&OptimizerConfig { weight_decay: WEIGHT_DECAY, max_grad_norm: MAX_GRAD_NORM })
-}
-
 /// The sizes of a judge of this width over this context.
 pub fn model_config(context: &Context, kind: Kind, width: usize) -> ModelConfig {
     ModelConfig {
@@ -268,6 +274,10 @@ pub fn model_config(context: &Context, kind: Kind, width: usize) -> ModelConfig 
         width,
         history_items: context.config().history_items,
         heads: context.config().labels.heads().len(),
+        identities: match context.config().item_identity {
+            ItemIdentity::Hidden => 0,
+            ItemIdentity::Learned => context.features().num_items(),
+        },
         watch: context.config().watch.clone(),
     }
 }

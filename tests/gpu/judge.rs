@@ -7,13 +7,13 @@ use policy::history::{History, Log};
 use policy::ids::{ItemId, UserId};
 use policy::random::Key;
 use reward::context::{Context, Sizes, Source};
-use reward::features::{ItemFeatures, ItemTables};
+use reward::features::{ItemFeatures, ItemIdentity, ItemTables};
 use reward::fusion::Fusion;
 use reward::judge::{Judge, Request};
 use reward::labels::WatchLabel;
 use reward::model::Kind;
 use reward::model_judge::{ModelJudge, Trained};
-use reward::training::{Apprentice, Trainer, TrainingConfig};
+use reward::training::{Apprentice, Trainer, TrainingConfig, WEIGHT_DECAY};
 use std::sync::Arc;
 
 const ITEMS: usize = 40;
@@ -26,6 +26,7 @@ const CONFIG: TrainingConfig = TrainingConfig {
     epochs: 2,
     batch_size: 16,
     learning_rate: 1e-3,
+    weight_decay: WEIGHT_DECAY,
     label_noise: 0.0,
 };
 
@@ -44,6 +45,7 @@ fn context(log: &Log, users: &[UserId]) -> Context {
     let items = ItemTables { embeddings: &embeddings, attributes: None };
     let sizes = Sizes {
         item_features: ItemFeatures::Embeddings,
+        item_identity: ItemIdentity::Hidden,
         history_items: 6,
         session_items: 3,
         watch_label: WatchLabel::Median,

@@ -143,6 +143,7 @@ pub(super) fn write_policy(dir: &Path) {
         dropout_rate: 0.0,
         layer_norm_epsilon: 1e-6,
         encoder_attention: policy::model::EncoderAttention::Bidirectional,
+        user_buckets: 0,
     });
     let model = Policy::new(&size, Key::new(1), &burn::prelude::Device::flex()).unwrap();
     policy::checkpoint::write(&model, &size, dir).unwrap();

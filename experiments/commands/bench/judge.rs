@@ -8,7 +8,7 @@ use policy::history::{History, Log};
 use policy::ids::{ItemId, UserId};
 use policy::random::Key;
 use reward::context::{Context, Sizes, Source};
-use reward::features::{ItemFeatures, ItemTables};
+use reward::features::{ItemFeatures, ItemIdentity, ItemTables};
 use reward::fusion::Fusion;
 use reward::judge::{Judge as _, Request};
 use reward::labels::WatchLabel;
@@ -50,6 +50,7 @@ fn judge() -> anyhow::Result<ModelJudge> {
     let embeddings = Embeddings::new(FEATURES, values.collect());
     let sizes = Sizes {
         item_features: ItemFeatures::Embeddings,
+        item_identity: ItemIdentity::Hidden,
         history_items: 20,
         session_items: 1,
         watch_label: WatchLabel::Median,

@@ -8,7 +8,7 @@ use burn::prelude::Device;
 use policy::ids::UserId;
 use reward::checkpoint;
 use reward::model::{Kind, RewardModel};
-use reward::training::{Trainer, TrainingStep, model_config, optimizer};
+use reward::training::{Trainer, TrainingStep, model_config};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -130,7 +130,7 @@ impl<'a> Course<'a> {
             return Ok(trainer);
         };
         let model = self.model(&read(&saved.dir.join(WEIGHTS))?, kind)?;
-        let optimizer = optimizer().load(&saved.dir.join(MOMENTS), &self.device);
+        let optimizer = self.school.config(kind).optimizer().load(&saved.dir.join(MOMENTS), &self.device);
         Ok(trainer.continued((cursor.step, model, optimizer.context("cannot load the optimizer")?)))
     }
 }

@@ -1,5 +1,6 @@
 //! How far a judge can be trusted, on users that no judge was trained on.
 
+use super::attainable::Attainable;
 use super::training::School;
 use policy::ids::UserId;
 use policy::random::Key;
@@ -18,6 +19,8 @@ pub(super) struct Examiner<'a> {
     pub(super) school: &'a School<'a>,
     /// Evaluation users.
     pub(super) users: usize,
+    /// What could be known, where it is asked for.
+    pub(super) attainable: Option<&'a Attainable>,
 }
 
 impl Examiner<'_> {
@@ -51,7 +54,12 @@ impl Examiner<'_> {
         let share = |auc: Option<f64>| auc.map_or_else(|| "undefined".to_string(), |auc| format!("{auc:.3}"));
         let (shown, within) = (share(auc), share(user_auc));
         tracing::info!("{judge} judge, {head}: AUC {shown}, within users {within}, ECE {ece:.3}");
-        let intervals = self.intervals(index, &result.predictions[index])?;
+        let mut intervals = self.intervals(index, &result.predictions[index])?;
+        if let Some(attainable) = self.attainable {
+            let truth = self.examination.truth(index);
+            let found = attainable.intervals((index, &truth), &result.predictions[index], self);
+            intervals.extend(found);
+        }
         for (key, estimate) in &intervals {
             self.school.stage.metric(0, &format!("{judge}/{head}/{key}"), estimate.value)?;
         }
@@ -103,7 +111,7 @@ impl Examiner<'_> {
         Ok(Some(WatchQuality { kind, mae, xauc }))
     }
 
-    fn bootstrap(&self, users: usize, statistic: &Statistic<'_>) -> Option<Estimate> {
+    pub(super) fn bootstrap(&self, users: usize, statistic: &Statistic<'_>) -> Option<Estimate> {
         bootstrap(users, self.school.section.resamples, statistic)
     }
 }

@@ -5,6 +5,7 @@
 //! further seeds of the proxy, whose disagreement shows where the log does not decide. All are examined on users that none
 //! has seen.
 
+mod attainable;
 mod course;
 mod drift;
 mod examine;
@@ -13,10 +14,11 @@ mod split;
 mod training;
 mod trials;
 
-use crate::config::Reward;
+use crate::config::{self, Reward};
 use crate::data::Dataset;
 use crate::run::context::StageContext;
 use anyhow::Context as _;
+use attainable::Attainable;
 use burn::prelude::Device;
 pub(crate) use examine::{Statistic, bootstrap};
 use files::{read_json, write, write_json};
@@ -31,6 +33,7 @@ use reward::model::Kind;
 use reward::model_judge::{ModelJudge, Trained};
 use reward::quality::Examination;
 use reward::training::model_config;
+use reward::world::WorldConfig;
 use serde::{Deserialize, Serialize};
 pub use split::JudgeSplit;
 use std::path::Path;
@@ -98,7 +101,11 @@ impl Models {
 /// # Errors
 /// If there are too few users, the features or the fusion do not fit the data, training breaks down, or the run is
 /// stopped.
-pub fn reward(section: &Reward, dataset: &Dataset, stage: &StageContext) -> anyhow::Result<()> {
+pub fn reward(
+    section: &Reward,
+    (dataset, world): (&Dataset, Option<&WorldConfig>),
+    stage: &StageContext,
+) -> anyhow::Result<()> {
     let split = JudgeSplit::draw(dataset.log.users().collect(), section.evaluation_share, stage.key())?;
     let shared = Arc::new(fit(section, dataset, &split)?);
     let models = Models::of(section);
@@ -118,18 +125,24 @@ pub fn reward(section: &Reward, dataset: &Dataset, stage: &StageContext) -> anyh
     };
     let examination =
         Examination::new(&shared, &split.evaluation, section.negatives, stage.key().named("examination"));
-    write_json(stage, "judges.json", &report(&judges, &examination, &school)?)?;
+    let attainable = match section.attainable {
+        config::Attainable::Unknown => None,
+        config::Attainable::Measured => Some(Attainable::of(world, &shared, &examination)?),
+    };
+    let examiner = examine::Examiner {
+        examination: &examination,
+        school: &school,
+        users: split.evaluation.len(),
+        attainable: attainable.as_ref(),
+    };
+    write_json(stage, "judges.json", &report(&judges, &examiner)?)?;
     write_json(stage, SPLIT, &split)?;
     let (width, fusion, context) = (section.width, section.fusion.clone(), shared.config().clone());
     write_json(stage, CONFIG, &JudgeConfig { width, fusion, context, models })
 }
 
-fn report(
-    judges: &Judges,
-    examination: &Examination,
-    school: &training::School<'_>,
-) -> anyhow::Result<JudgeReport> {
-    let examiner = examine::Examiner { examination, school, users: judges.split.evaluation.len() };
+fn report(judges: &Judges, examiner: &examine::Examiner<'_>) -> anyhow::Result<JudgeReport> {
+    let examine::Examiner { examination, school, .. } = *examiner;
     let (proxy, proxy_scores) = examiner.examine(&judges.proxy, &judges.split.proxy)?;
     let (held_out, held_out_scores) = examiner.examine(&judges.held_out, &judges.split.held_out)?;
     let members = judges.ensemble.iter().flat_map(Ensemble::members);
@@ -138,7 +151,8 @@ fn report(
     Ok(JudgeReport {
         agreement: spearman(&proxy_scores, &held_out_scores),
         disagreement: judges.ensemble.as_ref().map(|ensemble| examination.disagreement(ensemble)),
-        trials: trials::trials(&examiner, &judges.split.proxy)?,
+        attainable: examiner.attainable.map(Attainable::heads).unwrap_or_default(),
+        trials: trials::trials(examiner, &judges.split.proxy)?,
         drift: drift::drift(judges, school),
         judges: [vec![proxy, held_out], members].concat(),
     })
@@ -209,6 +223,7 @@ fn ensemble(
 fn fit(section: &Reward, dataset: &Dataset, split: &JudgeSplit) -> anyhow::Result<Context> {
     let sizes = Sizes {
         item_features: section.item_features,
+        item_identity: section.item_identity,
         history_items: section.history_items,
         session_items: section.session_items,
         watch_label: section.watch_label,

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{Config, load as load_config};
+use crate::config::{Config, Source as DataSource, load as load_config};
 use crate::data;
 use crate::device::DeviceChoice;
 use crate::run::{Resume, Run};
@@ -49,7 +49,10 @@ impl Fixture {
         let run =
             Run::open(&self.dir.path().join(name), &self.config, DeviceChoice::Cpu, Resume::Auto).unwrap();
         let section = &self.config.reward;
-        run.stage("reward", section, &[], |stage| reward(section, &self.dataset, stage)).unwrap().dir
+        let DataSource::World(world) = &self.config.data.source else { panic!("the fixture is a world") };
+        run.stage("reward", section, &[], |stage| reward(section, (&self.dataset, Some(world)), stage))
+            .unwrap()
+            .dir
     }
 }
 
@@ -180,6 +183,25 @@ fn every_instrument_reports_and_every_judge_is_loaded_again() {
         let row: serde_json::Value = serde_json::from_str(line).unwrap();
         let key = row["key"].as_str().unwrap();
         assert!(reports::glossary::lookup(key).is_some(), "{key} is not in the glossary");
+    }
+}
+
+#[test]
+fn judges_of_a_world_are_compared_with_what_could_be_known() {
+    let fixture = Fixture::with(&[
+        "reward.architecture=towers",
+        "reward.item_identity=learned",
+        "reward.attainable=measured",
+        "reward.resamples=20",
+        "reward.learning_curve=[0.5]",
+    ]);
+    let report: JudgeReport = read_json(&fixture.train("run").join("judges.json")).unwrap();
+    assert_eq!(report.attainable.len(), 4);
+    for (best, head) in report.attainable.iter().zip(&report.judges[0].heads) {
+        let (own, gap) = (head.intervals["expected_auc"].value, head.intervals["auc_gap"].value);
+        let expected = best.expected_auc.unwrap();
+        assert!(gap > 0.0 && (expected - own - gap).abs() < 1e-9, "{best:?} {head:?}");
+        assert!(report.trials[0].heads.iter().all(|trial| trial.expected_auc.unwrap() < 1.0));
     }
 }
 

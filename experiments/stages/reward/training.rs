@@ -52,6 +52,7 @@ impl<'a> School<'a> {
             epochs: section.epochs,
             batch_size: section.batch_size,
             learning_rate: section.learning_rate,
+            weight_decay: section.weight_decay,
             label_noise: 0.0,
         }
     }

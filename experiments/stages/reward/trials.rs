@@ -7,6 +7,7 @@ use rand::seq::SliceRandom as _;
 use reports::schema::{JudgeTrial, TrialHead};
 use reward::judge::Judge as _;
 use reward::model_judge::{ModelJudge, Trained};
+use reward::quality::ExaminationResult;
 use std::sync::Arc;
 
 /// One trial per share of the users, then one per share of turned labels. Records `<trial>/<head>/auc` at the number of
@@ -32,7 +33,7 @@ fn trial(
     let model = school.try_out(PROXY, label_noise, &chosen)?;
     let trained = Trained { name: PROXY.into(), model, fusion: school.section.fusion.clone() };
     let judge = ModelJudge::new(trained, Arc::new(school.context.clone()), school.stage.device())?;
-    let results = examiner.examination.examine(&judge).heads;
+    let ExaminationResult { heads: results, predictions, .. } = examiner.examination.examine(&judge);
     let (family, step) = if label_noise > 0.0 {
         ("label_noise", (label_noise * 100.0).round() as u64)
     } else {
@@ -43,11 +44,13 @@ fn trial(
             school.stage.metric(step, &format!("{family}/{head}/auc"), auc)?;
         }
     }
-    let head = |(head, result): (&String, &reward::quality::HeadResult)| TrialHead {
+    let expected = examiner.attainable.map(|attainable| attainable.expected_aucs(&predictions));
+    let head = |(index, head): (usize, &String)| TrialHead {
         head: head.clone(),
-        auc: result.auc,
-        log_loss: result.log_loss,
+        auc: results[index].auc,
+        log_loss: results[index].log_loss,
+        expected_auc: expected.as_ref().and_then(|aucs| aucs[index]),
     };
-    let heads = judge.heads().iter().zip(&results).map(head).collect();
+    let heads = judge.heads().iter().enumerate().map(head).collect();
     Ok(JudgeTrial { share, train_users: chosen.len() as u64, label_noise, heads })
 }

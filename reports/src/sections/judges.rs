@@ -19,9 +19,11 @@ pub(super) fn judges(run: &Run, figures: &Figures<'_>) -> Result<Section, Report
             blocks.push(head_table(report));
             blocks.push(agreement(report));
             blocks.extend(interval_table(report));
+            blocks.extend(attainable_table(report));
             blocks.extend(watch_table(report));
             blocks.extend(trial_table(report));
             blocks.extend(drift_table(report));
+            blocks.extend(figures.block("judge-data")?);
             blocks.extend(figures.block("reliability")?);
         }
     }
@@ -105,6 +107,28 @@ fn interval_table(report: &JudgeReport) -> Option<Block> {
     let rows = heads.filter(|(_, head)| !head.intervals.is_empty()).map(row).collect();
     let numbers = ["AUC", "AUC within users", "pair accuracy", "NDCG", "ECE"];
     table("Judges with 95 % bootstrap intervals over users", &["judge", "head"], &numbers, rows)
+}
+
+/// One row per head and judge whose distance from the Bayes-optimal prediction was measured.
+fn attainable_table(report: &JudgeReport) -> Option<Block> {
+    let heads = report.attainable.iter();
+    let pairs = heads.flat_map(|best| report.judges.iter().map(move |judge| (best, judge)));
+    let row = |(best, judge): (&TrialHead, &JudgeQuality)| {
+        let head = judge.heads.iter().find(|head| head.head == best.head)?;
+        let path = |key: &str| format!("judges.{}.{}.intervals.{key}", judge.name, best.head);
+        let interval = |key: &str| estimate_cell(head.intervals.get(key), &path(key));
+        Some(vec![
+            vec![Span::text(&best.head)],
+            vec![Span::text(&judge.name)],
+            number_cell(share(best.expected_auc), &format!("judges.attainable.{}.expected_auc", best.head)),
+            interval("expected_auc"),
+            interval("auc_gap"),
+        ])
+    };
+    let caption = "What could be known at best, by somebody who knows the users' hidden state and not the dice, and how far below \
+                   it the judges are; AUCs are expected over the dice";
+    let numbers = ["Bayes-optimal AUC", "AUC", "gap"];
+    table(caption, &["head", "judge"], &numbers, pairs.filter_map(row).collect())
 }
 
 fn estimate_cell(estimate: Option<&Estimate>, path: &str) -> Cell {

@@ -221,6 +221,10 @@ impl Labels {
     pub fn watch_time(&self, feedback: Feedback<'_>, session: Session) -> Option<f32> {
         self.knows_watch_time().then(|| total_watch_time(&feedback, &self.columns, session) as f32)
     }
+    /// The watch time above which that of one item counts as long; `None` where it depends on the user's other watches.
+    pub fn watch_threshold(&self) -> Option<f64> {
+        self.watch_medians.first().copied().filter(|_| self.duration_aware.is_none())
+    }
     /// Whether the log tells watch times.
     pub fn knows_watch_time(&self) -> bool {
         self.columns.watch_time.or(self.columns.watch_ratio).is_some()

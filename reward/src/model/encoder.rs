@@ -13,6 +13,8 @@ use burn::prelude::*;
 
 /// Learned queries that pool the history.
 const QUERIES: usize = 4;
+/// An item is among a batch's candidates once in hundreds of steps, other weights in each: its own logit moves faster per step.
+const WORTH_STEP: f64 = 4.0;
 
 /// How feedback changes what a history item says about the user.
 #[derive(Module, Debug)]
@@ -25,6 +27,8 @@ struct Reaction {
 #[derive(Module, Debug)]
 pub(super) struct Encoder {
     item: Mlp,
+    /// `[items, x]`: logits of the item for everybody, in units of [`WORTH_STEP`].
+    worth: Option<Param<Tensor<2>>>,
     token: Dense,
     reaction: Option<Reaction>,
     recency: Param<Tensor<2>>,
@@ -38,6 +42,8 @@ impl Encoder {
         let signal_std = (config.signals.max(1) as f32).sqrt().recip();
         Self {
             item: Mlp::new([config.features, d, d], 0.0, init.named("item")),
+            worth: (config.identities > 0)
+                .then(|| Param::from_tensor(Tensor::zeros([config.identities, config.heads], init.device))),
             token: Dense::new([d, d], 0.0, init.named("token")),
             reaction: (config.signals > 0).then(|| Reaction {
                 gate: normal([config.signals, d], signal_std, init.named("gate")),
@@ -55,6 +61,15 @@ impl Encoder {
         self.item.apply(features)
     }
 
+    /// # Shapes
+    /// `[n]` ids; output `[n, x]`.
+    pub(super) fn worth(&self, ids: Tensor<1, Int>) -> Option<Tensor<2>> {
+        self.worth.as_ref().map(|worth| worth.val().select(0, ids).mul_scalar(WORTH_STEP))
+    }
+    /// Heads for which items have logits of their own.
+    pub(super) fn worth_heads(&self) -> usize {
+        self.worth.as_ref().map_or(0, |worth| worth.dims()[1])
+    }
     /// # Shapes
     /// See [`UserInput`]; output `[b, d]`.
     pub(super) fn users(&self, input: UserInput) -> Tensor<2> {

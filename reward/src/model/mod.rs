@@ -55,6 +55,8 @@ pub struct ModelConfig {
     pub history_items: usize,
     /// Heads (`x`).
     pub heads: usize,
+    /// Items with a learned logit per head, 0 where there are none.
+    pub identities: usize,
     /// What a watch-time head learns; point-wise models only.
     pub watch: Option<Codec>,
 }
@@ -156,9 +158,14 @@ impl RewardModel {
     /// All of a pair's score that depends on its item alone.
     ///
     /// # Shapes
-    /// `vectors: [n, d]` of [`RewardModel::items`]; output `[n, p]`.
-    pub fn item_side(&self, vectors: Tensor<2>) -> Tensor<2> {
-        self.architecture().item_side(vectors)
+    /// `vectors: [n, d]` of [`RewardModel::items`], `ids: [n]`; output `[n, p]`, and `x` columns more where items have logits of
+    /// their own.
+    pub fn item_side(&self, vectors: Tensor<2>, ids: Tensor<1, Int>) -> Tensor<2> {
+        let side = self.architecture().item_side(vectors);
+        match self.architecture().encoder().worth(ids) {
+            Some(worth) => Tensor::cat(vec![side, worth], 1),
+            None => side,
+        }
     }
     /// All of a pair's score that depends on its user alone.
     ///
@@ -174,8 +181,17 @@ impl RewardModel {
     ///
     /// # Panics
     /// If a point-wise model is given a list of several items.
-    pub fn outputs(&self, input: ListInput) -> Outputs {
-        self.architecture().outputs(input)
+    pub fn outputs(&self, mut input: ListInput) -> Outputs {
+        let own = self.architecture().encoder().worth_heads();
+        if own == 0 {
+            return self.architecture().outputs(input);
+        }
+        let [lists, length, columns] = input.items.dims();
+        let worth = input.items.clone().slice([0..lists, 0..length, columns - own..columns]);
+        let worth = (worth * input.mask.clone().unsqueeze_dim::<3>(2)).sum_dim(1).squeeze_dim::<2>(1);
+        input.items = input.items.slice([0..lists, 0..length, 0..columns - own]);
+        let outputs = self.architecture().outputs(input);
+        Outputs { heads: outputs.heads + worth, ..outputs }
     }
     /// The watch-time head's mean loss over the lists, where there is one.
     ///

@@ -1,6 +1,7 @@
 use super::{Kind, ListInput, ModelConfig, RewardModel, UserInput, binary_cross_entropy, personal_loss};
 use crate::batch::{Batch, NegativeSampler, Negatives};
-use crate::context::Context;
+use crate::context::{Context, Sizes};
+use crate::features::ItemIdentity;
 use crate::fusion::Fusion;
 use crate::judge::{Judge, Request, Score};
 use crate::labels::Session;
@@ -31,8 +32,16 @@ fn filler<const D: usize>(shape: [usize; D], salt: u64) -> Tensor<D> {
 }
 const KINDS: [Kind; 3] = [Kind::Session, Kind::Towers, Kind::PScore];
 fn model_of(kind: Kind) -> RewardModel {
-    let config =
-        ModelConfig { kind, features: 4, signals: 2, width: 8, history_items: 6, heads: 2, watch: None };
+    let config = ModelConfig {
+        kind,
+        features: 4,
+        signals: 2,
+        width: 8,
+        history_items: 6,
+        heads: 2,
+        identities: 0,
+        watch: None,
+    };
     RewardModel::new(&config, Key::new(1), &Device::flex())
 }
 fn model() -> RewardModel {
@@ -148,7 +157,8 @@ fn gradients_equal_finite_differences_for_every_parameter_tensor() {
     for (rule, kind) in
         [Rule::LikeByFeature, Rule::SeeByFeature].into_iter().flat_map(|rule| KINDS.map(|kind| (rule, kind)))
     {
-        let context = testing::context(&testing::log(8, rule), 8);
+        let sizes = Sizes { item_identity: ItemIdentity::Learned, ..testing::sizes() };
+        let context = testing::context_of(&testing::log(8, rule), 8, sizes);
         let device = Device::flex().autodiff();
         let model = RewardModel::new(&model_config(&context, kind, 8), Key::new(3), &device);
         let loss = |model: &RewardModel| {
@@ -159,7 +169,7 @@ fn gradients_equal_finite_differences_for_every_parameter_tensor() {
                 None => loss,
             }
         };
-        let least = if kind.is_list_wise() { 17 } else { 20 };
+        let least = if kind.is_list_wise() { 18 } else { 21 };
         check_gradients(&model, &loss, least);
     }
 }

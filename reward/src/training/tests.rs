@@ -1,4 +1,6 @@
 use super::*;
+use crate::context::Sizes;
+use crate::features::ItemIdentity;
 use crate::fusion::Fusion;
 use crate::model_judge::{ModelJudge, Trained};
 use crate::quality::{Examination, ExaminationResult};
@@ -15,6 +17,7 @@ fn config(epochs: usize) -> TrainingConfig {
         epochs,
         batch_size: 64,
         learning_rate: 3e-3,
+        weight_decay: WEIGHT_DECAY,
         label_noise: 0.0,
     }
 }
@@ -65,6 +68,22 @@ fn towers_and_the_learned_score_learn_it_too() {
         let fused = statistics.auc(&[1.0; 40]).unwrap();
         assert!(fused > 0.8, "{kind:?}: {fused}");
     }
+}
+
+#[test]
+fn what_only_an_items_identity_tells_is_learnt_where_items_may_be_told_apart() {
+    let log = testing::log(120, Rule::LikeByItem);
+    let auc = |item_identity| {
+        let sizes = Sizes { item_identity, ..testing::sizes() };
+        let context = Arc::new(testing::context_of(&log, 80, sizes));
+        let (model, _) = train(&context, 0..80, TrainingConfig { kind: Kind::Towers, ..config(16) });
+        let trained = Trained { name: "proxy".into(), model, fusion: Fusion::default() };
+        let judge = ModelJudge::new(trained, context.clone(), &Device::flex()).unwrap();
+        let questions = Examination::new(&context, &ids(80..120), 1, Key::new(8));
+        questions.examine(&judge).heads[0].auc.unwrap()
+    };
+    let (hidden, learned) = (auc(ItemIdentity::Hidden), auc(ItemIdentity::Learned));
+    assert!(learned > 0.8 && learned > hidden + 0.05, "{hidden} hidden, {learned} learned");
 }
 
 #[test]

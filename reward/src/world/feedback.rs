@@ -201,6 +201,13 @@ impl Laws {
         }
     }
 
+    /// The probability that an item that is looked at is watched for longer than this.
+    pub(super) fn watched_beyond(&self, seconds: f64) -> f64 {
+        let ratio = seconds.max(0.0) / self.duration;
+        // Everything above the cap is the cap.
+        if ratio < MAX_WATCH_RATIO { normal_cdf((self.mu - ratio.ln()) / self.spread) } else { 0.0 }
+    }
+
     /// One draw of the same; a comment if `comment`, a uniform number, says so.
     pub(super) fn sampled(&self, rng: &mut impl Rng, comment: f64) -> Feedback {
         let noise: f64 = rng.sample(StandardNormal);

@@ -15,6 +15,7 @@
 //!   with [`WorldConfig::feed`] a service shows slates, with position bias and session ends.
 //! - **Flaws**: [`ClickBait`] inflates what is logged and not what is true.
 
+mod bayes;
 mod blueprint;
 mod config;
 mod feedback;
@@ -29,6 +30,7 @@ mod users;
 mod weighted;
 mod words;
 
+pub use bayes::BayesJudge;
 pub use config::{ClickBait, Dynamics, Exposure, Feed, Marginals, Signals, WorldConfig, WorldError};
 pub use feedback::{Feedback, SIGNALS};
 pub use logger::Impression;

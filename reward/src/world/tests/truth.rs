@@ -5,6 +5,10 @@
 
 use super::*;
 use crate::calibration::auc;
+use crate::context::{Context, Source};
+use crate::features::ItemTables;
+use crate::judge::Judge as _;
+use crate::quality::Examination;
 use crate::world::feedback::Likes;
 use policy::random::Key;
 use rand::RngExt;
@@ -54,6 +58,34 @@ fn the_log_averages_to_what_was_foreseen() {
         let signals = if config.feed.is_some() { 10 } else { 9 };
         for (name, deviation) in SIGNALS.iter().zip(deviations).take(signals) {
             deviation.check(name);
+        }
+    }
+}
+
+/// Labels minus their chances average to nothing, head by head, for items picked and for slates where many are not looked at.
+#[test]
+fn labels_average_to_their_bayes_optimal_chances() {
+    let feed = WorldConfig { feed: Some(Feed::default()), ..short_videos(400, 300, 4) };
+    for config in [WorldConfig::new(400, 300, 3), feed] {
+        let world = World::generate(&config);
+        let (embeddings, attributes) = (world.simulator().embeddings(), world.simulator().attributes());
+        let names = world.simulator().attribute_names();
+        let items = ItemTables { embeddings: &embeddings, attributes: Some(&attributes) };
+        let source = Source { log: world.log(), items, attribute_names: &names };
+        let users: Vec<UserId> = world.log().users().collect();
+        let context = Context::fit(source, crate::testing::sizes(), &users).unwrap();
+        let judge = BayesJudge::new(world.clone(), &context.config().labels).unwrap();
+        let examination = Examination::new(&context, &users, 1, Key::new(1));
+        let answers = examination.examine(&judge);
+        assert_eq!(judge.heads(), ["swt", "vtr", "wtr", "ltr"]);
+        for (head, chances) in answers.predictions.iter().enumerate() {
+            let mut deviation = Deviation::default();
+            for (label, chance) in examination.truth(head).rows(chances).labels.iter().zip(chances) {
+                deviation.add(label - chance, chance * (1.0 - chance));
+            }
+            deviation.check(&judge.heads()[head]);
+            let auc = answers.heads[head].auc.unwrap();
+            assert!(auc > 0.7 && answers.heads[head].ece < 0.02, "{head}: {auc}");
         }
     }
 }
