@@ -3,6 +3,7 @@
 mod curves;
 pub(crate) mod pairs;
 mod reliability;
+pub(crate) mod scaling;
 mod tradeoffs;
 
 use crate::chart::{Figure, Graph, Look, Panel, Plot, Row};
@@ -16,8 +17,16 @@ pub fn all(run: &Run) -> Vec<Figure> {
         [headline(run), curves::pretraining(run), curves::judge_training(run), reliability::reliability(run)];
     let tradeoffs =
         [tradeoffs::goodhart(run), tradeoffs::frontier(run), tradeoffs::efficiency(run), pairs::pairs(run)];
+    let scaling = [scaling::by_candidates(run), scaling::by_cost(run)];
     let after = [ranking(run), slices(run), exposure(run), lineage(run)];
-    before.into_iter().chain(curves::alignment(run)).chain(tradeoffs).chain(after).flatten().collect()
+    before
+        .into_iter()
+        .chain(curves::alignment(run))
+        .chain(tradeoffs)
+        .chain(scaling)
+        .chain(after)
+        .flatten()
+        .collect()
 }
 
 /// Name, heading and caption of a figure.
