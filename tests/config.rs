@@ -63,6 +63,8 @@ fn the_smoke_budget_keeps_cutoffs_within_the_beam() {
     assert_eq!(load_with(MINIMAL, &sets).unwrap().evaluate.cutoffs, [5, 10]);
     let sets = ["run.budget=smoke", "evaluate.cutoffs=[20, 50]"];
     assert_eq!(load_with(MINIMAL, &sets).unwrap().evaluate.cutoffs, [10]);
+    let sets = ["run.budget=smoke", "evaluate.scaling=[2, 8, 64]"];
+    assert_eq!(load_with(MINIMAL, &sets).unwrap().evaluate.scaling, [2, 8]);
 }
 
 /// One value outside of every range; the key of the problem is the key of the override.
@@ -189,6 +191,10 @@ const OUT_OF_RANGE: &[&str] = &[
     "evaluate.resamples=1",
     "evaluate.cutoffs=[51]",
     "evaluate.judged_items=51",
+    "evaluate.scaling=[0, 4]",
+    "evaluate.scaling=[4, 4]",
+    "evaluate.scaling=[4, 4096]",
+    "evaluate.scaling_users=9",
 ];
 
 #[test]

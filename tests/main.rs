@@ -19,6 +19,7 @@ mod off_policy;
 mod peers;
 mod pipeline;
 mod resume;
+mod scaling;
 mod serve;
 mod simulate;
 mod support;

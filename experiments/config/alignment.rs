@@ -404,6 +404,14 @@ pub struct Evaluate {
     /// Whether policies also search without the trie.
     #[serde(skip_serializing_if = "is_default")]
     pub free_beams: FreeBeams,
+    /// Numbers of candidates per request, rising, at which test-time scaling is measured: pass@K, beams of this width, and the
+    /// proxy judge's choice among as many draws and beams. Empty: not measured. Per policy it takes about as long as one beam
+    /// three times as wide as these together.
+    #[serde(skip_serializing_if = "is_default")]
+    pub scaling: Vec<usize>,
+    /// Test users it is measured on, drawn at random; 0 = all that are evaluated.
+    #[serde(skip_serializing_if = "is_default")]
+    pub scaling_users: usize,
 }
 
 /// Whether policies also search without the trie: as many beams, of which those that are no item count as misses.
@@ -426,6 +434,8 @@ impl Default for Evaluate {
             judged_items: 10,
             resamples: 1000,
             free_beams: FreeBeams::Off,
+            scaling: Vec::new(),
+            scaling_users: 0,
         }
     }
 }

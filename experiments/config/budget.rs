@@ -71,6 +71,9 @@ impl Config {
         }
         at_most(&mut evaluate.judged_items, width);
         at_most(&mut evaluate.resamples, 100);
+        if let Some(&fewest) = evaluate.scaling.first() {
+            evaluate.scaling.retain(|candidates| *candidates <= 8.max(fewest));
+        }
     }
 }
 

@@ -440,4 +440,22 @@ fn evaluate(evaluate: &Evaluate, check: &mut Check) {
             check.between_keys(key, message, "evaluate.beam_width");
         }
     }
+    scaling(evaluate, check);
+}
+
+fn scaling(evaluate: &Evaluate, check: &mut Check) {
+    let Evaluate { scaling, scaling_users, .. } = evaluate;
+    let rising = scaling.iter().all(|k| (1..=2048).contains(k)) && scaling.is_sorted_by(|a, b| a < b);
+    check.that(
+        "evaluate.scaling",
+        rising,
+        format!("{scaling:?}"),
+        "a list of rising numbers, each 1 to 2048, or []",
+    );
+    if *scaling_users > 0 && scaling.is_empty() {
+        let message = format!(
+            "`evaluate.scaling_users` = {scaling_users} has no effect without `evaluate.scaling`, for example [1, 4, 16, 64]"
+        );
+        check.between_keys("evaluate.scaling_users", message, "evaluate.scaling");
+    }
 }

@@ -86,6 +86,8 @@ pub enum Frame {
     Decades,
     /// As wide as the data from zero up, the horizontal axis logarithmic.
     DecadesFromZero,
+    /// As wide as the data, the horizontal axis alone logarithmic.
+    DecadesAlong,
     /// The unit square with its diagonal (reliability diagrams).
     UnitSquare,
 }

@@ -5,6 +5,7 @@ pub(crate) mod goodhart;
 mod judge_data;
 pub(crate) mod pairs;
 mod reliability;
+pub(crate) mod scaling;
 mod tradeoffs;
 
 use crate::chart::{Figure, Graph, Look, Panel, Plot, Row};
@@ -23,8 +24,16 @@ pub fn all(run: &Run) -> Vec<Figure> {
     ];
     let tradeoffs =
         [goodhart::goodhart(run), tradeoffs::frontier(run), tradeoffs::efficiency(run), pairs::pairs(run)];
+    let scaling = [scaling::by_candidates(run), scaling::by_cost(run)];
     let after = [ranking(run), slices(run), exposure(run), lineage(run)];
-    before.into_iter().chain(curves::alignment(run)).chain(tradeoffs).chain(after).flatten().collect()
+    before
+        .into_iter()
+        .chain(curves::alignment(run))
+        .chain(tradeoffs)
+        .chain(scaling)
+        .chain(after)
+        .flatten()
+        .collect()
 }
 
 /// Name, heading and caption of a figure.

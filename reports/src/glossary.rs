@@ -489,6 +489,18 @@ pub const ENTRIES: &[Entry] = &[
         Up,
         "Share of test users whose last item is among the first K of the full ranking, items already seen left out.",
     ),
+    entry(
+        "pass@K",
+        "share",
+        Up,
+        "Chance that the user's last item is among K independent draws of the policy under the trie at temperature 1, estimated without bias from more draws than K.",
+    ),
+    entry(
+        "distinct@K",
+        "items",
+        Watch,
+        "Different items among K independent draws of the policy that the user has not seen, mean over users.",
+    ),
     entry("ndcg@K", "gain", Up, "Like recall@K, but a hit at rank r counts 1/log2(r + 1)."),
     entry("recall@K/<slice>", "share", Up, "recall@K over the users of one slice."),
     entry("ndcg@K/<slice>", "gain", Up, "ndcg@K over the users of one slice."),

@@ -2,6 +2,7 @@
 
 use crate::arm::ArmStage;
 use crate::error::ReportError;
+use crate::schema::scaling::Scaling;
 use crate::schema::{
     Cases, DataCard, Evaluation, JudgeReport, Manifest, MetricRow, PairMargins, RunRecord, TokenizerQuality,
 };
@@ -40,6 +41,8 @@ pub struct Run {
     pub evaluation: Option<Evaluation>,
     /// Worst cases, from `evaluate`; older runs and runs without aligned policies have none.
     pub cases: Option<Cases>,
+    /// Test-time scaling, from `evaluate`, where the configuration asks for it.
+    pub scaling: Option<Scaling>,
     /// Margins of preference pairs per sampling stage. They are Parquet, which this crate does not read: the caller adds them.
     pub pairs: Vec<PairMargins>,
 }
@@ -155,6 +158,7 @@ pub fn load_with(
         judges: artifacts.read("reward", "judges.json", "judge report")?,
         evaluation: artifacts.read("evaluate", "evaluation.json", "evaluation")?,
         cases: artifacts.read_listed("evaluate", "cases.json", "list of cases")?,
+        scaling: artifacts.read_listed("evaluate", "scaling.json", "test-time scaling")?,
         pairs: Vec::new(),
         metrics: rows,
         not_finite,

@@ -1,6 +1,8 @@
 //! The files of a run directory that a report reads, as types. Writers (the stages) and readers (this crate)
 //! share these definitions; nothing else defines them.
 
+pub mod scaling;
+
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

@@ -7,6 +7,7 @@ mod evaluation;
 mod groups;
 mod judges;
 pub(crate) mod provenance;
+mod scaling;
 mod society;
 mod stages;
 mod training;
@@ -36,6 +37,7 @@ pub(crate) fn document(run: &Run, verdict: &Verdict, figures: &[Figure]) -> Resu
     }
     sections.push(evaluation::systems(run, &shown)?);
     sections.extend(aligned.then(|| evaluation::comparisons(run)));
+    sections.extend(scaling::section(run, &shown)?);
     sections.push(groups::slices(run, &shown)?);
     sections.extend(aligned.then(|| groups::cases(run)));
     sections.push(society::section(run, &shown)?);

@@ -437,3 +437,59 @@ fn every_checkpoint_has_a_card_with_front_matter_and_the_data_has_one() {
     assert_eq!(croissant["recordSet"][0]["field"][5]["name"], "watch");
     assert_eq!(croissant["distribution"][0]["sha256"].as_str().unwrap().len(), 64);
 }
+
+/// A finished run with test-time scaling beside its evaluation.
+fn with_scaling(scaling: &reports::schema::scaling::Scaling) -> Files {
+    let dir = tempfile::tempdir().unwrap();
+    let mut fixture = Fixture::complete();
+    let evaluate = fixture.stages.iter_mut().find(|stage| stage.stage == "evaluate").unwrap();
+    let written = evaluate.outputs["evaluation.json"].clone();
+    evaluate.outputs.insert("scaling.json".into(), written);
+    fixture.write(dir.path());
+    let path = dir.path().join("stages/13-evaluate/scaling.json");
+    fs::write(path, serde_json::to_string(scaling).unwrap()).unwrap();
+    render(dir.path())
+}
+
+#[test]
+fn test_time_scaling_is_drawn_listed_and_put_into_words() {
+    let files = with_scaling(&fixture::scaling());
+    let report = &files["report.md"];
+    for part in [
+        "NDCG@10, chosen from its beam: above at 8, inside noise at 2; if the judge's scores cost nothing, above at every",
+        "held-out judge, chosen from its draws: below at every number of candidates; also if the judge's scores cost nothing.",
+        "judge/proxy, which chose",
+        "| `distinct@K` |",
+    ] {
+        assert!(report.contains(part), "{part}:\n{report}");
+    }
+    let page = &files["index.html"];
+    let cells = page.split("<td class=\"right\">").skip(1).map(|rest| rest.split_once("</td>").unwrap().0);
+    for cell in cells {
+        assert!(cell.contains("title=\"stage ") || cell.contains(">–<"), "{cell}");
+    }
+    assert!(!page.contains("not documented"));
+    for figure in ["scaling", "equal-cost"] {
+        assert!(files[&format!("figures/{figure}.svg")].contains("f-band"), "{figure} has no band");
+    }
+    let rows = &files["figures/equal-cost.csv"];
+    assert!(
+        rows.contains("\"pretrained, chosen from draws\",4,") && rows.contains("\"ipa, beam\",16,"),
+        "{rows}"
+    );
+}
+
+#[test]
+fn test_time_scaling_of_one_number_of_candidates_or_without_judges_still_renders() {
+    let mut scaling = fixture::scaling();
+    scaling.points.retain(|point| point.candidates == 2);
+    scaling.comparisons.clear();
+    let files = with_scaling(&scaling);
+    assert!(files["report.md"].contains("the comparison at equal cost is missing"));
+    assert!(files.contains_key("figures/scaling.svg"));
+    scaling.selector = None;
+    let files = with_scaling(&scaling);
+    assert!(
+        files["report.md"].contains("This run has no judge") && !files.contains_key("figures/equal-cost.svg")
+    );
+}

@@ -3,10 +3,12 @@
 pub mod baselines;
 pub mod beam;
 pub mod candidate;
+pub mod draws;
 pub mod exhaustive;
 pub mod free;
 mod level;
 pub mod method;
+pub mod pass;
 mod proposals;
 pub mod recommend;
 pub mod rollout;

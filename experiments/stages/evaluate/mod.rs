@@ -3,6 +3,7 @@
 mod cases;
 pub(super) mod groups;
 mod outside;
+mod scaling;
 mod systems;
 pub mod users;
 
@@ -37,7 +38,8 @@ pub struct Policies {
     pub aligned: Vec<NamedPolicy>,
 }
 
-/// Evaluates and writes `evaluation.json`, `per_user.parquet` and, where policies were aligned, `cases.json`.
+/// Evaluates and writes `evaluation.json`, `per_user.parquet` and, where policies were aligned, `cases.json`; where the
+/// configuration asks for it, also `scaling.json`.
 ///
 /// # Errors
 /// If the run is stopped or a file cannot be written.
@@ -60,6 +62,9 @@ pub fn evaluate(
     if !aligned.is_empty() {
         let worst = cases::worst(&base, &aligned, &users, bench);
         commit::write_file(&ctx.path(cases::FILE), &to_json(&worst)?)?;
+    }
+    if !section.scaling.is_empty() {
+        scaling::scaling(policies, (section, &users, bench), ctx)?;
     }
     systems.push(base);
     systems.extend(aligned);

@@ -5,7 +5,7 @@ use super::groups::Slice;
 use super::users::TestUsers;
 use crate::config::{Evaluate, FreeBeams};
 use crate::run::StageContext;
-use crate::stages::bench::{Bench, Shown, mean};
+use crate::stages::bench::{Bench, mean};
 use policy::ids::{ItemId, SemanticId};
 use policy::log_prob::LogProbSpace;
 use policy::model::{Dropout, Policy};
@@ -44,22 +44,7 @@ impl System {
     pub(super) fn new(name: &str, role: &'static str, lists: &[Vec<ItemId>], setting: Setting<'_>) -> Self {
         let (section, users, bench) = setting;
         let mut per_user: BTreeMap<_, _> = ranking(&ranks(lists, users), &section.cutoffs).collect();
-        let shown: Vec<Shown> = lists
-            .iter()
-            .zip(&users.users)
-            .zip(&users.contexts)
-            .map(|((list, &user), context)| Shown {
-                user,
-                known: context.items.len(),
-                items: list.iter().copied().take(section.judged_items).collect(),
-            })
-            .collect();
-        for (key, judge) in bench.judges() {
-            per_user.insert(key.to_string(), Bench::list_scores(judge, &shown));
-        }
-        if let Some(disagreement) = bench.disagreement(&shown) {
-            per_user.insert("ensemble/disagreement".to_string(), disagreement);
-        }
+        per_user.extend(judged(lists, setting));
         let shown: Vec<Vec<ItemId>> =
             lists.iter().map(|list| list.iter().copied().take(SHOWN).collect()).collect();
         let of_lists = |f: &dyn Fn(&[ItemId]) -> f64| shown.iter().map(|list| f(list)).collect::<Vec<f64>>();
@@ -95,6 +80,18 @@ impl System {
         let (name, checkpoint) = (self.name.clone(), self.checkpoint.clone());
         SystemResult { name, role: self.role.into(), checkpoint, metrics }
     }
+}
+
+/// What every judge says of each user's list, cut to the items that are judged.
+pub(super) fn judged(
+    lists: &[Vec<ItemId>],
+    (section, users, bench): Setting<'_>,
+) -> BTreeMap<String, Vec<f64>> {
+    let shown = users.shown(lists, section.judged_items);
+    let scores =
+        bench.judges().into_iter().map(|(key, judge)| (key.to_string(), Bench::list_scores(judge, &shown)));
+    let disagreement = bench.disagreement(&shown).map(|spread| ("ensemble/disagreement".to_string(), spread));
+    scores.chain(disagreement).collect()
 }
 
 /// Metrics that are told apart by groups of users.
@@ -195,12 +192,15 @@ fn free_beams(
 }
 
 /// Where each user's target is in the list.
-fn ranks(lists: &[Vec<ItemId>], users: &TestUsers<'_>) -> Vec<Option<usize>> {
+pub(super) fn ranks(lists: &[Vec<ItemId>], users: &TestUsers<'_>) -> Vec<Option<usize>> {
     lists.iter().zip(&users.targets).map(|(list, &target)| rank_in_list(list, target)).collect()
 }
 
 /// Recall and NDCG of every user at every cut-off.
-fn ranking(ranks: &[Option<usize>], cutoffs: &[usize]) -> impl Iterator<Item = (String, Vec<f64>)> {
+pub(super) fn ranking(
+    ranks: &[Option<usize>],
+    cutoffs: &[usize],
+) -> impl Iterator<Item = (String, Vec<f64>)> {
     let metrics = [("recall", recall as fn(_, _) -> f64), ("ndcg", ndcg)];
     cutoffs.iter().flat_map(move |&cutoff| {
         metrics.map(|(name, f)| {

@@ -3,7 +3,7 @@
 use super::groups::{self, Popularity, Slice};
 use super::systems::System;
 use crate::config::Evaluate;
-use crate::stages::bench::Bench;
+use crate::stages::bench::{Bench, Shown};
 use crate::stages::table;
 use polars::prelude::Column;
 use policy::history::{Context, Split};
@@ -31,14 +31,11 @@ pub(super) struct TestUsers<'a> {
 impl<'a> TestUsers<'a> {
     /// All users, or a random sample when the configuration limits them.
     pub(super) fn new(section: &Evaluate, bench: &'a Bench, key: Key) -> Self {
-        let log = &bench.dataset.log;
-        let mut users: Vec<UserId> = log.users().collect();
-        if section.users > 0 && section.users < users.len() {
-            users.shuffle(&mut key.named("users").rng());
-            users.truncate(section.users);
-            users.sort_unstable();
-        }
-        Self::these(users, bench)
+        Self::these(drawn(bench.dataset.log.users().collect(), section.users, key), bench)
+    }
+    /// As many of them at random; 0 stands for all.
+    pub(super) fn some(&self, most: usize, (bench, key): (&'a Bench, Key)) -> Self {
+        Self::these(drawn(self.users.clone(), most, key), bench)
     }
     /// These users, in this order.
     pub(super) fn these(users: Vec<UserId>, bench: &'a Bench) -> Self {
@@ -53,6 +50,26 @@ impl<'a> TestUsers<'a> {
     pub(super) fn len(&self) -> usize {
         self.users.len()
     }
+    /// The first `most` items of each user's list, as the judges are asked about them.
+    pub(super) fn shown(&self, lists: &[Vec<ItemId>], most: usize) -> Vec<Shown> {
+        let known = self.users.iter().zip(&self.contexts).map(|(&user, context)| (user, context.len()));
+        let ask = |((user, known), list): ((UserId, usize), &Vec<ItemId>)| Shown {
+            user,
+            known,
+            items: list.iter().copied().take(most).collect(),
+        };
+        known.zip(lists).map(ask).collect()
+    }
+}
+
+/// At most this many of the users, in their order; 0 stands for all.
+fn drawn(mut users: Vec<UserId>, most: usize, key: Key) -> Vec<UserId> {
+    if most > 0 && most < users.len() {
+        users.shuffle(&mut key.named("users").rng());
+        users.truncate(most);
+        users.sort_unstable();
+    }
+    users
 }
 
 /// The table, read back.

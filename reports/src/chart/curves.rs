@@ -90,6 +90,7 @@ fn axes(curves: &Curves) -> (Axis, Axis) {
         Frame::Data => (x(&|most| Axis::whole(xs(), most)), Axis::covering(ys(), 0.06, 6)),
         Frame::Continuous => (x(&|most| Axis::covering(xs(), 0.02, most)), Axis::covering(ys(), 0.06, 6)),
         Frame::Decades => (x(&|most| Axis::decades(xs(), most)), Axis::decades(ys(), 6)),
+        Frame::DecadesAlong => (x(&|most| Axis::decades(xs(), most)), Axis::covering(ys(), 0.06, 6)),
         Frame::DecadesFromZero => {
             (x(&|most| Axis::decades(xs(), most)), Axis::between(0.0, 1.08 * ys().fold(1e-12, f64::max), 6))
         }
@@ -101,7 +102,7 @@ fn drawn(series: &Series, frame: Frame) -> impl Iterator<Item = (f64, f64)> + '_
     series.points.iter().copied().filter(move |(x, y)| match frame {
         Frame::Data | Frame::Continuous | Frame::UnitSquare => true,
         Frame::Decades => *x > 0.0 && *y > 0.0,
-        Frame::DecadesFromZero => *x > 0.0,
+        Frame::DecadesFromZero | Frame::DecadesAlong => *x > 0.0,
     })
 }
 

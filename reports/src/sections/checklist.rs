@@ -117,6 +117,9 @@ pub(super) fn absent(run: &Run) -> Section {
             say("worst cases", "the evaluation kept none");
         }
     }
+    if run.scaling.as_ref().is_some_and(|scaling| scaling.selector.is_none()) {
+        say("choices of a judge in test-time scaling", "the run has no judges");
+    }
     if run.evaluation.as_ref().is_some_and(|evaluation| evaluation.slices.is_empty()) {
         say("groups of users", "the evaluation is of a version that told none apart");
     }

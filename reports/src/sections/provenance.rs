@@ -171,8 +171,11 @@ fn used_keys(run: &Run) -> Vec<&str> {
     let evaluated = systems.flat_map(|system| system.metrics.keys());
     let compared =
         run.evaluation.iter().flat_map(|evaluation| &evaluation.comparisons).map(|found| &found.metric);
+    let scaled =
+        run.scaling.iter().flat_map(|scaling| &scaling.points).flat_map(|point| point.metrics.keys());
     let measured = run.metrics.iter().map(|row| &row.key);
-    let mut keys: Vec<_> = measured.chain(evaluated).chain(compared).map(String::as_str).collect();
+    let mut keys: Vec<_> =
+        measured.chain(evaluated).chain(compared).chain(scaled).map(String::as_str).collect();
     keys.sort_unstable();
     keys.dedup();
     keys
