@@ -4,6 +4,7 @@ pub mod examples;
 mod experts;
 pub mod loss;
 mod resume;
+pub mod sessions;
 mod state;
 
 use super::codebook::policy_config;
@@ -16,7 +17,7 @@ use examples::Reading;
 use policy::average::{Average, ramped};
 use policy::checkpoint;
 use policy::history::{Log, Split};
-use policy::ids::{ItemId, UserId};
+use policy::ids::UserId;
 use policy::log_prob::LogProbSpace;
 use policy::model::{Dropout, Policy, PolicyConfig};
 use policy::optimizer::{Optimizer, OptimizerConfig, Schedule, StepReport};
@@ -24,6 +25,7 @@ use policy::random::Key;
 use rand::seq::SliceRandom as _;
 use reward::ranking::{ndcg, rank_in_list, recall};
 use sampler::recommend::{Codebook, Recommender, Seen};
+use sessions::Rule;
 use state::State;
 use std::path::Path;
 use tracing::{info, warn};
@@ -48,7 +50,8 @@ pub fn pretrain(
     ctx: &StageContext,
 ) -> anyhow::Result<()> {
     let size = policy_config(model, codebook);
-    let trainer = Trainer { section, dataset, codebook, ctx, dropout: model.dropout };
+    let rule = Rule::new(section.sessions.as_ref(), &dataset.log)?;
+    let trainer = Trainer { section, rule, dataset, codebook, ctx, dropout: model.dropout };
     let plan = trainer.plan();
     if section.ties == Ties::Shuffled && !dataset.log.has_training_ties() {
         warn!(
@@ -151,6 +154,7 @@ impl Plan {
 
 struct Trainer<'a> {
     section: &'a Pretrain,
+    rule: Rule,
     dataset: &'a Dataset,
     codebook: &'a Codebook,
     ctx: &'a StageContext,
@@ -180,13 +184,14 @@ impl Trainer<'_> {
     }
 
     fn epoch(&self, epoch: u64) -> Vec<Vec<Reading>> {
-        examples::epoch(self.section, &self.dataset.log, self.epoch_key(epoch))
+        examples::epoch(self.section, (&self.dataset.log, &self.rule), self.epoch_key(epoch))
     }
 
     fn recommender<'a>(&'a self, weights: &'a Policy) -> Recommender<'a> {
         let history_items = self.section.history_items;
         // Legality is learnt, not assumed: training normalises over the whole vocabulary.
-        Recommender { model: weights, codebook: self.codebook, history_items, space: LogProbSpace::Full }
+        let (codebook, session_items) = (self.codebook, self.rule.items);
+        Recommender { model: weights, codebook, history_items, space: LogProbSpace::Full, session_items }
     }
 
     fn step(
@@ -198,7 +203,7 @@ impl Trainer<'_> {
         let Training { weights, average, mut optimizer, mut state } = training;
         let dropout = Dropout::On { rate: self.dropout, key: self.ctx.key().named("dropout").at(state.step) };
         let (recommender, smoothing) = (self.recommender(&weights), self.section.label_smoothing);
-        let loss = loss::loss(&recommender, (log, batch), dropout, smoothing);
+        let loss = loss::loss(&recommender, (log, batch, &self.rule), dropout, smoothing);
         let rate = plan.schedule.at(plan.position(state.step, self.ctx));
         let (weights, report) = optimizer
             .step(weights, &loss, rate)
@@ -227,13 +232,11 @@ impl Trainer<'_> {
         let contexts: Vec<_> = users.iter().map(|&u| log.context(u, Split::Validation)).collect();
         let policy = training.published();
         let recommender = self.recommender(&policy);
-        let candidates =
-            recommender.candidates(&contexts, VALIDATION_BEAM, Seen::Excluded, |_| self.ctx.check_stop())?;
-        let ranks = users.iter().zip(&candidates).map(|(&user, candidates)| {
-            let items: Vec<ItemId> = candidates.iter().map(|candidate| candidate.item).collect();
-            rank_in_list(&items, log.target(user, Split::Validation))
-        });
-        let ranks: Vec<_> = ranks.collect();
+        let lists =
+            recommender.lists(&contexts, VALIDATION_BEAM, Seen::Excluded, |_| self.ctx.check_stop())?;
+        let ranks = users.iter().zip(&lists);
+        let ranks: Vec<_> =
+            ranks.map(|(&user, list)| rank_in_list(list, log.target(user, Split::Validation))).collect();
         let mean = |f: fn(Option<usize>, usize) -> f64| {
             ranks.iter().map(|&rank| f(rank, CUTOFF)).sum::<f64>() / ranks.len() as f64
         };
