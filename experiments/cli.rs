@@ -61,7 +61,7 @@ pub enum Command {
     Compare(CompareArgs),
     /// Follow a run in the terminal: stages, curves, judges, alarms
     Watch(WatchArgs),
-    /// Look at all runs below a directory in the browser, those that run too: http on this machine alone
+    /// All runs below a directory in the browser, those that run too
     Ui(UiArgs),
     /// Render the reports of run directories again
     Report {

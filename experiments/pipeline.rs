@@ -80,6 +80,7 @@ pub fn surroundings(config: &Config, dataset: Dataset, codebook: Codebook) -> Be
         dataset,
         codebook,
         history_items: config.pretrain.history_items,
+        session_items: config.pretrain.session_items(),
         space: config.sample.log_prob_space,
         min_margin: config.sample.min_margin,
     }

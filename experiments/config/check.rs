@@ -32,6 +32,7 @@ impl Config {
         model(&self.model, &mut check);
         pretrain(&self.pretrain, &mut check);
         shared_encoding(&self.model, &self.pretrain, &mut check);
+        sessions(&self.model, &self.pretrain, &mut check);
         reward(&self.reward, &mut check);
         attainable(self, &mut check);
         sample(&self.sample, &mut check);
@@ -315,6 +316,22 @@ fn shared_encoding(model: &Model, pretrain: &Pretrain, check: &mut Check) {
         let message = "`pretrain.encoding` = \"shared\" reads a history once for all its targets: it needs \
                        `pretrain.targets` = \"all-prefixes\"";
         check.between_keys("pretrain.encoding", message.into(), "pretrain.targets");
+    }
+}
+
+fn sessions(model: &Model, pretrain: &Pretrain, check: &mut Check) {
+    let Some(sessions) = &pretrain.sessions else { return };
+    check.within("pretrain.sessions.items", sessions.items, 1..=64);
+    check.within("pretrain.sessions.gap", sessions.gap.unwrap_or(1), 1..=1_000_000_000);
+    if let Some(watched) = &sessions.watched {
+        check.that("pretrain.sessions.watched.above", watched.above.is_finite(), watched.above, "finite");
+    }
+    let all_at_once = model.architecture == Architecture::ItemContext
+        && model.code_decoder == policy::model::CodeDecoder::Parallel;
+    if all_at_once && sessions.items > 1 {
+        let message = "`pretrain.sessions` needs a decoder whose items depend on those before them: `model.code_decoder` = \
+                       \"depth\", or another architecture";
+        check.between_keys("pretrain.sessions", message.into(), "model.code_decoder");
     }
 }
 

@@ -28,6 +28,9 @@ pub struct Data {
     /// Item file: a table with an id column and text or attribute columns. Relative to `path` if that is a directory.
     #[serde(default)]
     pub items: Option<ItemTable>,
+    /// Files larger than this many bytes are refused before they are read; absent: none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_file_bytes: Option<u64>,
 }
 
 /// `[data.source]`, tagged by `kind`.

@@ -21,7 +21,9 @@ pub use alignment::{
 };
 pub(crate) use check::{NAME, is_name};
 pub use data::{Columns, Data, EmbeddingSource, ItemTable, Source, TieOrder, Watched};
-pub use pretraining::{Architecture, Encoding, Model, Pretrain, Targets, Ties, Tokenize, Vectors};
+pub use pretraining::{
+    Architecture, Encoding, Model, Pretrain, Sessions, SignalSum, Targets, Ties, Tokenize, Vectors,
+};
 pub use problem::{ConfigError, Problem};
 
 use document::Document;

@@ -208,6 +208,9 @@ impl Default for Model {
 pub struct Pretrain {
     /// Which positions of a history are targets.
     pub targets: Targets,
+    /// What a target is; absent: the next item.
+    #[serde(skip_serializing_if = "is_default")]
+    pub sessions: Option<Sessions>,
     /// Order of training interactions with equal timestamps.
     pub ties: Ties,
     /// How often a history is read to learn from all its prefixes.
@@ -259,6 +262,49 @@ fn is_zero(value: &u64) -> bool {
     *value == 0
 }
 
+/// `[pretrain.sessions]`: a decoding writes several items, each given those before it (OneRec). The targets are all runs of so many
+/// different items within the sessions of training histories; lists are made of the most probable sessions. Alignment and
+/// serving take such a policy's first items.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sessions {
+    /// Items that a decoding writes (OneRec: 5).
+    pub items: usize,
+    /// Seconds without interaction after which a new session starts; absent: a history is one session.
+    #[serde(skip_serializing_if = "is_default")]
+    pub gap: Option<i64>,
+    /// Only sessions of at least so many interactions are learnt (OneRec: 5).
+    pub min_length: usize,
+    /// Only sessions in which a signal's sum is above a bound (OneRec: the time watched; its bound is not published).
+    #[serde(skip_serializing_if = "is_default")]
+    pub watched: Option<SignalSum>,
+    /// Only sessions in which one of these signals is positive (OneRec: likes, collects, shares); empty: all.
+    pub positive: Vec<String>,
+}
+
+/// A bound on a signal's sum over a session.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignalSum {
+    /// A feedback column of the log.
+    pub signal: String,
+    /// What the sum must be above.
+    pub above: f64,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self { items: 5, gap: None, min_length: 0, watched: None, positive: Vec::new() }
+    }
+}
+
+impl Pretrain {
+    /// Items that a decoding writes.
+    pub fn session_items(&self) -> usize {
+        self.sessions.as_ref().map_or(1, |sessions| sessions.items)
+    }
+}
+
 /// Which positions of a training history are targets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -296,6 +342,7 @@ impl Default for Pretrain {
     fn default() -> Self {
         Self {
             targets: Targets::AllPrefixes,
+            sessions: None,
             ties: Ties::AsStored,
             encoding: Encoding::PerTarget,
             history_items: 20,

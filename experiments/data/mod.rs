@@ -68,6 +68,7 @@ pub fn build(data: &Data) -> Result<(Dataset, DataCard), DataError> {
     if let Source::World(config) = &data.source {
         return world::build(data, config);
     }
+    input_files(data).iter().try_for_each(|path| check_size(path, data.max_file_bytes))?;
     let mut problems = Problems::default();
     let raw = problems.keep(read(data));
     let texts = data.items.as_ref().map(|table| problems.keep(Texts::read(&item_path(data, table), table)));
@@ -104,6 +105,20 @@ pub fn input_files(data: &Data) -> Vec<PathBuf> {
         }
     }
     files
+}
+
+/// Files that cannot be looked at say so when they are read.
+fn check_size(path: &Path, most: Option<u64>) -> Result<(), DataError> {
+    let size = std::fs::metadata(path).map_or(0, |file| file.len());
+    match most.filter(|most| size > *most) {
+        None => Ok(()),
+        Some(most) => Err(DataError::Setting {
+            key: "data.max_file_bytes",
+            value: most.to_string(),
+            problem: format!("is less than the {size} bytes of {}", path.display()),
+            remedy: "raise it, or give another file".into(),
+        }),
+    }
 }
 
 fn read(data: &Data) -> Result<RawLog, DataError> {

@@ -63,6 +63,8 @@ impl Bundle {
             codebook: &self.codebook,
             history_items: self.description.history_items,
             space: self.description.log_prob_space,
+            // Requests ask for items, not for sessions.
+            session_items: 1,
         }
     }
 

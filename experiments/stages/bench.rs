@@ -22,6 +22,8 @@ pub struct Bench {
     pub oracle: Option<OracleJudge>,
     /// Most recent items the encoder sees.
     pub history_items: usize,
+    /// Items that one decoding of the pretrained policy writes.
+    pub session_items: usize,
     /// The normalisation of probabilities in rollouts, losses and evaluation.
     pub space: LogProbSpace,
     /// Least difference of proxy scores within a pair.
@@ -42,8 +44,8 @@ pub struct Shown {
 impl Bench {
     /// `model` as a recommender in these surroundings.
     pub fn recommender<'a>(&'a self, model: &'a Policy) -> Recommender<'a> {
-        let (codebook, history_items, space) = (&self.codebook, self.history_items, self.space);
-        Recommender { model, codebook, history_items, space }
+        let Self { ref codebook, history_items, session_items, space, .. } = *self;
+        Recommender { model, codebook, history_items, space, session_items }
     }
     /// Every judge with the metric key of its score: the proxy first.
     pub fn judges(&self) -> Vec<(&'static str, &dyn Judge)> {

@@ -5,7 +5,7 @@
 //! silent mismatch of several public recipes.
 
 use crate::ids::{Code, SemanticId};
-use crate::kernels::{Choices, Targets};
+use crate::kernels::{self, Choices, Targets};
 use crate::model::{Dropout, Encoded, Policy};
 use crate::vocab::{PAD, Vocab};
 use burn::prelude::*;
@@ -47,6 +47,25 @@ impl<'a> Support<'a> {
     }
 }
 
+/// Rows of items that a decoding writes one after the other, each given those before it (OneRec's sessions).
+#[derive(Clone, Copy)]
+pub struct Sessions<'a> {
+    /// The items of all rows, a row's neighbours.
+    pub ids: &'a [&'a SemanticId],
+    /// Items of a row, at least 1.
+    pub items: usize,
+}
+
+impl<'a> Sessions<'a> {
+    /// Rows of one item.
+    pub fn of_one(ids: &'a [&'a SemanticId]) -> Self {
+        Self { ids, items: 1 }
+    }
+    fn rows(&self) -> usize {
+        self.ids.len() / self.items
+    }
+}
+
 /// A policy's vocabulary and the weights that give it probabilities.
 #[derive(Clone, Copy)]
 pub struct Scorer<'a> {
@@ -73,48 +92,82 @@ impl Scorer<'_> {
         candidates: &[&SemanticId],
         dropout: Dropout,
     ) -> Tensor<2> {
-        let (r, l) = (candidates.len(), self.vocab.levels());
+        self.session_log_probs(encoded, Sessions::of_one(candidates), dropout)
+    }
+
+    /// Log-probability of every code of every session, given all codes before it. That an item is in a session once is a rule
+    /// of the search: it changes no probability.
+    ///
+    /// # Shapes
+    /// - `sessions`: `r` rows of `m` items, as many rows for every reader of `encoded`; result `[r, m * l]`.
+    ///
+    /// # Panics
+    /// If the number of rows is not a multiple of the number of readers.
+    pub fn session_log_probs(
+        &self,
+        encoded: &Encoded,
+        sessions: Sessions<'_>,
+        dropout: Dropout,
+    ) -> Tensor<2> {
+        let (n, l) = (sessions.ids.len(), self.vocab.levels());
         let Support::Trie(legal) = self.support else {
-            return self.smoothed_log_probs(encoded, candidates, dropout, 0.0);
+            return self.smoothed_log_probs(encoded, sessions, dropout, 0.0);
         };
-        let states = self.states(encoded, candidates, dropout);
+        let states = self.states(encoded, sessions, dropout);
         let d = states.dims()[1];
-        let states = states.reshape([r, l, d]);
-        let level = |level| self.legal_log_probs(states.clone(), level, candidates, legal);
-        Tensor::cat((0..l).map(level).collect(), 1)
+        let states = states.reshape([n, l, d]);
+        let level = |level| self.legal_log_probs(states.clone(), level, sessions.ids, legal);
+        let log_probs = Tensor::cat((0..l).map(level).collect(), 1);
+        log_probs.reshape([sessions.rows(), sessions.items * l])
     }
 
     /// Log-probabilities over the whole vocabulary with label smoothing: what pretraining maximises. Shapes and panics as in
-    /// [`Scorer::token_log_probs`], which this is where `smoothing` is 0.
+    /// [`Scorer::session_log_probs`], which this is where `smoothing` is 0.
     pub fn smoothed_log_probs(
         &self,
         encoded: &Encoded,
-        candidates: &[&SemanticId],
+        sessions: Sessions<'_>,
         dropout: Dropout,
         smoothing: f64,
     ) -> Tensor<2> {
-        let states = self.states(encoded, candidates, dropout);
-        let targets = candidates.iter().flat_map(|id| self.vocab.tokens(id)).collect();
+        let states = self.states(encoded, sessions, dropout);
+        let targets = sessions.ids.iter().flat_map(|id| self.vocab.tokens(id)).collect();
         let targets = Targets { smoothing, ..Targets::among(0..self.vocab.size(), targets) };
-        self.model.target_log_probs(states, targets).reshape([candidates.len(), self.vocab.levels()])
+        let shape = [sessions.rows(), sessions.items * self.vocab.levels()];
+        self.model.target_log_probs(states, targets).reshape(shape)
     }
 
-    /// Teacher-forced decoder states, `[r * l, d]`.
-    fn states(&self, encoded: &Encoded, candidates: &[&SemanticId], dropout: Dropout) -> Tensor<2> {
-        let (r, readers) = (candidates.len(), encoded.readers());
+    /// Teacher-forced decoder states before every code, `[r * m * l, d]`.
+    fn states(&self, encoded: &Encoded, sessions: Sessions<'_>, dropout: Dropout) -> Tensor<2> {
+        let (r, readers) = (sessions.rows(), encoded.readers());
         assert!(r.is_multiple_of(readers), "{r} candidates do not divide among {readers} readers");
-        self.model.decode(encoded, &self.inputs(candidates), r, dropout)
+        let states = self.model.decode(encoded, &self.inputs(sessions), r, dropout);
+        if sessions.items == 1 {
+            return states;
+        }
+        // Behind the last code of an item nothing is predicted: the start token of the next follows.
+        let (l, per_row) = (self.vocab.levels(), states.dims()[0] / r);
+        let row = |row: usize| {
+            (0..per_row).filter(move |at| at % (l + 1) < l).map(move |at| (row * per_row + at) as u32)
+        };
+        kernels::gather(states, &(0..r).flat_map(row).collect::<Vec<_>>())
     }
 
-    /// What the decoder reads of candidates, one row after the other.
-    fn inputs(&self, candidates: &[&SemanticId]) -> Vec<u32> {
-        let read = |id| std::iter::once(PAD).chain(self.vocab.tokens(id).take(self.vocab.levels() - 1));
-        candidates.iter().flat_map(|id| read(id)).collect()
+    /// What the decoder reads of sessions, one row after the other: a start token and the codes of every item but the last code
+    /// of the last.
+    fn inputs(&self, sessions: Sessions<'_>) -> Vec<u32> {
+        let length = sessions.items * (self.vocab.levels() + 1) - 1;
+        let mut inputs = Vec::with_capacity(sessions.rows() * length);
+        for row in sessions.ids.chunks(sessions.items) {
+            let read = row.iter().flat_map(|id| std::iter::once(PAD).chain(self.vocab.tokens(id)));
+            inputs.extend(read.take(length));
+        }
+        inputs
     }
 
     /// How many codes of the candidates each expert is chosen for, per decoder block that has experts.
     pub fn expert_loads(&self, encoded: &Encoded, candidates: &[&SemanticId]) -> Vec<Vec<usize>> {
-        self.model.expert_loads(encoded, &self.inputs(candidates), candidates.len())
+        self.model.expert_loads(encoded, &self.inputs(Sessions::of_one(candidates)), candidates.len())
     }
 
     /// `[r, 1]` log-probabilities of one level's codes among the legal ones.
@@ -181,6 +234,40 @@ mod tests {
         let sum: f64 =
             item_log_probs(Support::Trie(&Search(&catalog)), &catalog).iter().map(|l| l.exp()).sum();
         assert!((sum - 1.0).abs() < 1e-5, "sum {sum}");
+    }
+
+    /// In every architecture that writes codes one after the other: the first item of a session has the probability it has alone, the
+    /// second another where it follows another.
+    #[test]
+    fn an_item_of_a_session_depends_on_those_before_it_alone() {
+        let catalog = testing::catalog();
+        let vocab = Vocab::of(&catalog);
+        let id = |item| catalog.semantic_id(ItemId::new(item));
+        let search = Search(&catalog);
+        for model in testing::policies(&Device::flex()) {
+            if model.writes_all_codes_at_once() {
+                continue;
+            }
+            for support in [Support::Trie(&search), Support::Full] {
+                let scorer = Scorer { model: &model, vocab: &vocab, support };
+                let history = [ItemId::new(3), ItemId::new(0)];
+                let encoded =
+                    model.encode(&EncoderBatch::new(&[history.as_slice().into()], 4, &catalog), Dropout::Off);
+                let values = |ids: &[&SemanticId], items| {
+                    let log_probs = scorer.session_log_probs(&encoded, Sessions { ids, items }, Dropout::Off);
+                    let values: Vec<f32> = log_probs.into_data().iter::<f32>().collect();
+                    values.chunks(3 * items).map(<[f32]>::to_vec).collect::<Vec<_>>()
+                };
+                let alone = values(&[id(1), id(2)], 1);
+                let rows = values(&[id(1), id(4), id(2), id(4)], 2);
+                let close = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5);
+                assert!(
+                    close(&rows[0][..3], &alone[0]) && close(&rows[1][..3], &alone[1]),
+                    "{rows:?} {alone:?}"
+                );
+                assert!(!close(&rows[0][3..], &rows[1][3..]), "{rows:?}");
+            }
+        }
     }
 
     #[test]

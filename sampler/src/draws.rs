@@ -2,6 +2,7 @@
 
 use crate::recommend::Recommender;
 use crate::sampling::{Completion, Draws, sample};
+use policy::history::Context;
 use policy::ids::ItemId;
 use policy::log_prob::LogProbSpace;
 use policy::model::Dropout;
@@ -22,7 +23,7 @@ impl Recommender<'_> {
     /// If `count` is 0 or there is not one key per context.
     pub fn draws<E>(
         &self,
-        contexts: &[&[ItemId]],
+        contexts: &[Context<'_>],
         (count, keys): (usize, &[Key]),
         mut progress: impl FnMut(u64) -> Result<(), E>,
     ) -> Result<Vec<Vec<ItemId>>, E> {
@@ -30,7 +31,7 @@ impl Recommender<'_> {
         let under_the_trie = Recommender { space: LogProbSpace::Trie, ..*self };
         let mut drawn = vec![Vec::new(); contexts.len()];
         for users in self.batches(contexts) {
-            let batch: Vec<&[ItemId]> = users.iter().map(|&user| contexts[user]).collect();
+            let batch: Vec<Context<'_>> = users.iter().map(|&user| contexts[user]).collect();
             let keys: Vec<Key> = users.iter().map(|&user| keys[user]).collect();
             let encoded = self.encode(&batch, Dropout::Off);
             let draws = Draws { group: count, temperature: 1.0, keys: &keys };
@@ -67,10 +68,16 @@ mod tests {
     /// Enough for shares with a standard error below 0.008.
     const MANY: usize = 4000;
 
-    fn draws(fixture: &Fixture, contexts: &[&[ItemId]], count: usize) -> Vec<Vec<ItemId>> {
+    fn draws(fixture: &Fixture, contexts: &[Context<'_>], count: usize) -> Vec<Vec<ItemId>> {
         let codebook = Codebook::new(fixture.catalog.clone());
         let space = LogProbSpace::Full;
-        let recommender = Recommender { model: &fixture.model, codebook: &codebook, history_items: 8, space };
+        let recommender = Recommender {
+            model: &fixture.model,
+            codebook: &codebook,
+            history_items: 8,
+            space,
+            session_items: 1,
+        };
         let keys: Vec<Key> = (0..contexts.len() as u64).map(|user| Key::new(4).at(user)).collect();
         recommender.draws(contexts, (count, &keys), |_| Ok::<_, Infallible>(())).unwrap()
     }
@@ -90,7 +97,8 @@ mod tests {
     #[test]
     fn items_are_drawn_with_their_probability_and_share_that_of_their_id() {
         let fixture = fixture();
-        let contexts: Vec<&[ItemId]> = fixture.contexts.iter().map(Vec::as_slice).collect();
+        let contexts: Vec<Context<'_>> =
+            fixture.contexts.iter().map(|items| items.as_slice().into()).collect();
         for (user, drawn) in draws(&fixture, &contexts, MANY).iter().enumerate() {
             for (item, probability) in probabilities(&fixture, user).into_iter().enumerate() {
                 let share = drawn.iter().filter(|found| found.index() == item).count() as f64 / MANY as f64;
@@ -106,7 +114,7 @@ mod tests {
     #[test]
     fn estimated_passes_are_the_chance_of_independent_draws() {
         let fixture = fixture();
-        let context = fixture.contexts[0].as_slice();
+        let context = Context::from(fixture.contexts[0].as_slice());
         let probabilities = probabilities(&fixture, 0);
         let target =
             (0..probabilities.len()).max_by(|a, b| probabilities[*a].total_cmp(&probabilities[*b])).unwrap();
@@ -126,7 +134,8 @@ mod tests {
     #[test]
     fn the_first_draws_of_many_are_those_of_few() {
         let fixture = fixture();
-        let contexts: Vec<&[ItemId]> = fixture.contexts.iter().map(Vec::as_slice).collect();
+        let contexts: Vec<Context<'_>> =
+            fixture.contexts.iter().map(|items| items.as_slice().into()).collect();
         let (few, many) = (draws(&fixture, &contexts, 3), draws(&fixture, &contexts, 20));
         assert!(few.iter().zip(&many).all(|(few, many)| few[..] == many[..3]), "{few:?}, {many:?}");
     }

@@ -13,6 +13,7 @@ mod proposals;
 pub mod recommend;
 pub mod rollout;
 pub mod sampling;
+pub mod sessions;
 #[cfg(test)]
 mod testing;
 pub mod trie;

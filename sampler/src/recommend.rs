@@ -4,6 +4,7 @@ use crate::beam::{Search, beam_search};
 use crate::candidate::Candidate;
 use crate::exhaustive::rank_catalog;
 use crate::free::{Free, free_beam_search};
+use crate::sessions::{Session, session_search};
 use crate::trie::Trie;
 use policy::batch::EncoderBatch;
 use policy::catalog::Catalog;
@@ -12,6 +13,7 @@ use policy::ids::ItemId;
 use policy::log_prob::{LogProbSpace, Scorer, Support};
 use policy::model::{Dropout, Encoded, Policy};
 use policy::vocab::Vocab;
+use std::collections::BTreeSet;
 
 /// Users decoded together: enough rows to fill the matrix kernels, few enough to keep the caches small.
 const USERS_PER_BATCH: usize = 64;
@@ -45,6 +47,8 @@ pub struct Recommender<'a> {
     pub history_items: usize,
     /// The normalisation of probabilities.
     pub space: LogProbSpace,
+    /// Items that a decoding writes when lists are made: 1, or those of a session.
+    pub session_items: usize,
 }
 
 /// Whether items of the history may be proposed again.
@@ -84,7 +88,30 @@ impl<'a> Recommender<'a> {
         self.in_batches(contexts, progress, |encoded, batch| self.found(encoded, (batch, seen), width))
     }
 
-    /// The same without the trie, for measuring what it hides; see [`crate::free`].
+    /// What each context is shown, best first: its candidates or, of a policy that writes sessions, the items of the best of
+    /// `width` sessions in their order, then those of the next that are not among them.
+    ///
+    /// # Errors
+    /// Whatever `progress` returns.
+    pub fn lists<E>(
+        &self,
+        contexts: &[Context<'_>],
+        width: usize,
+        seen: Seen,
+        progress: impl FnMut(u64) -> Result<(), E>,
+    ) -> Result<Vec<Vec<ItemId>>, E> {
+        self.in_batches(contexts, progress, |encoded, batch| {
+            if self.session_items == 1 {
+                return self.found(encoded, (batch, seen), width).iter().map(|list| items(list)).collect();
+            }
+            let exclude = excluded(batch, seen);
+            let search = (&Search { width, exclude: &exclude }, self.session_items);
+            let found = session_search(&self.scorer(), &self.codebook.trie, encoded, search);
+            found.iter().map(|sessions| in_order(sessions)).collect()
+        })
+    }
+
+    /// Candidates without the trie, for measuring what it hides; see [`crate::free`].
     ///
     /// # Errors
     /// Whatever `progress` returns.
@@ -154,6 +181,17 @@ impl<'a> Recommender<'a> {
         }
         beam_search(&self.scorer(), &self.codebook.trie, encoded, search)
     }
+}
+
+fn items(candidates: &[Candidate]) -> Vec<ItemId> {
+    candidates.iter().map(|candidate| candidate.item).collect()
+}
+
+/// Every item of some sessions once, where it comes first.
+fn in_order(sessions: &[Session]) -> Vec<ItemId> {
+    let mut seen = BTreeSet::new();
+    let items = sessions.iter().flat_map(|session| &session.items).copied();
+    items.filter(|item| seen.insert(*item)).collect()
 }
 
 /// Items not to propose, per context.

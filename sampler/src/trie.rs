@@ -114,6 +114,16 @@ impl Trie {
         let leaf = leaf as usize;
         &self.items[self.item_starts[leaf] as usize..self.item_starts[leaf + 1] as usize]
     }
+    /// The items whose semantic IDs begin with a prefix.
+    pub fn items_below(&self, node: Node) -> &[ItemId] {
+        let (mut first, mut end) = (node.0 as usize, node.0 as usize + 1);
+        let leaves = self.depths[self.levels()] as usize;
+        while first < leaves {
+            (first, end) = (self.starts[first] as usize + 1, self.starts[end] as usize + 1);
+        }
+        let start = |leaf: usize| self.item_starts[leaf - leaves] as usize;
+        &self.items[start(first)..start(end)]
+    }
     /// The trie as it is stored: what other programs need to walk it.
     pub fn rows(&self) -> Rows<'_> {
         let Self { starts, codes, depths, item_starts, items } = self;
@@ -181,6 +191,11 @@ mod tests {
             for (codes, items) in &expected {
                 let leaf = trie.walk(codes).unwrap();
                 prop_assert_eq!(trie.items(leaf), items.as_slice());
+                prop_assert_eq!(trie.items_below(leaf), items.as_slice());
+                let first = trie.walk(&codes[..1]).unwrap();
+                let below = expected.iter().filter(|(other, _)| other[0] == codes[0]);
+                let below: Vec<ItemId> = below.flat_map(|(_, items)| items.iter().copied()).collect();
+                prop_assert_eq!(trie.items_below(first), below.as_slice());
             }
         }
     }

@@ -94,7 +94,7 @@ pub(super) fn recommender<'a>(
     codebook: &'a Codebook,
     space: LogProbSpace,
 ) -> Recommender<'a> {
-    Recommender { model, codebook, history_items: 8, space }
+    Recommender { model, codebook, history_items: 8, space, session_items: 1 }
 }
 
 fn item(index: usize) -> ItemId {

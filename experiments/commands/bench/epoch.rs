@@ -9,6 +9,7 @@ use crate::run::commit::write_file;
 use crate::stages::codebook::policy_config;
 use crate::stages::pretrain::examples::{self, Reading};
 use crate::stages::pretrain::loss;
+use crate::stages::pretrain::sessions::Rule;
 use anyhow::Context as _;
 use burn::module::Module as _;
 use burn::prelude::*;
@@ -65,6 +66,7 @@ struct Epoch {
     log: Log,
     codebook: Codebook,
     batches: Vec<Vec<Reading>>,
+    rule: Rule,
     key: Key,
 }
 
@@ -78,9 +80,10 @@ impl Epoch {
         let collisions = config.tokenize.collisions;
         let catalog = quantized.separated(&vectors, collisions).catalog(collisions)?;
         let codebook = Codebook::new(catalog.ordered_by(&dataset.log.train_counts()));
-        let batches = examples::epoch(&config.pretrain, &dataset.log, key);
+        let rule = Rule::new(config.pretrain.sessions.as_ref(), &dataset.log)?;
+        let batches = examples::epoch(&config.pretrain, (&dataset.log, &rule), key);
         anyhow::ensure!(!batches.is_empty(), "the log has no example: every history is too short");
-        Ok(Self { config, log: dataset.log, codebook, batches, key })
+        Ok(Self { config, log: dataset.log, codebook, batches, rule, key })
     }
 
     fn learner(&self) -> anyhow::Result<Learner<Policy>> {
@@ -104,9 +107,19 @@ impl Epoch {
     /// The loss of the pretraining stage.
     fn loss(&self, model: &Policy, batch: &[Reading], dropout: Dropout) -> Tensor<1> {
         let history_items = self.config.pretrain.history_items;
-        let recommender =
-            Recommender { model, codebook: &self.codebook, history_items, space: LogProbSpace::Full };
-        loss::loss(&recommender, (&self.log, batch), dropout, self.config.pretrain.label_smoothing)
+        let recommender = Recommender {
+            model,
+            codebook: &self.codebook,
+            history_items,
+            space: LogProbSpace::Full,
+            session_items: 1,
+        };
+        loss::loss(
+            &recommender,
+            (&self.log, batch, &self.rule),
+            dropout,
+            self.config.pretrain.label_smoothing,
+        )
     }
 
     /// Targets of the first `sample` batches.
@@ -139,7 +152,7 @@ impl Epoch {
         let target = |item: ItemId| vocab.tokens(catalog.semantic_id(item)).collect::<Vec<_>>();
         serde_json::json!({
             "inputs": (0..batch.len()).map(row).collect::<Vec<_>>(),
-            "targets": loss::targets(batch, &self.log).map(target).collect::<Vec<_>>(),
+            "targets": loss::targets(batch, &self.log, &self.rule).map(target).collect::<Vec<_>>(),
         })
     }
 }

@@ -65,6 +65,7 @@ fn section(directory: PathBuf) -> Data {
         max_users: None,
         embeddings: EmbeddingSource::Auto,
         items: None,
+        max_file_bytes: None,
     }
 }
 

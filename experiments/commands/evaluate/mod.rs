@@ -139,6 +139,7 @@ impl Finished {
             dataset,
             codebook,
             history_items: self.config.pretrain.history_items,
+            session_items: self.config.pretrain.session_items(),
             space: self.config.sample.log_prob_space,
             min_margin: self.config.sample.min_margin,
         })

@@ -9,6 +9,7 @@ use super::scoring::{Rows, observed};
 use crate::run::StageContext;
 use crate::stages::bench::Bench;
 use crate::stages::pretrain::examples::{Example, examples};
+use crate::stages::pretrain::sessions::Rule;
 use crate::stages::sample::rollouts::Rollout;
 use align::advantage::reward_metrics;
 use align::objective::{Objective, Source};
@@ -92,7 +93,8 @@ impl<'a> Samples<'a> {
         let weight = held.mean_weight().map(|mean| ("sampling/importance_sampling_ratio/mean", mean));
         let metrics = weight.into_iter().chain(drawn.legality.map(|share| ("legality", share))).collect();
         let batch_size = round.section.batch_size;
-        let pool = || examples(&bench.dataset.log, round.pretrain.targets, Key::new(0));
+        let pool =
+            || examples((&bench.dataset.log, &Rule::point_wise()), round.pretrain.targets, Key::new(0));
         let draws = terms.iter().any(|(_, term)| further_samples(term, batch_size) > 0);
         let examples = if draws { pool() } else { Vec::new() };
         let shown = terms.iter().any(|(_, term)| matches!(term, Objective::DurationAware(_)));

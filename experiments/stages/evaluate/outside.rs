@@ -8,7 +8,6 @@ use crate::stages::bench::Bench;
 use policy::ids::{ItemId, UserId};
 use policy::random::Key;
 use reports::schema::SystemResult;
-use sampler::candidate::Candidate;
 use sampler::recommend::Seen;
 
 /// Which users, and how their lists are measured.
@@ -45,9 +44,7 @@ impl<'a> Outside<'a> {
         let recommender = self.bench.recommender(&policy.model);
         let width = self.section.beam_width;
         let going_on = |_| Ok::<_, std::convert::Infallible>(());
-        let Ok(beams) = recommender.candidates(&self.users.contexts, width, Seen::Excluded, going_on);
-        let items = |beam: Vec<Candidate>| beam.into_iter().map(|candidate| candidate.item).collect();
-        let lists: Vec<Vec<ItemId>> = beams.into_iter().map(items).collect();
+        let Ok(lists) = recommender.lists(&self.users.contexts, width, Seen::Excluded, going_on);
         self.measure((&policy.name, "policy"), &lists)
     }
 }

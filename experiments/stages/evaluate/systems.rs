@@ -154,14 +154,10 @@ pub(super) fn policy_system(
     let (section, users, bench) = setting;
     let progress = ctx.progress(&policy.name, users.len() as u64);
     let recommender = bench.recommender(&policy.model);
-    let candidates = recommender.candidates(&users.contexts, section.beam_width, Seen::Excluded, |done| {
+    let lists = recommender.lists(&users.contexts, section.beam_width, Seen::Excluded, |done| {
         progress.inc(done);
         ctx.check_stop()
     })?;
-    let lists: Vec<Vec<ItemId>> = candidates
-        .into_iter()
-        .map(|list| list.into_iter().map(|candidate| candidate.item).collect())
-        .collect();
     let mut system = System::new(&policy.name, role, &lists, setting);
     system.checkpoint.clone_from(&policy.checkpoint);
     system.per_user.insert("legal_mass".into(), legal_mass(&policy.model, &lists, users, bench));

@@ -52,7 +52,7 @@ impl<'a> TestUsers<'a> {
     }
     /// The first `most` items of each user's list, as the judges are asked about them.
     pub(super) fn shown(&self, lists: &[Vec<ItemId>], most: usize) -> Vec<Shown> {
-        let known = self.users.iter().zip(&self.contexts).map(|(&user, context)| (user, context.len()));
+        let known = self.users.iter().zip(&self.contexts).map(|(&user, context)| (user, context.items.len()));
         let ask = |((user, known), list): ((UserId, usize), &Vec<ItemId>)| Shown {
             user,
             known,

@@ -1,5 +1,6 @@
 //! Training examples: which (context, target) pairs an epoch holds and in which batches.
 
+use super::sessions::Rule;
 use crate::config::{Encoding, Pretrain, Targets, Ties};
 use policy::history::{Context, Log};
 use policy::ids::{ItemId, UserId};
@@ -19,31 +20,36 @@ pub struct Reading {
     pub user: UserId,
     /// Items that are read.
     pub read: Range<usize>,
-    /// Positions of the targets; each sees the items that are read before it.
-    pub targets: Range<usize>,
+    /// Where targets start, ascending; each sees the items that are read before it.
+    pub targets: Vec<usize>,
 }
 
 impl Reading {
     /// One target, read by itself.
     fn of(example: Example, history_items: usize) -> Self {
         let Example { user, target } = example;
-        Self { user, read: target.saturating_sub(history_items)..target, targets: target..target + 1 }
+        Self { user, read: target.saturating_sub(history_items)..target, targets: vec![target] }
     }
 }
 
 /// All targets of every history, each history read once: up to `history_items` items at a time, in windows that overlap
 /// by half, so that a target sees at least half of that many items where there are as many.
-fn shared_readings(log: &Log, history_items: usize) -> Vec<Reading> {
+fn shared_readings((log, rule): (&Log, &Rule), history_items: usize) -> Vec<Reading> {
     let fresh = history_items.div_ceil(2);
     let mut readings = Vec::new();
     for user in log.users() {
-        let items = log.train_items(user).len();
+        let starts = rule.starts(log, user);
+        let last = starts.last().map_or(0, |last| last + 1);
         let mut target = 1;
-        while target < items {
+        while target < last {
             // The first window has no earlier items to see and so as many targets as it has items.
-            let end = (if target == 1 { 1 + history_items } else { target + fresh }).min(items);
+            let end = (if target == 1 { 1 + history_items } else { target + fresh }).min(last);
             let read = (end - 1).saturating_sub(history_items)..end - 1;
-            readings.push(Reading { user, read, targets: target..end });
+            let targets: Vec<usize> =
+                starts.iter().copied().filter(|start| (target..end).contains(start)).collect();
+            if !targets.is_empty() {
+                readings.push(Reading { user, read, targets });
+            }
             target = end;
         }
     }
@@ -65,14 +71,14 @@ pub fn log_of<'a>(section: &Pretrain, log: &'a Log, epoch: Key) -> Cow<'a, Log> 
 }
 
 /// The batches of an epoch, of about `batch_size` targets each.
-pub fn epoch(section: &Pretrain, log: &Log, epoch: Key) -> Vec<Vec<Reading>> {
+pub fn epoch(section: &Pretrain, (log, rule): (&Log, &Rule), epoch: Key) -> Vec<Vec<Reading>> {
     match section.encoding {
         Encoding::PerTarget => {
-            let examples = examples(log, section.targets, epoch);
+            let examples = examples((log, rule), section.targets, epoch);
             batches(examples, section.batch_size, section.history_items, epoch)
         }
         Encoding::Shared => {
-            let readings = shared_readings(log, section.history_items);
+            let readings = shared_readings((log, rule), section.history_items);
             let targets: usize = readings.iter().map(|reading| reading.targets.len()).sum();
             let per_batch = (section.batch_size * readings.len()).div_ceil(targets.max(1)).max(1);
             reading_batches(readings, per_batch, epoch)
@@ -80,7 +86,7 @@ pub fn epoch(section: &Pretrain, log: &Log, epoch: Key) -> Vec<Vec<Reading>> {
     }
 }
 
-/// Predict the item at `target` of the user's training items from those before it.
+/// Predict what starts at `target` of the user's training items from those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Example {
     /// The user.
@@ -101,19 +107,21 @@ impl Example {
 }
 
 /// The examples of one epoch, in user order.
-pub fn examples(log: &Log, targets: Targets, epoch: Key) -> Vec<Example> {
+pub fn examples((log, rule): (&Log, &Rule), targets: Targets, epoch: Key) -> Vec<Example> {
     let mut examples = Vec::new();
     for user in log.users() {
-        let positions = 1..log.train_items(user).len();
-        match targets {
-            Targets::AllPrefixes => examples.extend(positions.map(|target| Example { user, target })),
-            Targets::Last => examples.extend(positions.last().map(|target| Example { user, target })),
-            Targets::RandomPrefix if positions.is_empty() => {}
+        let starts = rule.starts(log, user);
+        let chosen = match targets {
+            Targets::AllPrefixes => starts.as_slice(),
+            Targets::Last => &starts[starts.len().saturating_sub(1)..],
+            Targets::RandomPrefix if starts.is_empty() => &[],
             Targets::RandomPrefix => {
-                let target = epoch.named("prefix").at(user.index() as u64).rng().random_range(positions);
-                examples.push(Example { user, target });
+                let mut rng = epoch.named("prefix").at(user.index() as u64).rng();
+                let at = rng.random_range(0..starts.len());
+                &starts[at..=at]
             }
-        }
+        };
+        examples.extend(chosen.iter().map(|&target| Example { user, target }));
     }
     examples
 }
@@ -154,20 +162,21 @@ mod tests {
     fn no_example_touches_held_out_items() {
         let log = log(&[3, 4, 7]);
         for targets in [Targets::AllPrefixes, Targets::RandomPrefix, Targets::Last] {
-            for example in examples(&log, targets, Key::new(1)) {
+            for example in examples((&log, &Rule::point_wise()), targets, Key::new(1)) {
                 let length = log.history(example.user).items.len();
                 assert!(example.target >= 1 && example.item(&log).index() < length - 2);
             }
         }
-        assert_eq!(examples(&log, Targets::AllPrefixes, Key::new(1)).len(), 1 + 4);
+        let all = examples((&log, &Rule::point_wise()), Targets::AllPrefixes, Key::new(1));
+        assert_eq!(all.len(), 1 + 4);
     }
 
     #[test]
     fn an_epoch_holds_every_example_once_in_batches_of_like_length() {
         let log = log(&[40; 30]);
-        let all = examples(&log, Targets::AllPrefixes, Key::new(1));
+        let all = examples((&log, &Rule::point_wise()), Targets::AllPrefixes, Key::new(1));
         let batches = batches(all.clone(), 16, 100, Key::new(1));
-        let target = |reading: &Reading| Example { user: reading.user, target: reading.targets.start };
+        let target = |reading: &Reading| Example { user: reading.user, target: reading.targets[0] };
         let mut seen: Vec<_> = batches.concat().iter().map(target).collect();
         seen.sort_unstable();
         assert_eq!(seen, all);
@@ -185,14 +194,16 @@ mod tests {
     fn shared_readings_hold_every_target_once_behind_enough_items() {
         let log = log(&[3, 4, 5, 12, 13, 14, 23, 60]);
         for history_items in [1, 2, 5, 10] {
-            let readings = shared_readings(&log, history_items);
+            let readings = shared_readings((&log, &Rule::point_wise()), history_items);
             let targets: Vec<Example> = readings
                 .iter()
-                .flat_map(|r| r.targets.clone().map(|target| Example { user: r.user, target }))
+                .flat_map(|r| r.targets.iter().map(|&target| Example { user: r.user, target }))
                 .collect();
-            assert_eq!(targets, examples(&log, Targets::AllPrefixes, Key::new(1)));
+            assert_eq!(targets, examples((&log, &Rule::point_wise()), Targets::AllPrefixes, Key::new(1)));
             for reading in readings {
-                assert!(reading.read.len() <= history_items && reading.read.end + 1 == reading.targets.end);
+                assert!(
+                    reading.read.len() <= history_items && Some(&reading.read.end) == reading.targets.last()
+                );
                 for target in reading.targets {
                     let seen = target - reading.read.start;
                     assert!(seen >= target.min(history_items.div_ceil(2)), "{seen} items before {target}");

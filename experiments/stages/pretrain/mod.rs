@@ -4,6 +4,7 @@ pub mod examples;
 mod experts;
 pub mod loss;
 mod resume;
+pub mod sessions;
 mod state;
 
 use super::codebook::policy_config;
@@ -18,7 +19,7 @@ use examples::Reading;
 use policy::average::{Average, ramped};
 use policy::checkpoint;
 use policy::history::{Log, Split};
-use policy::ids::{ItemId, UserId};
+use policy::ids::UserId;
 use policy::log_prob::LogProbSpace;
 use policy::model::{Dropout, Policy, PolicyConfig};
 use policy::optimizer::{NonFinite, Optimizer, OptimizerConfig, Schedule, StepReport};
@@ -27,6 +28,7 @@ use rand::seq::SliceRandom as _;
 use resume::Best;
 use reward::ranking::{ndcg, rank_in_list, recall};
 use sampler::recommend::{Codebook, Recommender, Seen};
+use sessions::Rule;
 use state::State;
 use std::path::Path;
 use tracing::{info, warn};
@@ -48,7 +50,8 @@ pub fn pretrain(
     ctx: &StageContext,
 ) -> anyhow::Result<()> {
     let size = policy_config(model, codebook);
-    let trainer = Trainer { section, dataset, codebook, ctx, dropout: model.dropout, size: &size };
+    let rule = Rule::new(section.sessions.as_ref(), &dataset.log)?;
+    let trainer = Trainer { section, rule, dataset, codebook, ctx, dropout: model.dropout, size: &size };
     let plan = trainer.plan();
     if section.ties == Ties::Shuffled && !dataset.log.has_training_ties() {
         warn!(
@@ -133,6 +136,7 @@ impl Plan {
 
 struct Trainer<'a> {
     section: &'a Pretrain,
+    rule: Rule,
     dataset: &'a Dataset,
     codebook: &'a Codebook,
     ctx: &'a StageContext,
@@ -193,13 +197,14 @@ impl Trainer<'_> {
     }
 
     fn epoch(&self, epoch: u64) -> Vec<Vec<Reading>> {
-        examples::epoch(self.section, &self.dataset.log, self.epoch_key(epoch))
+        examples::epoch(self.section, (&self.dataset.log, &self.rule), self.epoch_key(epoch))
     }
 
     fn recommender<'a>(&'a self, weights: &'a Policy) -> Recommender<'a> {
         let history_items = self.section.history_items;
         // Legality is learnt, not assumed: training normalises over the whole vocabulary.
-        Recommender { model: weights, codebook: self.codebook, history_items, space: LogProbSpace::Full }
+        let (codebook, session_items) = (self.codebook, self.rule.items);
+        Recommender { model: weights, codebook, history_items, space: LogProbSpace::Full, session_items }
     }
 
     fn step(
@@ -212,7 +217,7 @@ impl Trainer<'_> {
             training;
         let dropout = Dropout::On { rate: self.dropout, key: self.ctx.key().named("dropout").at(state.step) };
         let (recommender, smoothing) = (self.recommender(&weights), self.section.label_smoothing);
-        let loss = loss::loss(&recommender, (log, batch), dropout, smoothing);
+        let loss = loss::loss(&recommender, (log, batch, &self.rule), dropout, smoothing);
         let rate =
             plan.schedule.at(plan.position(state.step, self.ctx)) * 0.5_f64.powi(state.rollbacks as i32);
         let (weights, report) = optimizer
@@ -264,13 +269,11 @@ impl Trainer<'_> {
         let contexts: Vec<_> = users.iter().map(|&u| log.context(u, Split::Validation)).collect();
         let policy = training.published();
         let recommender = self.recommender(&policy);
-        let candidates =
-            recommender.candidates(&contexts, VALIDATION_BEAM, Seen::Excluded, |_| self.ctx.check_stop())?;
-        let ranks = users.iter().zip(&candidates).map(|(&user, candidates)| {
-            let items: Vec<ItemId> = candidates.iter().map(|candidate| candidate.item).collect();
-            rank_in_list(&items, log.target(user, Split::Validation))
-        });
-        let ranks: Vec<_> = ranks.collect();
+        let lists =
+            recommender.lists(&contexts, VALIDATION_BEAM, Seen::Excluded, |_| self.ctx.check_stop())?;
+        let ranks = users.iter().zip(&lists);
+        let ranks: Vec<_> =
+            ranks.map(|(&user, list)| rank_in_list(list, log.target(user, Split::Validation))).collect();
         let mean = |f: fn(Option<usize>, usize) -> f64| {
             ranks.iter().map(|&rank| f(rank, CUTOFF)).sum::<f64>() / ranks.len() as f64
         };

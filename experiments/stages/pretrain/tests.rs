@@ -44,7 +44,8 @@ fn a_number_that_is_not_finite_sends_training_back_to_its_checkpoint_as_often_as
         let size = policy_config(&config.model, &codebook);
         let section = &config.pretrain;
         let (dataset, codebook) = (&dataset, &codebook);
-        let trainer = Trainer { section, dataset, codebook, ctx, dropout: 0.0, size: &size };
+        let rule = Rule::point_wise();
+        let trainer = Trainer { section, rule, dataset, codebook, ctx, dropout: 0.0, size: &size };
         let (plan, batches) = (trainer.plan(), trainer.epoch(0));
         let step = |training, at: usize| trainer.step(training, (&dataset.log, &batches[at]), &plan);
         let mut training = step(step(trainer.begin(None)?, 0)?, 1)?;

@@ -255,7 +255,9 @@ fn histories_begin_with_their_users_where_there_are_buckets() {
         let states = model.decode(&encoded, &[0, 4, 9].repeat(3), 3, Dropout::Off).into_data();
         let states: Vec<f32> = states.iter::<f32>().collect();
         let rows: Vec<&[f32]> = states.chunks(3 * 16).collect();
-        let different = [rows[0] != rows[1], rows[0] != rows[2], rows[1] != rows[2]];
+        // Not bit for bit: an expert that is sent another number of tokens may sum in another order.
+        let differ = |a: usize, b: usize| rows[a].iter().zip(rows[b]).any(|(a, b)| (a - b).abs() > 1e-5);
+        let different = [differ(0, 1), differ(0, 2), differ(1, 2)];
         assert_eq!(different, [*testing::user_buckets(&mut config) > 0; 3], "{config:?}");
     }
 }

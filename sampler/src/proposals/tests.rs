@@ -129,6 +129,7 @@ fn shards_put_together_are_the_whole() {
         codebook: &codebook,
         history_items: 4,
         space: LogProbSpace::Trie,
+        session_items: 1,
     };
     let histories: Vec<Vec<ItemId>> =
         (0..200).map(|user| (0..=user % 3).map(|at| ItemId::new((user + at) % 5)).collect()).collect();

@@ -94,10 +94,10 @@ fn of_draws(policy: &NamedPolicy, setting: Setting<'_>, ctx: &StageContext) -> a
         let pass = |user: usize| {
             // What a user has seen is not shown again, so it cannot be found again.
             let is_hit =
-                |item: &&ItemId| **item == users.targets[user] && !users.contexts[user].contains(item);
+                |item: &&ItemId| **item == users.targets[user] && !users.contexts[user].items.contains(item);
             pass_at(k, (drawn[user].len(), drawn[user].iter().filter(is_hit).count()))
         };
-        let firsts = drawn.iter().zip(&users.contexts).map(|(draws, seen)| unseen(&draws[..k], seen));
+        let firsts = drawn.iter().zip(&users.contexts).map(|(draws, seen)| unseen(&draws[..k], seen.items));
         let firsts: Vec<Vec<ItemId>> = firsts.collect();
         let columns = [
             (format!("pass@{k}"), (0..users.len()).map(pass).collect()),

@@ -5,6 +5,7 @@ use super::points::{by_score, different};
 use crate::stages::bench::Shown;
 use burn::prelude::Device;
 use policy::catalog::Catalog;
+use policy::history::Context;
 use policy::ids::{ItemId, SemanticId, UserId};
 use policy::log_prob::LogProbSpace;
 use policy::model::{EncoderAttention, Policy, PolicyConfig, T5Config};
@@ -57,6 +58,7 @@ fn policy(codebook: &Codebook) -> Policy {
         dropout_rate: 0.0,
         layer_norm_epsilon: 1e-6,
         encoder_attention: EncoderAttention::Bidirectional,
+        user_buckets: 0,
     });
     Policy::new(&config, Key::new(1), &Device::flex()).unwrap()
 }
@@ -70,11 +72,13 @@ fn candidates(count: usize) -> (Vec<ItemId>, Vec<ItemId>) {
     let codebook = codebook();
     let model = policy(&codebook);
     let space = LogProbSpace::Trie;
-    let recommender = Recommender { model: &model, codebook: &codebook, history_items: 4, space };
+    let recommender =
+        Recommender { model: &model, codebook: &codebook, history_items: 4, space, session_items: 1 };
     let history = history();
+    let context = Context::from(history.as_slice());
     let going_on = |_| Ok::<_, Infallible>(());
-    let beam = recommender.candidates(&[&history], count, Seen::Excluded, going_on).unwrap().remove(0);
-    let draws = recommender.draws(&[&history], (count, &[Key::new(2)]), going_on).unwrap().remove(0);
+    let beam = recommender.candidates(&[context], count, Seen::Excluded, going_on).unwrap().remove(0);
+    let draws = recommender.draws(&[context], (count, &[Key::new(2)]), going_on).unwrap().remove(0);
     (beam.into_iter().map(|candidate| candidate.item).collect(), draws)
 }
 
