@@ -193,7 +193,7 @@ const OUT_OF_RANGE: &[&str] = &[
     "evaluate.judged_items=51",
     "evaluate.scaling=[0, 4]",
     "evaluate.scaling=[4, 4]",
-    "evaluate.scaling=[4, 4096]",
+    "evaluate.scaling=[4, 2048]",
     "evaluate.scaling_users=9",
 ];
 

@@ -70,8 +70,8 @@ fn every_policy_is_measured_and_compared_at_equal_cost() {
     let report = fs::read_to_string(run.join("report/report.md")).unwrap();
     for part in [
         "## Test-time scaling",
-        "judge/proxy, which chose",
-        "if the judge's scores cost nothing",
+        "judge/proxy (chose)",
+        "if the judge's scores cost nothing |",
         "| `pass@K` |",
     ] {
         assert!(report.contains(part), "{part}:\n{report}");

@@ -462,12 +462,12 @@ fn evaluate(evaluate: &Evaluate, check: &mut Check) {
 
 fn scaling(evaluate: &Evaluate, check: &mut Check) {
     let Evaluate { scaling, scaling_users, .. } = evaluate;
-    let rising = scaling.iter().all(|k| (1..=2048).contains(k)) && scaling.is_sorted_by(|a, b| a < b);
+    let rising = scaling.iter().all(|k| (1..=1024).contains(k)) && scaling.is_sorted_by(|a, b| a < b);
     check.that(
         "evaluate.scaling",
         rising,
         format!("{scaling:?}"),
-        "a list of rising numbers, each 1 to 2048, or []",
+        "a list of rising numbers, each 1 to 1024, or []",
     );
     if *scaling_users > 0 && scaling.is_empty() {
         let message = format!(

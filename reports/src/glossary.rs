@@ -499,7 +499,7 @@ pub const ENTRIES: &[Entry] = &[
         "distinct@K",
         "items",
         Watch,
-        "Different items among K independent draws of the policy that the user has not seen, mean over users.",
+        "Different items that the user has not seen among K draws or in a beam of width K, mean over users.",
     ),
     entry("ndcg@K", "gain", Up, "Like recall@K, but a hit at rank r counts 1/log2(r + 1)."),
     entry("recall@K/<slice>", "share", Up, "recall@K over the users of one slice."),

@@ -456,9 +456,10 @@ fn test_time_scaling_is_drawn_listed_and_put_into_words() {
     let files = with_scaling(&fixture::scaling());
     let report = &files["report.md"];
     for part in [
-        "NDCG@10, chosen from its beam: above at 8, inside noise at 2; if the judge's scores cost nothing, above at every",
-        "held-out judge, chosen from its draws: below at every number of candidates; also if the judge's scores cost nothing.",
-        "judge/proxy, which chose",
+        "With 8 candidates from its beam: above by Recall@10, NDCG@10, held-out judge, oracle judge.",
+        "| ipa | beam | NDCG@10 | above at 8, inside noise at 2 | above at every number of candidates |",
+        "| grpo | draws | held-out judge | below at every number of candidates | the same |",
+        "judge/proxy (chose)",
         "| `distinct@K` |",
     ] {
         assert!(report.contains(part), "{part}:\n{report}");

@@ -48,8 +48,8 @@ pub struct ScalingPoint {
     pub decoded: u64,
     /// Sequences that the judge scores for it.
     pub scored: u64,
-    /// Metric -> mean over users with its 95 % bootstrap interval: `pass@K` and `distinct@K` of draws, `recall@K` of the whole
-    /// beam, `recall`, `ndcg` and the judges' scores of what is shown.
+    /// Metric -> mean over users with its 95 % bootstrap interval: `pass@K` of draws, `recall@K` of the whole beam,
+    /// `distinct@K` of either; `recall`, `ndcg` and the judges' scores of what is shown.
     pub metrics: BTreeMap<String, Estimate>,
 }
 

@@ -63,6 +63,7 @@ fn of_beams(beams: &[Vec<ItemId>], (width, setting): (usize, Setting<'_>)) -> Ve
     let (section, users, _) = setting;
     let mut columns = shown_columns(beams, setting);
     columns.extend(ranking(&ranks(beams, users), &[width]).filter(|(key, _)| key.starts_with("recall")));
+    columns.insert(format!("distinct@{width}"), lengths(beams));
     let most = section.judged_items;
     let mut found = vec![Point { way: Way::Beam, candidates: width, shown: most, columns }];
     let half = width / 2;
@@ -76,43 +77,47 @@ fn of_beams(beams: &[Vec<ItemId>], (width, setting): (usize, Setting<'_>)) -> Ve
 
 /// pass@K, and what the proxy chooses of the first K draws.
 fn of_draws(policy: &NamedPolicy, setting: Setting<'_>, ctx: &StageContext) -> anyhow::Result<Vec<Point>> {
-    let (section, users, bench) = setting;
+    let (section, users, _) = setting;
+    let drawn = drawn(policy, setting, ctx)?;
+    let is_seen = |user: usize, item: &ItemId| users.contexts[user].items.contains(item);
+    // What a user has seen is not shown again, so it cannot be found again.
+    let hits = |user: usize| {
+        let right = drawn[user].iter().filter(|item| **item == users.targets[user] && !is_seen(user, item));
+        right.count()
+    };
+    let hits: Vec<usize> = (0..users.len()).map(hits).collect();
+    let (mut found, mut chosen) = (Vec::new(), Vec::new());
+    for &k in &section.scaling {
+        let unseen = |user: usize| different(drawn[user][..k].iter().filter(|item| !is_seen(user, item)));
+        let lists: Vec<Vec<ItemId>> = (0..users.len()).map(unseen).collect();
+        let passes = hits.iter().map(|&hits| pass_at(k, (draws(section), hits)));
+        let columns =
+            [(format!("pass@{k}"), passes.collect()), (format!("distinct@{k}"), lengths(&lists))].into();
+        found.push(Point { way: Way::Draws, candidates: k, shown: section.judged_items, columns });
+        chosen.extend(choice(&lists, (Way::SelectedDraws, k), setting));
+    }
+    found.extend(chosen);
+    Ok(found)
+}
+
+/// Every user's draws.
+fn drawn(
+    policy: &NamedPolicy,
+    (section, users, bench): Setting<'_>,
+    ctx: &StageContext,
+) -> anyhow::Result<Vec<Vec<ItemId>>> {
     // The same key for every policy: what differs between them is not luck.
     let key = ctx.key().named("scaling").named("draws");
     let keys: Vec<Key> = users.users.iter().map(|user| key.at(user.index() as u64)).collect();
     let progress = ctx.progress(&format!("{} draws", policy.name), users.len() as u64);
-    let recommender = bench.recommender(&policy.model);
-    let drawn = recommender.draws(&users.contexts, (draws(section), &keys), |done| {
+    bench.recommender(&policy.model).draws(&users.contexts, (draws(section), &keys), |done| {
         progress.inc(done);
         ctx.check_stop()
-    })?;
-    let unseen =
-        |draws: &[ItemId], seen: &[ItemId]| different(draws.iter().filter(|item| !seen.contains(item)));
-    let mut found = Vec::new();
-    let mut chosen = Vec::new();
-    for &k in &section.scaling {
-        let pass = |user: usize| {
-            // What a user has seen is not shown again, so it cannot be found again.
-            let is_hit =
-                |item: &&ItemId| **item == users.targets[user] && !users.contexts[user].items.contains(item);
-            pass_at(k, (drawn[user].len(), drawn[user].iter().filter(is_hit).count()))
-        };
-        let firsts = drawn.iter().zip(&users.contexts).map(|(draws, seen)| unseen(&draws[..k], seen.items));
-        let firsts: Vec<Vec<ItemId>> = firsts.collect();
-        let columns = [
-            (format!("pass@{k}"), (0..users.len()).map(pass).collect()),
-            (format!("distinct@{k}"), firsts.iter().map(|list| list.len() as f64).collect()),
-        ];
-        found.push(Point {
-            way: Way::Draws,
-            candidates: k,
-            shown: section.judged_items,
-            columns: columns.into(),
-        });
-        chosen.extend(choice(&firsts, (Way::SelectedDraws, k), setting));
-    }
-    found.extend(chosen);
-    Ok(found)
+    })
+}
+
+fn lengths(lists: &[Vec<ItemId>]) -> Vec<f64> {
+    lists.iter().map(|list| list.len() as f64).collect()
 }
 
 /// The items without repeats, in the order of their first appearance.
