@@ -8,6 +8,7 @@ mod evaluate;
 mod export;
 #[cfg(feature = "webgpu")]
 mod gpu;
+mod import;
 mod ingest;
 mod inspect;
 mod objectives;
