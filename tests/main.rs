@@ -11,6 +11,7 @@ mod gauge;
 #[cfg(feature = "webgpu")]
 mod gpu;
 mod hostile;
+mod import;
 mod ingest;
 mod inspect;
 mod kills;

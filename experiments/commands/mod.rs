@@ -7,9 +7,11 @@ mod doctor;
 mod evaluate;
 pub mod exit;
 mod export;
+pub(crate) mod import;
 pub(crate) mod inspect;
 pub mod output;
 mod page;
+mod publish;
 mod rollout;
 mod run;
 mod serve;
@@ -22,7 +24,7 @@ mod verify;
 pub(crate) mod watch;
 
 use crate::cli::Command;
-use crate::run::publish;
+use crate::run::publish::republish;
 use output::print;
 use std::path::PathBuf;
 
@@ -44,6 +46,8 @@ pub fn execute(command: Command) -> anyhow::Result<()> {
         Command::Inspect(arguments) => inspect::inspect(&arguments),
         Command::Arena(arguments) => arena::arena(&arguments),
         Command::Export(arguments) => export::export(&arguments),
+        Command::Import(arguments) => import::import(&arguments),
+        Command::Publish(arguments) => publish::publish(&arguments),
         Command::Serve(arguments) => serve::serve(&arguments),
         Command::Simulate(arguments) => simulate::simulate(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments),
@@ -53,7 +57,7 @@ pub fn execute(command: Command) -> anyhow::Result<()> {
 
 fn report(runs: &[PathBuf]) -> anyhow::Result<()> {
     for run in runs {
-        let path = publish::republish(run)?;
+        let path = republish(run)?;
         print(&format!("{}\n", path.display()))?;
     }
     Ok(())

@@ -3,6 +3,7 @@
 use super::place::Place;
 use super::tail::last_rows;
 use super::url::encode;
+use crate::commands::import::write::IMPORTED;
 use crate::commands::watch::{KEYS, is_complete};
 use crate::progress::duration;
 use crate::run::clock;
@@ -148,6 +149,8 @@ fn last_metric(dir: &Path, works: &[Work]) -> Option<[String; 2]> {
 /// How a run is, as far as its directory tells.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum State {
+    /// It was made by another program.
+    Imported,
     /// It has its report.
     Finished,
     /// It was written to just now.
@@ -158,6 +161,9 @@ pub(super) enum State {
 
 impl State {
     pub(super) fn of(run: &Run, dir: &Path) -> Self {
+        if run.record.budget == IMPORTED {
+            return Self::Imported;
+        }
         if is_complete(run, dir) {
             return Self::Finished;
         }
@@ -167,6 +173,7 @@ impl State {
 
     pub(super) fn words(self) -> String {
         match self {
+            Self::Imported => "imported".into(),
             Self::Finished => "finished".into(),
             Self::Running => "running".into(),
             Self::Silent(seconds) => format!("silent for {}", age(seconds)),

@@ -17,3 +17,5 @@ pub mod server;
 mod tail;
 mod url;
 mod view;
+
+pub(crate) use url::encode;

@@ -8,7 +8,7 @@ use super::place::Place;
 use super::reply::{Missing, Reply, Unclear};
 use super::url::{decode, encode, values};
 use anyhow::Context as _;
-use reports::ui::{Link, Page};
+use reports::ui::{Follow, Link, Page};
 use std::path::{Path, PathBuf};
 
 /// The largest file of a report that is sent.
@@ -34,12 +34,13 @@ impl Ui {
 
     /// `/`
     pub(super) fn list(&self) -> anyhow::Result<Reply> {
+        let content = reports::ui::listing(&list(&self.place))?;
         page(&Page {
             title: title(&self.place, super::place::ITSELF),
             trail: Vec::new(),
             links: Vec::new(),
-            follow: Some("/list".into()),
-            content: reports::ui::listing(&list(&self.place))?,
+            follow: Some(Follow { href: "/list".into(), tag: tag(&content) }),
+            content,
         })
     }
 
@@ -52,6 +53,8 @@ impl Ui {
 
     /// `/runs/RUN/`
     pub(super) fn run(&self, name: &str) -> anyhow::Result<Reply> {
+        // Asked for before the run is read: what comes meanwhile is asked for again.
+        let tag = self.place.run(name).map_or_else(String::new, |dir| version(&dir));
         let (dir, seen) = self.seen(name)?;
         let at = format!("/runs/{}", encode(name));
         let mut links = Vec::new();
@@ -65,7 +68,7 @@ impl Ui {
             title: title(&self.place, name),
             trail: vec![Link::new("runs", "/")],
             links,
-            follow: Some(format!("{at}/live")),
+            follow: Some(Follow { href: format!("{at}/live"), tag }),
             content: seen.content()?,
         })
     }

@@ -35,6 +35,15 @@ impl Link {
     }
 }
 
+/// How a page is kept up to date.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Follow {
+    /// Where the content can be asked for.
+    pub href: String,
+    /// The entity tag of the content that the page has.
+    pub tag: String,
+}
+
 /// A page.
 #[derive(Clone, Debug, Serialize)]
 pub struct Page {
@@ -44,8 +53,8 @@ pub struct Page {
     pub trail: Vec<Link>,
     /// What is near it.
     pub links: Vec<Link>,
-    /// Where its content can be asked for again; absent when it does not change.
-    pub follow: Option<String>,
+    /// How its content is asked for again; absent when it does not change.
+    pub follow: Option<Follow>,
     /// The content, as [`listing`], [`live`] or [`blocks`] wrote it.
     pub content: String,
 }

@@ -25,7 +25,7 @@ fn every_text_of_a_list_is_data() {
         title: HOSTILE.into(),
         trail: vec![Link::new(HOSTILE, "/")],
         links: vec![Link::new(HOSTILE, "/")],
-        follow: Some(HOSTILE.into()),
+        follow: Some(Follow { href: HOSTILE.into(), tag: HOSTILE.into() }),
         content,
     };
     let html = render(&page).unwrap();

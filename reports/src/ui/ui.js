@@ -4,7 +4,7 @@
   const from = live && live.dataset.follow;
   if (!from) return;
   const EVERY = 2000;
-  let tag = "", paused = false;
+  let tag = live.dataset.tag || "", paused = false;
   const line = document.createElement("p");
   line.className = "updates";
   const button = document.createElement("button");
@@ -36,13 +36,13 @@
   const look = async () => {
     try {
       const answer = await fetch(from, { headers: tag ? { "If-None-Match": tag } : {}, cache: "no-store" });
-      if (answer.status === 304) return;
+      if (answer.status === 304) return label();
       if (!answer.ok) throw new Error(answer.status);
       const html = await answer.text();
-      const first = !tag;
+      if (paused) return;
       tag = answer.headers.get("ETag") || "";
-      if (!paused && !(first && html === live.innerHTML)) replace(html);
-      if (!paused) label();
+      replace(html);
+      label();
     } catch (error) {
       say("No answer from recalign ui: what is shown may be old.");
     }
