@@ -38,7 +38,7 @@ pub struct Reward {
     pub evaluation_share: f64,
     /// How heads become one score. With `p-score`, the weights of the heads in the loss of the learned score.
     pub fusion: reward::fusion::Fusion,
-    /// Which reward model: `session`, `towers` or `p-score`.
+    /// Which reward model: `session`, `towers`, `retrieval` or `p-score`.
     #[serde(skip_serializing_if = "super::is_default")]
     pub architecture: reward::model::Kind,
     /// Another one for the held-out judge; absent: the same.
@@ -51,7 +51,7 @@ pub struct Reward {
     #[serde(skip_serializing_if = "super::is_default")]
     pub watch_label: reward::labels::WatchLabel,
     /// How watch time is predicted as a number, beside the heads: `regression`, `ordinal` or `generative`; absent: not. For
-    /// `towers` and `p-score`.
+    /// all but `session`.
     #[serde(skip_serializing_if = "super::is_default")]
     pub watch_time: Option<reward::watch::Kind>,
     /// The feedback column with the probability that the interaction was shown: training counts every interaction as often

@@ -139,7 +139,11 @@ fn source(source: &Source, check: &mut Check) {
         Source::Parquet { columns, .. } | Source::Jsonl { columns, .. } | Source::Recbole { columns, .. } => {
             self::columns(columns, check);
         }
-        Source::S3rec { .. } | Source::Kuairand { .. } | Source::SequencesJson { .. } => {}
+        Source::S3rec { .. }
+        | Source::Kuairand { .. }
+        | Source::Kuairec { .. }
+        | Source::OpenBandit { .. }
+        | Source::SequencesJson { .. } => {}
     }
 }
 
@@ -384,7 +388,7 @@ fn reward_models(reward: &Reward, check: &mut Check) {
     let any = |kind| kinds.contains(&Some(kind));
     if reward.watch_time.is_some() && any(Kind::Session) {
         let message = "`reward.watch_time` is a head of point-wise judges: it needs `reward.architecture` (and \
-                       `reward.held_out_architecture`, where given) to be \"towers\" or \"p-score\"";
+                       `reward.held_out_architecture`, where given) to be \"towers\", \"retrieval\" or \"p-score\"";
         check.between_keys("reward.watch_time", message.into(), "reward.architecture");
     }
     if reward.propensity.is_some() && (any(Kind::PScore) || reward.watch_time.is_some()) {

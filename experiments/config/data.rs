@@ -53,6 +53,19 @@ pub enum Source {
         #[serde(default, skip_serializing_if = "super::is_default")]
         watched: Watched,
     },
+    /// `KuaiRec`'s `small_matrix.csv` or `big_matrix.csv`; rows without a time count as their user's earliest.
+    Kuairec {
+        /// File inside `data.path`.
+        file: PathBuf,
+        /// As of `kuairand`.
+        #[serde(default, skip_serializing_if = "super::is_default")]
+        watched: Watched,
+    },
+    /// A campaign of the Open Bandit Dataset: click, propensity, position; users are told apart by their four features alone.
+    OpenBandit {
+        /// File inside `data.path`.
+        file: PathBuf,
+    },
     /// `{"user": [item, item, ...]}`, the LETTER / `CollisionGenRec` layout.
     SequencesJson {
         /// File inside `data.path`.

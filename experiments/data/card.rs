@@ -58,6 +58,8 @@ fn source(source: &Source) -> &'static str {
         Source::World(_) => "world",
         Source::S3rec { .. } => "s3rec",
         Source::Kuairand { .. } => "kuairand",
+        Source::Kuairec { .. } => "kuairec",
+        Source::OpenBandit { .. } => "open-bandit",
         Source::SequencesJson { .. } => "sequences-json",
         Source::Csv { .. } => "csv",
         Source::Parquet { .. } => "parquet",

@@ -15,13 +15,13 @@ use std::path::Path;
 /// Every defect of the table: see [`Table::read`], and every missing id and every value that is no finite number.
 pub(super) fn read(path: &Path, format: Format, columns: &Columns) -> Result<RawLog, DataError> {
     let table = Table::read(path, format, &wanted(columns))?;
-    let Parsed { ids, moments, numbers } = parsed(&table, columns)?;
+    let Parsed { ids, moments, numbers } = parsed(&table, columns, NUMBER)?;
     let clock = if columns.timestamp.is_some() { Clock::Timestamps } else { Clock::None };
     let raw = raw_log(ids, moments, table);
     Ok(RawLog { signals: columns.feedback.clone(), feedback: interleave(&numbers), clock, ..raw })
 }
 
-fn wanted(columns: &Columns) -> Vec<Wanted> {
+pub(super) fn wanted(columns: &Columns) -> Vec<Wanted> {
     let key = |name: &str| format!("data.source.columns.{name}");
     let mut wanted = vec![Wanted::new(&columns.user, key("user")), Wanted::new(&columns.item, key("item"))];
     wanted.extend(columns.timestamp.iter().map(|column| Wanted::new(column, key("timestamp"))));
@@ -60,19 +60,9 @@ pub(super) fn read_kuairand(path: &Path, watched: Watched) -> Result<RawLog, Dat
         wanted.key = "data.source.kind = \"kuairand\"".into();
     }
     let table = Table::read(path, Format::Delimited(super::table::Dialect::TABS), &wanted)?;
-    let Parsed { ids, moments, mut numbers } = parsed(&table, &columns)?;
+    let Parsed { ids, moments, mut numbers } = parsed(&table, &columns, NUMBER)?;
     let durations = numbers.pop().expect("the last column asked for");
-    let played = numbers.last_mut().expect("the last but one").iter_mut();
-    let name = match watched {
-        Watched::Ratio => {
-            played.zip(&durations).for_each(|(played, duration)| *played = watch_ratio(*played, *duration));
-            "watch_ratio"
-        }
-        Watched::Milliseconds => {
-            played.for_each(|played| *played = played.max(0.0));
-            "play_time_ms"
-        }
-    };
+    let name = watched_signal(numbers.last_mut().expect("the last but one"), &durations, watched);
     let raw = raw_log(ids, moments.into_iter().map(Moment::milliseconds_to_seconds).collect(), table);
     let attributes = Some(durations_by_item(&raw, &durations));
     let names = KUAIRAND_SIGNALS.iter().map(|(name, _)| *name).chain([name]);
@@ -85,13 +75,28 @@ pub(super) fn read_kuairand(path: &Path, watched: Watched) -> Result<RawLog, Dat
     })
 }
 
+/// Play times become the signal that is asked for; its name.
+pub(super) fn watched_signal(played: &mut [f32], durations: &[f32], watched: Watched) -> &'static str {
+    let played = played.iter_mut();
+    match watched {
+        Watched::Ratio => {
+            played.zip(durations).for_each(|(played, duration)| *played = watch_ratio(*played, *duration));
+            "watch_ratio"
+        }
+        Watched::Milliseconds => {
+            played.for_each(|played| *played = played.max(0.0));
+            "play_time_ms"
+        }
+    }
+}
+
 /// Played over duration, within `[0, 5]`; 0 where the duration is unknown.
 fn watch_ratio(played: f32, duration: f32) -> f32 {
     if duration > 0.0 { (played / duration).clamp(0.0, MOST_WATCHED) } else { 0.0 }
 }
 
 /// `ln(1 + milliseconds)` of the median known duration, and whether there is one.
-fn durations_by_item(raw: &RawLog, durations: &[f32]) -> RawAttributes {
+pub(super) fn durations_by_item(raw: &RawLog, durations: &[f32]) -> RawAttributes {
     let mut known = vec![Vec::new(); raw.items.len()];
     for (row, duration) in raw.rows.iter().zip(durations).filter(|(_, duration)| **duration > 0.0) {
         known[row.item as usize].push(*duration);
@@ -107,25 +112,39 @@ fn durations_by_item(raw: &RawLog, durations: &[f32]) -> RawAttributes {
 }
 
 /// The columns of a log, by row.
-struct Parsed {
-    ids: [Ids; 2],
-    moments: Vec<Moment>,
-    numbers: Vec<Vec<f32>>,
+pub(super) struct Parsed {
+    pub(super) ids: [Ids; 2],
+    pub(super) moments: Vec<Moment>,
+    pub(super) numbers: Vec<Vec<f32>>,
 }
 
-/// Text ids and the number of every row's id.
-type Ids = (Names, Vec<u32>);
+/// How times are written.
+#[derive(Clone, Copy)]
+pub(super) struct TimeFormat {
+    pub(super) parse: fn(&str) -> Option<Moment>,
+    /// For messages.
+    pub(super) expected: &'static str,
+}
 
-fn raw_log([(users, user_rows), (items, item_rows)]: [Ids; 2], moments: Vec<Moment>, table: Table) -> RawLog {
+const NUMBER: TimeFormat = TimeFormat { parse: Moment::parse, expected: "a time as a number" };
+
+/// Text ids and the number of every row's id.
+pub(super) type Ids = (Names, Vec<u32>);
+
+pub(super) fn raw_log(
+    [(users, user_rows), (items, item_rows)]: [Ids; 2],
+    moments: Vec<Moment>,
+    table: Table,
+) -> RawLog {
     let rows = user_rows.into_iter().zip(item_rows).zip(moments);
     let rows = rows.map(|((user, item), moment)| Row { user, item, moment }).collect();
     RawLog { duplicates: Duplicates::Drop, ..RawLog::new(users, items, rows, Locator::Table(table.source)) }
 }
 
 /// Parses the columns side by side.
-fn parsed(table: &Table, columns: &Columns) -> Result<Parsed, DataError> {
+pub(super) fn parsed(table: &Table, columns: &Columns, format: TimeFormat) -> Result<Parsed, DataError> {
     let times = || match &columns.timestamp {
-        Some(column) => moments(table, column),
+        Some(column) => values(table, column, |text| (format.parse)(text).ok_or(format.expected)),
         None => (vec![Moment::default(); table.height()], Problems::default()),
     };
     let numbers = || columns.feedback.par_iter().map(|column| numbers(table, column)).collect::<Vec<_>>();
@@ -154,10 +173,6 @@ fn ids(table: &Table, column: &str) -> (Ids, Problems) {
         rows.push(ids.number(text));
     }
     ((ids.names(), rows), problems)
-}
-
-fn moments(table: &Table, column: &str) -> (Vec<Moment>, Problems) {
-    values(table, column, |text| Moment::parse(text).ok_or("a time as a number"))
 }
 
 fn numbers(table: &Table, column: &str) -> (Vec<f32>, Problems) {
@@ -195,7 +210,7 @@ fn bad(table: &Table, row: usize, column: &str, value: &str, expected: &'static 
 }
 
 /// Columns to rows.
-fn interleave(columns: &[Vec<f32>]) -> Vec<f32> {
+pub(super) fn interleave(columns: &[Vec<f32>]) -> Vec<f32> {
     let rows = columns.first().map_or(0, Vec::len);
     (0..rows).flat_map(|row| columns.iter().map(move |column| column[row])).collect()
 }

@@ -14,6 +14,7 @@ mod item_vectors;
 mod items;
 mod names;
 mod problems;
+mod published;
 mod raw;
 pub(crate) mod recommendations;
 mod s3rec;
@@ -128,6 +129,8 @@ fn read(data: &Data) -> Result<RawLog, DataError> {
         Source::World(_) => unreachable!("the world is generated, not read"),
         Source::S3rec { file } => s3rec::read(&path(file)),
         Source::Kuairand { file, watched } => interactions::read_kuairand(&path(file), *watched),
+        Source::Kuairec { file, watched } => published::read_kuairec(&path(file), *watched),
+        Source::OpenBandit { file } => published::read_open_bandit(&path(file)),
         Source::SequencesJson { file } => sequences::read(&path(file)),
         Source::Csv { file, separator, columns } => {
             let separator = u8::try_from(*separator).map_err(|_| DataError::Setting {
@@ -151,6 +154,8 @@ fn log_file(source: &Source) -> Option<&Path> {
         Source::World(_) => None,
         Source::S3rec { file }
         | Source::Kuairand { file, .. }
+        | Source::Kuairec { file, .. }
+        | Source::OpenBandit { file }
         | Source::SequencesJson { file }
         | Source::Csv { file, .. }
         | Source::Parquet { file, .. }

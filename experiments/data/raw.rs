@@ -23,11 +23,36 @@ impl Moment {
         let whole = value.floor();
         Some(Self { whole: whole as i64, billionths: ((value - whole) * 1e9) as u32 })
     }
+    /// `YYYY-MM-DD HH:MM:SS[.fraction]`, a `T` for the space allowed, in UTC, with or without `+00:00` or `Z`; `None` if it is none.
+    pub(super) fn parse_utc(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let text = text.strip_suffix("+00:00").or_else(|| text.strip_suffix('Z')).unwrap_or(text);
+        let (date, clock) = text.split_once([' ', 'T'])?;
+        let whole = |text: &str| text.parse::<u16>().ok().map(i64::from);
+        let mut date = date.splitn(3, '-').map(whole);
+        let (year, month, day) = (date.next()??, date.next()??, date.next()??);
+        let mut clock = clock.splitn(3, ':');
+        let (hour, minute) = (whole(clock.next()?)?, whole(clock.next()?)?);
+        let seconds = Self::parse(clock.next()?)?;
+        let valid = (1..=12).contains(&month) && (1..=31).contains(&day) && hour < 24 && minute < 60;
+        (valid && (0..=60).contains(&seconds.whole)).then(|| Self {
+            whole: ((days_since_1970(year, month, day) * 24 + hour) * 60 + minute) * 60 + seconds.whole,
+            billionths: seconds.billionths,
+        })
+    }
     /// Milliseconds as seconds.
     pub(super) fn milliseconds_to_seconds(self) -> Self {
         let billionths = self.whole.rem_euclid(1000) as u32 * 1_000_000;
         Self { whole: self.whole.div_euclid(1000), billionths: billionths + self.billionths / 1000 }
     }
+}
+
+/// Of the Gregorian calendar, years counted from March so that leap days come last (Hinnant, `days_from_civil`).
+fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month > 2 { year } else { year - 1 };
+    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
 /// One interaction.
@@ -144,6 +169,20 @@ mod tests {
     fn what_is_no_finite_number_is_no_moment() {
         for text in ["", "abc", "NaN", "inf", "1e30", "2020-01-01"] {
             assert_eq!(Moment::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn dates_become_seconds_since_1970() {
+        let seconds = |text: &str| Moment::parse_utc(text).map(|moment| moment.whole);
+        assert_eq!(seconds("1970-01-01 00:00:00"), Some(0));
+        assert_eq!(seconds("2000-02-29T12:30:15Z"), Some(951_827_415));
+        assert_eq!(seconds("2023-11-14 22:13:20+00:00"), Some(1_700_000_000));
+        assert_eq!(seconds("1969-12-31 23:59:59.5"), Some(-1));
+        for text in
+            ["", "2023-11-14", "2023-13-01 00:00:00", "2023-01-01 24:00:00", "2023-01-01 0:0", "x-y-z 1:2:3"]
+        {
+            assert_eq!(seconds(text), None, "{text}");
         }
     }
 

@@ -73,6 +73,14 @@ impl Encoder {
     /// # Shapes
     /// See [`UserInput`]; output `[b, d]`.
     pub(super) fn users(&self, input: UserInput) -> Tensor<2> {
+        let mask = input.mask.clone();
+        self.pooled(self.tokens(input), mask)
+    }
+    /// What the user did with each item, and how long ago; padding is zero.
+    ///
+    /// # Shapes
+    /// See [`UserInput`]; output `[b, h, d]`.
+    pub(super) fn tokens(&self, input: UserInput) -> Tensor<3> {
         let [batch, history, width] = input.items.dims();
         let tokens = self.token.apply(input.items.reshape([batch * history, width]));
         let mut tokens = tokens.reshape([batch, history, width]);
@@ -85,7 +93,11 @@ impl Encoder {
             tokens = tokens.clone() + tokens * project(&reaction.gate) + project(&reaction.shift);
         }
         let recency = self.recency.val().slice([0..history, 0..width]);
-        let tokens = (tokens + recency.unsqueeze()) * input.mask.clone().unsqueeze_dim::<3>(2);
-        self.user.apply(self.pooling.apply(tokens, input.mask))
+        (tokens + recency.unsqueeze()) * input.mask.unsqueeze_dim::<3>(2)
+    }
+    /// # Shapes
+    /// `tokens: [b, h, d]`, `mask: [b, h]`; output `[b, d]`.
+    pub(super) fn pooled(&self, tokens: Tensor<3>, mask: Tensor<2>) -> Tensor<2> {
+        self.user.apply(self.pooling.apply(tokens, mask))
     }
 }

@@ -1,4 +1,4 @@
-//! The reward models: one interface, one checkpoint format, three architectures.
+//! The reward models: one interface, one checkpoint format, four architectures.
 //!
 //! A model turns item features into vectors, histories into user vectors, and both into logits per head. What of a pair
 //! depends on the item alone, or on the user alone, is a *side* that is computed once and reused for every pair
@@ -6,6 +6,7 @@
 
 mod encoder;
 pub(crate) mod layers;
+mod retrieval;
 mod session;
 mod towers;
 
@@ -29,6 +30,8 @@ pub enum Kind {
     Session,
     /// Point-wise: a shared bottom layer, one tower per head.
     Towers,
+    /// `towers` that also look up what the user did with items like the candidate (Deep Interest Network, 1706.06978).
+    Retrieval,
     /// `towers`, and a score learned from all of them (OneRec's technical report, 2506.13695).
     PScore,
 }
@@ -97,6 +100,10 @@ pub struct Outputs {
 /// The part of a reward model that differs between architectures.
 trait Architecture {
     fn encoder(&self) -> &Encoder;
+    /// See [`RewardModel::users`].
+    fn users(&self, input: UserInput) -> Tensor<2> {
+        self.encoder().users(input)
+    }
     /// See [`RewardModel::item_side`].
     fn item_side(&self, vectors: Tensor<2>) -> Tensor<2>;
     /// See [`RewardModel::user_side`].
@@ -124,7 +131,7 @@ impl RewardModel {
         let init = Init { key, device };
         match config.kind {
             Kind::Session => Self::Session(SessionModel::new(config, init)),
-            Kind::Towers | Kind::PScore => Self::Towers(TowersModel::new(config, init)),
+            Kind::Towers | Kind::Retrieval | Kind::PScore => Self::Towers(TowersModel::new(config, init)),
         }
     }
     fn architecture(&self) -> &dyn Architecture {
@@ -151,9 +158,9 @@ impl RewardModel {
     /// User vectors.
     ///
     /// # Shapes
-    /// See [`UserInput`]; output `[b, d]`.
+    /// See [`UserInput`]; output `[b, d]`, and columns more where candidates look the history up.
     pub fn users(&self, input: UserInput) -> Tensor<2> {
-        self.architecture().encoder().users(input)
+        self.architecture().users(input)
     }
     /// All of a pair's score that depends on its item alone.
     ///
@@ -170,7 +177,7 @@ impl RewardModel {
     /// All of a pair's score that depends on its user alone.
     ///
     /// # Shapes
-    /// `users: [b, d]` of [`RewardModel::users`]; output `[b, p]`.
+    /// `users` of [`RewardModel::users`]; output `[b, p]`.
     pub fn user_side(&self, users: Tensor<2>) -> Tensor<2> {
         self.architecture().user_side(users)
     }

@@ -30,7 +30,7 @@ fn filler<const D: usize>(shape: [usize; D], salt: u64) -> Tensor<D> {
         (0..count as u64).map(|i| (Key::new(salt).at(i).unit() * 2.0 - 1.0) as f32).collect();
     Tensor::from_data(TensorData::new(values, shape), &Device::flex())
 }
-const KINDS: [Kind; 3] = [Kind::Session, Kind::Towers, Kind::PScore];
+const KINDS: [Kind; 4] = [Kind::Session, Kind::Towers, Kind::Retrieval, Kind::PScore];
 fn model_of(kind: Kind) -> RewardModel {
     let config = ModelConfig {
         kind,

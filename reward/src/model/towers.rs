@@ -12,7 +12,8 @@
 
 use super::encoder::Encoder;
 use super::layers::{Dense, Init, normal};
-use super::{Kind, ListInput, ModelConfig, Outputs};
+use super::retrieval::Retrieval;
+use super::{Kind, ListInput, ModelConfig, Outputs, UserInput};
 use crate::watch::WatchHead;
 use burn::module::Param;
 use burn::prelude::*;
@@ -27,6 +28,7 @@ pub struct TowersModel {
     towers: Towers,
     personal: Option<Personal>,
     watch: Option<WatchHead>,
+    retrieval: Option<Retrieval>,
 }
 
 /// One tower per head, side by side.
@@ -66,6 +68,8 @@ impl TowersModel {
             },
             personal: (config.kind == Kind::PScore).then(personal),
             watch: config.watch.as_ref().map(|codec| WatchHead::new(d, codec, init.named("watch"))),
+            retrieval: (config.kind == Kind::Retrieval)
+                .then(|| Retrieval::new(d, config.history_items, init.named("retrieval"))),
         }
     }
     pub(super) fn watch(&self) -> Option<&WatchHead> {
@@ -80,21 +84,47 @@ impl super::Architecture for TowersModel {
     fn encoder(&self) -> &Encoder {
         &self.encoder
     }
+    fn users(&self, input: UserInput) -> Tensor<2> {
+        let Some(retrieval) = &self.retrieval else { return self.encoder.users(input) };
+        let (items, mask) = (input.items.clone(), input.mask.clone());
+        let tokens = self.encoder.tokens(input);
+        let pooled = self.encoder.pooled(tokens.clone(), mask.clone());
+        Tensor::cat(vec![pooled, retrieval.memory(items, tokens, mask)], 1)
+    }
     fn item_side(&self, vectors: Tensor<2>) -> Tensor<2> {
-        self.item_side.apply(vectors)
+        let side = self.item_side.apply(vectors.clone());
+        match &self.retrieval {
+            Some(retrieval) => Tensor::cat(vec![side, retrieval.query(vectors)], 1),
+            None => side,
+        }
     }
     fn user_side(&self, users: Tensor<2>) -> Tensor<2> {
-        self.user_side.apply(users)
+        if self.retrieval.is_none() {
+            return self.user_side.apply(users);
+        }
+        let (pooled, memory) = split(users, self.user_side.inputs());
+        Tensor::cat(vec![self.user_side.apply(pooled), memory], 1)
     }
     fn outputs(&self, input: ListInput) -> Outputs {
         let [lists, items, sides] = input.items.dims();
         assert!(items == 1, "point-wise models judge items one by one, this list has {items}");
-        let (items, users) = (input.items.reshape([lists, sides]), input.users);
+        let (mut items, mut users) = (input.items.reshape([lists, sides]), input.users);
         let d = self.towers.hidden.inputs();
+        let recalled = self.retrieval.as_ref().map(|retrieval| {
+            let of_pair = sides - Retrieval::asked();
+            let (side, query) = split(items.clone(), of_pair);
+            let (other, memory) = split(users.clone(), of_pair);
+            (items, users) = (side, other);
+            retrieval.recall(query, memory)
+        });
         let part =
             |side: &Tensor<2>, index: usize| side.clone().slice([0..lists, index * d..(index + 1) * d]);
         let sum = |index| part(&items, index) + part(&users, index);
-        let states = kernels::silu(sum(0) + part(&items, 1) * part(&users, 1));
+        let pair = sum(0) + part(&items, 1) * part(&users, 1);
+        let states = kernels::silu(match recalled {
+            Some(recalled) => pair + recalled,
+            None => pair,
+        });
         let hidden = kernels::silu(self.towers.hidden.apply(states.clone()));
         let personal = self.personal.as_ref().map(|personal| {
             let mixed = personal.hidden.apply(hidden.clone()) + sum(2);
@@ -102,6 +132,12 @@ impl super::Architecture for TowersModel {
         });
         Outputs { heads: self.towers.logits(hidden), personal, states: Some(states) }
     }
+}
+
+/// The first columns and the rest.
+fn split(x: Tensor<2>, at: usize) -> (Tensor<2>, Tensor<2>) {
+    let [rows, columns] = x.dims();
+    (x.clone().slice([0..rows, 0..at]), x.slice([0..rows, at..columns]))
 }
 
 impl Towers {

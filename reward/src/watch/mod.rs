@@ -2,7 +2,8 @@
 //!
 //! Watch times are skewed over four orders of magnitude, so what a head is trained to say matters more than its size:
 //! one number ([`Kind::Regression`]), the chance to exceed each of a row of thresholds ([`Kind::Ordinal`]), or the number
-//! written as a sum of a few tokens, large ones first ([`Kind::Generative`]; Generative Regression, 2412.20211).
+//! written as a sum of a few tokens, large ones first ([`Kind::Generative`]; Generative Regression, 2412.20211). The last two
+//! learn the whole distribution of the time, and predict its median.
 
 pub mod codec;
 mod decoder;

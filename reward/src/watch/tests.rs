@@ -126,3 +126,30 @@ fn every_kind_learns_watch_times_that_states_tell() {
         assert!(xauc > 0.9 && error < 0.35, "{kind:?}: XAUC {xauc}, MAE {error} of the mean");
     }
 }
+
+/// States that tell nothing: what is left is the distribution, of which two parts of five are one short time and the rest spreads
+/// over a factor of a hundred. Its mode is the short time, its mean far above its median.
+#[test]
+fn where_states_tell_nothing_the_generated_number_is_the_median() {
+    let device = Device::flex().autodiff();
+    let spread = |at: u64| (8.0 + 4.6 * Key::new(3).at(at).unit()).exp().round();
+    let labels: Vec<f64> = (0..200).map(|at| if at % 5 < 2 { 1500.0 } else { spread(at) }).collect();
+    let codec = Codec::fit(Kind::Generative, &labels);
+    let states = || Tensor::<2>::ones([200, 8], &device);
+    let mut head = WatchHead::new(8, &codec, Init { key: Key::new(1), device: &device });
+    let mut optimizer = Optimizer::new(&OptimizerConfig { weight_decay: 0.0, max_grad_norm: 1.0 });
+    let times: Vec<f32> = labels.iter().map(|&label| label as f32).collect();
+    for step in 0..200 {
+        let lesson = Lesson { step, key: Key::new(2).at(step) };
+        let loss = head.loss(states(), (&codec, &times), lesson);
+        head = optimizer.step(head, &loss, 1e-2).unwrap().0;
+    }
+    let mut sorted = labels.clone();
+    sorted.sort_by(f64::total_cmp);
+    let (low, high) = (sorted[80], sorted[120]);
+    let found = f64::from(head.predict(states(), &codec)[0]);
+    assert!(
+        (low..=high).contains(&found),
+        "{found} is not between the 40th and 60th percentile, {low} and {high}"
+    );
+}

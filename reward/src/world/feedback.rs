@@ -93,6 +93,7 @@ impl Feedback {
     };
 
     /// The values in the order of [`SIGNALS`].
+    #[inline]
     pub const fn values(&self) -> [f64; SIGNALS.len()] {
         [
             self.watch_ratio,

@@ -9,6 +9,7 @@ use super::feedback::{Feedback, Likes};
 use super::items::{EPOCH, HORIZON};
 use super::person::Person;
 use super::users::State;
+use super::weighted::uniform;
 use policy::history::History;
 use policy::ids::ItemId;
 use policy::random::Key;
@@ -53,10 +54,11 @@ pub(super) fn impressions(person: Person<'_>) -> Vec<Impression> {
         person,
         state: person.start(),
         now,
-        seen: Vec::with_capacity(length),
+        seen: Seen { items: Vec::with_capacity(length), marks: 0 },
         shown: Vec::with_capacity(length),
         comments: person.key("comment"),
         rng,
+        spare: Vec::new(),
     };
     while session.shown.len() < length {
         match &person.simulator.config.feed {
@@ -81,15 +83,41 @@ struct Session<'a> {
     state: State,
     now: i64,
     /// The items of `shown`.
-    seen: Vec<ItemId>,
+    seen: Seen,
     shown: Vec<Impression>,
     comments: Key,
     rng: ChaCha8Rng,
+    /// The last pool, whose memory the next one uses.
+    spare: Vec<Proposal>,
+}
+
+/// Items a user has seen. Most that are proposed are new, which one of 64 marks usually tells.
+struct Seen {
+    items: Vec<ItemId>,
+    /// Bit `id % 64` of every item.
+    marks: u64,
+}
+
+impl Seen {
+    #[inline]
+    fn contains(&self, item: ItemId) -> bool {
+        self.marks & Self::mark(item) != 0 && self.items.contains(&item)
+    }
+    fn push(&mut self, item: ItemId) {
+        self.marks |= Self::mark(item);
+        self.items.push(item);
+    }
+    #[inline]
+    fn mark(item: ItemId) -> u64 {
+        1 << (item.index() % 64)
+    }
 }
 
 /// An item that may be taken.
 pub(super) struct Proposal {
     pub(super) item: ItemId,
+    /// For the user, in the state in which it was proposed.
+    pub(super) utility: f32,
     /// Log odds of being taken.
     pub(super) logit: f64,
 }
@@ -98,8 +126,14 @@ impl Session<'_> {
     /// The user takes one item.
     fn picked(&mut self) {
         let mut pool = self.pool(BY_INTEREST + BY_POPULARITY);
-        let item = if pool.is_empty() { self.fallback() } else { softmax_draw(&mut pool, &mut self.rng) };
-        let (_, feedback) = self.watched(item);
+        let (item, utility) = if pool.is_empty() {
+            let item = self.fallback();
+            (item, self.utility(item))
+        } else {
+            softmax_draw(&mut pool, &mut self.rng)
+        };
+        let feedback = self.watched(item, utility);
+        self.spare = pool;
         self.log(item, 0, feedback);
         let pause = if self.rng.random_bool(1.0 / SITTING) { self.half_a_day() } else { 2.0 };
         self.wait(&feedback, pause);
@@ -109,12 +143,18 @@ impl Session<'_> {
     fn slate(&mut self, length: usize) {
         let mut pool = self.pool((BY_INTEREST + BY_POPULARITY).max(2 * length));
         if pool.is_empty() {
-            pool.push(Proposal { item: self.fallback(), logit: 0.0 });
+            let item = self.fallback();
+            pool.push(Proposal { item, utility: self.utility(item), logit: 0.0 });
         }
         for (place, item) in without_replacement(pool, length, &mut self.rng).into_iter().enumerate() {
             let looked = self.rng.random::<f64>() < self.person.simulator.config.examination(place);
-            let (utility, mut feedback) = if looked { self.watched(item) } else { (0.0, Feedback::UNSEEN) };
-            let left = self.rng.random::<f64>() < self.person.leaving(utility);
+            let (utility, mut feedback) = if looked {
+                let utility = self.utility(item);
+                (utility, self.watched(item, utility))
+            } else {
+                (0.0, Feedback::UNSEEN)
+            };
+            let left = self.rng.random::<f64>() < self.person.leaving(f64::from(utility));
             feedback.session_end = f64::from(left);
             self.log(item, place, feedback);
             let pause = if left { self.half_a_day() } else { 0.0 };
@@ -125,11 +165,15 @@ impl Session<'_> {
         }
     }
 
-    /// The utility of an item that is looked at, and what comes of it.
-    fn watched(&mut self, item: ItemId) -> (f64, Feedback) {
-        let (utility, laws) = self.person.laws(&self.state, item, Likes::Logged);
+    fn utility(&self, item: ItemId) -> f32 {
+        self.person.utility(&self.state, self.person.item(item))
+    }
+
+    /// What comes of an item that is looked at and has this utility now.
+    fn watched(&mut self, item: ItemId, utility: f32) -> Feedback {
+        let laws = self.person.laws_at(utility, item, Likes::Logged);
         let comment = self.comments.at(self.shown.len() as u64).unit();
-        (utility, laws.sampled(&mut self.rng, comment))
+        laws.sampled(&mut self.rng, comment)
     }
 
     fn log(&mut self, item: ItemId, place: usize, feedback: Feedback) {
@@ -150,7 +194,8 @@ impl Session<'_> {
     fn pool(&mut self, draws: usize) -> Vec<Proposal> {
         let items = &self.person.simulator.items;
         let continuations = self.state.previous.map_or(&[][..], |previous| items.continuations(previous));
-        let mut pool = Vec::with_capacity(continuations.len() + draws);
+        let mut pool = std::mem::take(&mut self.spare);
+        pool.clear();
         for &item in continuations {
             self.propose(item, self.person.simulator.config.exposure.continuation, &mut pool);
         }
@@ -173,14 +218,16 @@ impl Session<'_> {
     /// Adds an item that exists and is new to the user.
     fn propose(&self, id: ItemId, bonus: f64, pool: &mut Vec<Proposal>) {
         let item = self.person.item(id);
-        if item.released > self.now || self.seen.contains(&id) {
+        if item.released > self.now || self.seen.contains(id) {
             return;
         }
         let exposure = &self.person.simulator.config.exposure;
-        let utility = f64::from(self.person.utility(&self.state, item));
-        let logit =
-            exposure.relevance * utility + exposure.popularity_bias * item.log_popularity + bonus + item.lift;
-        pool.push(Proposal { item: id, logit });
+        let utility = self.person.utility(&self.state, item);
+        let logit = exposure.relevance * f64::from(utility)
+            + exposure.popularity_bias * item.log_popularity
+            + bonus
+            + item.lift;
+        pool.push(Proposal { item: id, utility, logit });
     }
 
     /// Nothing proposed is new: any unseen item, whatever its release time.
@@ -189,13 +236,13 @@ impl Session<'_> {
         let start = self.rng.random_range(0..items);
         (0..items)
             .map(|step| ItemId::new((start + step) % items))
-            .find(|item| !self.seen.contains(item))
+            .find(|item| !self.seen.contains(*item))
             .expect("a history is shorter than the catalog")
     }
 }
 
-/// Leaves weights where the logits were.
-fn softmax_draw(pool: &mut [Proposal], rng: &mut impl Rng) -> ItemId {
+/// An item and its utility; leaves weights where the logits were.
+fn softmax_draw(pool: &mut [Proposal], rng: &mut impl Rng) -> (ItemId, f32) {
     let mut largest = f64::NEG_INFINITY;
     for proposal in &*pool {
         largest = largest.max(proposal.logit);
@@ -205,14 +252,15 @@ fn softmax_draw(pool: &mut [Proposal], rng: &mut impl Rng) -> ItemId {
         proposal.logit = (proposal.logit - largest).exp();
         total += proposal.logit;
     }
-    let mut left = rng.random::<f64>() * total;
+    let mut left = uniform(rng) * total;
     for proposal in &*pool {
         left -= proposal.logit;
         if left < 0.0 {
-            return proposal.item;
+            return (proposal.item, proposal.utility);
         }
     }
-    pool[pool.len() - 1].item
+    let last = &pool[pool.len() - 1];
+    (last.item, last.utility)
 }
 
 /// `count` distinct items in the order they are drawn: the order of logits with Gumbel noise is that of successive draws

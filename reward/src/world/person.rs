@@ -60,11 +60,16 @@ impl<'a> Person<'a> {
 
     /// The utility and the laws that follow from it.
     pub(super) fn laws(&self, state: &State, item: ItemId, likes: Likes) -> (f64, Laws) {
+        let utility = self.utility(state, self.item(item));
+        (f64::from(utility), self.laws_at(utility, item, likes))
+    }
+
+    /// The laws at this utility.
+    pub(super) fn laws_at(&self, utility: f32, item: ItemId, likes: Likes) -> Laws {
         let item = self.item(item);
-        let utility = f64::from(self.utility(state, item));
         let brand = f64::from(dot(&self.user.brands, &item.brand_vector));
-        let given = Given { utility, brand, item };
-        (utility, Laws::of(&given, &self.simulator.config.marginals, likes))
+        let given = Given { utility: f64::from(utility), brand, item };
+        Laws::of(&given, &self.simulator.config.marginals, likes)
     }
 
     /// The expectation of every signal of an item shown at `place` to a user who is still there.

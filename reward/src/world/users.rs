@@ -150,9 +150,14 @@ impl State {
 
     fn weigh(&mut self, user: &User) {
         let count = user.interests.count;
-        let raw = self.log_weights.map(f32::exp);
-        let total: f32 = raw[..count].iter().sum();
-        self.weights = std::array::from_fn(|k| if k < count { raw[k] / total } else { 0.0 });
+        let mut total = 0.0;
+        for k in 0..count.min(MAX_INTERESTS) {
+            self.weights[k] = self.log_weights[k].exp();
+            total += self.weights[k];
+        }
+        for k in 0..count.min(MAX_INTERESTS) {
+            self.weights[k] /= total;
+        }
     }
 
     /// How well an item fits the interests: a smooth maximum of the cosines, `ln(sum_k w_k exp(4 cos_k)) / 4`.
@@ -169,13 +174,15 @@ impl State {
     }
 
     /// The topic of an interest in proportion to its weight, given a uniform number.
+    #[inline]
     pub(super) fn topic(&self, user: &User, mut left: f32) -> u16 {
-        let weights = &self.weights[..user.interests.count];
-        let pick = weights.iter().position(|&weight| {
-            left -= weight;
-            left < 0.0
-        });
-        user.interests.topics[pick.unwrap_or(0)]
+        for k in 0..user.interests.count.min(MAX_INTERESTS) {
+            left -= self.weights[k];
+            if left < 0.0 {
+                return user.interests.topics[k];
+            }
+        }
+        user.interests.topics[0]
     }
 
     /// How tired the user is of a topic: 1 for the topic just seen, fading.
@@ -183,8 +190,8 @@ impl State {
     pub(super) fn fatigue(&self, topic: u16) -> f32 {
         let mut level = 0.0;
         let mut share = 1.0;
-        for recent in &self.recent {
-            level += if *recent == Some(topic) { share } else { 0.0 };
+        for place in 0..FATIGUE_WINDOW {
+            level += if self.recent[place] == Some(topic) { share } else { 0.0 };
             share *= FATIGUE_DECAY;
         }
         level

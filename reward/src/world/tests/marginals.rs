@@ -5,7 +5,6 @@
 
 use super::*;
 use crate::world::logger::{Proposal, without_replacement};
-use policy::random::Key;
 
 fn mean_and_spread(values: &[f64]) -> (f64, f64) {
     let mean = values.iter().sum::<f64>() / values.len() as f64;
@@ -196,7 +195,11 @@ fn slates_are_successive_draws_by_odds_that_add_up() {
     let mut rng = Key::new(4).rng();
     let mut pairs = [[0.0; 4]; 4];
     for _ in 0..DRAWS {
-        let proposal = |(&item, odds): (&usize, &f64)| Proposal { item: ItemId::new(item), logit: odds.ln() };
+        let proposal = |(&item, odds): (&usize, &f64)| Proposal {
+            item: ItemId::new(item),
+            utility: 0.0,
+            logit: odds.ln(),
+        };
         let pool = items.iter().zip(&odds).map(proposal).collect();
         let slate = without_replacement(pool, 2, &mut rng);
         pairs[slate[0].index()][slate[1].index()] += 1.0;

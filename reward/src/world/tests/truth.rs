@@ -10,7 +10,6 @@ use crate::features::ItemTables;
 use crate::judge::Judge as _;
 use crate::quality::Examination;
 use crate::world::feedback::Likes;
-use policy::random::Key;
 use rand::RngExt;
 
 /// A sum of independent differences and its variance.
