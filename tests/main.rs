@@ -14,6 +14,7 @@ mod objectives;
 mod off_policy;
 mod peers;
 mod pipeline;
+mod pretraining;
 mod resume;
 mod serve;
 mod simulate;

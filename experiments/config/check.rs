@@ -5,8 +5,8 @@
 mod objective;
 
 use super::{
-    Align, Architecture, Columns, Config, Data, EmbeddingSource, Encoding, Evaluate, Model, Pretrain,
-    Problem, Reward, Run, Sample, Stale,
+    Align, Architecture, Columns, Config, Data, EmbeddingSource, EncoderInput, Encoding, Evaluate, Model,
+    Pretrain, Problem, Reward, Run, Sample, Stale,
 };
 use super::{Source, Targets, Tokenize};
 use policy::collaborative::CollaborativeConfig;
@@ -256,8 +256,19 @@ fn model(model: &Model, check: &mut Check) {
         check.between_keys("model.l_kv", message, "model.decoder_layers");
     }
     attention_bias(model, check);
+    encoder_input(model, check);
     let dropout = model.dropout;
     check.that("model.dropout", (0.0..1.0).contains(&dropout), dropout, "at least 0 and below 1");
+}
+
+/// The others read items, or have no encoder.
+fn encoder_input(model: &Model, check: &mut Check) {
+    let of_codes = matches!(model.architecture, Architecture::T5 | Architecture::OneRecMoe);
+    if model.encoder_input != EncoderInput::Codes && !of_codes {
+        let message = "`model.encoder_input` = \"two-branches\" needs an encoder that reads codes: `model.architecture` = \"t5\" \
+                       or \"onerec-moe\"";
+        check.between_keys("model.encoder_input", message.into(), "model.architecture");
+    }
 }
 
 /// Only HSTU blocks know of times.

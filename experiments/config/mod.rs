@@ -19,7 +19,8 @@ pub use alignment::{Alarm, Alarms, Align, Arm, Evaluate, FreeBeams, Reference, R
 pub(crate) use check::{NAME, is_name};
 pub use data::{Columns, Data, EmbeddingSource, ItemTable, Source, TieOrder, Watched};
 pub use pretraining::{
-    Architecture, Encoding, Model, Pretrain, Sessions, SignalSum, Targets, Ties, Tokenize, Vectors,
+    Architecture, EncoderInput, Encoding, Model, Pretrain, Sessions, SignalSum, Targets, Ties, Tokenize,
+    Vectors,
 };
 pub use problem::{ConfigError, Problem};
 

@@ -100,6 +100,17 @@ pub enum Architecture {
     OneRecMoe,
 }
 
+/// What an encoder of code tokens is given of a history.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EncoderInput {
+    /// The embeddings of its codes.
+    #[default]
+    Codes,
+    /// These beside codes that know of the others of their item, weighed by a gate (`DiscRec`).
+    TwoBranches,
+}
+
 /// `[model]`: the policy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -122,6 +133,9 @@ pub struct Model {
     pub decoder_layers: usize,
     /// What an encoder token of `t5` and `onerec-moe` sees; elsewhere it is always causal.
     pub encoder_attention: policy::model::EncoderAttention,
+    /// What the encoder of `t5` and `onerec-moe` is given of a history.
+    #[serde(skip_serializing_if = "is_default")]
+    pub encoder_input: EncoderInput,
     /// What the blocks of `item-context` that read a history are.
     pub context_block: policy::model::ContextBlock,
     /// What moves the attention of `context_block = "hstu"` beside the items: how far apart they are in the history, in time, or
@@ -181,6 +195,7 @@ impl Default for Model {
             encoder_layers: 2,
             decoder_layers: 2,
             encoder_attention: policy::model::EncoderAttention::Bidirectional,
+            encoder_input: EncoderInput::Codes,
             context_block: policy::model::ContextBlock::Transformer,
             attention_bias: policy::model::AttentionBias::Position,
             user_buckets: 0,
