@@ -135,8 +135,13 @@ const OUT_OF_RANGE: &[&str] = &[
     "model.encoder_layers=0",
     "model.decoder_layers=65",
     "model.dropout=1.0",
+    "model.user_buckets=10000001",
+    "model.attention_bias=time",
     "model.dropout=nan",
     "pretrain.encoding=shared",
+    "pretrain.sessions.items=0",
+    "pretrain.sessions.gap=0",
+    "pretrain.sessions.watched={signal='watched', above=inf}",
     "pretrain.history_items=0",
     "pretrain.batch_size=0",
     "pretrain.epochs=0",
@@ -287,6 +292,21 @@ fn a_world_needs_as_many_items_as_a_level_has_codes() {
         found[0].message.contains("`tokenize.codes` = 256") && found[0].message.contains("200"),
         "{found:?}"
     );
+}
+
+#[test]
+fn what_a_policy_reads_and_writes_must_suit_its_architecture() {
+    let refused = |sets: &[&str], key: &str| {
+        let found = problems(MINIMAL, sets);
+        assert!(found.len() == 1 && found[0].key == key, "{sets:?}: {found:?}");
+    };
+    let items = "model.architecture=item-context";
+    refused(&[items, "model.attention_bias=position-and-time"], "model.attention_bias");
+    refused(&[items, "model.encoder_input=two-branches"], "model.encoder_input");
+    refused(&[items, "model.code_decoder=parallel", "pretrain.sessions.items=2"], "pretrain.sessions");
+    let good = [items, "model.context_block=hstu", "model.attention_bias=time", "pretrain.sessions.gap=60"];
+    let config = load_with(MINIMAL, &good).unwrap();
+    assert_eq!((config.pretrain.session_items(), config.model.user_buckets), (5, 0));
 }
 
 #[test]

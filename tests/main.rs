@@ -19,6 +19,7 @@ mod objectives;
 mod off_policy;
 mod peers;
 mod pipeline;
+mod pretraining;
 mod resume;
 mod scaling;
 mod serve;

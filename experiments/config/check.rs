@@ -3,6 +3,7 @@
 //! A range excludes what cannot work or is surely a slip; it is no judgement of what works well.
 
 mod objective;
+mod reading;
 
 use super::{
     Align, Architecture, Attainable, Columns, Config, Data, EmbeddingSource, Encoding, Evaluate, Model,
@@ -32,7 +33,7 @@ impl Config {
         model(&self.model, &mut check);
         pretrain(&self.pretrain, &mut check);
         shared_encoding(&self.model, &self.pretrain, &mut check);
-        sessions(&self.model, &self.pretrain, &mut check);
+        reading::sessions(&self.model, &self.pretrain, &mut check);
         reward(&self.reward, &mut check);
         attainable(self, &mut check);
         sample(&self.sample, &mut check);
@@ -261,20 +262,9 @@ fn model(model: &Model, check: &mut Check) {
         );
         check.between_keys("model.l_kv", message, "model.decoder_layers");
     }
-    attention_bias(model, check);
+    reading::model(model, check);
     let dropout = model.dropout;
     check.that("model.dropout", (0.0..1.0).contains(&dropout), dropout, "at least 0 and below 1");
-}
-
-/// Only HSTU blocks know of times.
-fn attention_bias(model: &Model, check: &mut Check) {
-    let hstu = model.architecture == Architecture::ItemContext
-        && model.context_block == policy::model::ContextBlock::Hstu;
-    if model.attention_bias.reads_times() && !hstu {
-        let message = "`model.attention_bias` other than \"position\" needs `model.architecture` = \"item-context\" and \
-                       `model.context_block` = \"hstu\": other blocks know of places alone";
-        check.between_keys("model.attention_bias", message.into(), "model.context_block");
-    }
 }
 
 fn grouped_heads(model: &Model, check: &mut Check) {
@@ -320,22 +310,6 @@ fn shared_encoding(model: &Model, pretrain: &Pretrain, check: &mut Check) {
         let message = "`pretrain.encoding` = \"shared\" reads a history once for all its targets: it needs \
                        `pretrain.targets` = \"all-prefixes\"";
         check.between_keys("pretrain.encoding", message.into(), "pretrain.targets");
-    }
-}
-
-fn sessions(model: &Model, pretrain: &Pretrain, check: &mut Check) {
-    let Some(sessions) = &pretrain.sessions else { return };
-    check.within("pretrain.sessions.items", sessions.items, 1..=64);
-    check.within("pretrain.sessions.gap", sessions.gap.unwrap_or(1), 1..=1_000_000_000);
-    if let Some(watched) = &sessions.watched {
-        check.that("pretrain.sessions.watched.above", watched.above.is_finite(), watched.above, "finite");
-    }
-    let all_at_once = model.architecture == Architecture::ItemContext
-        && model.code_decoder == policy::model::CodeDecoder::Parallel;
-    if all_at_once && sessions.items > 1 {
-        let message = "`pretrain.sessions` needs a decoder whose items depend on those before them: `model.code_decoder` = \
-                       \"depth\", or another architecture";
-        check.between_keys("pretrain.sessions", message.into(), "model.code_decoder");
     }
 }
 

@@ -12,6 +12,7 @@ mod document;
 mod node;
 mod pretraining;
 mod problem;
+mod sessions;
 mod strict;
 mod wording;
 
@@ -22,9 +23,10 @@ pub use alignment::{
 pub(crate) use check::{NAME, is_name};
 pub use data::{Columns, Data, EmbeddingSource, ItemTable, Source, TieOrder, Watched};
 pub use pretraining::{
-    Architecture, Encoding, Model, Pretrain, Sessions, SignalSum, Targets, Ties, Tokenize, Vectors,
+    Architecture, EncoderInput, Encoding, Model, Pretrain, Targets, Ties, Tokenize, Vectors,
 };
 pub use problem::{ConfigError, Problem};
+pub use sessions::{Sessions, SignalSum};
 
 use document::Document;
 use reports::schema::Stages;

@@ -1,6 +1,7 @@
 //! `[tokenize]`, `[model]` and `[pretrain]`: the policy before alignment.
 
 use super::is_default;
+use super::sessions::Sessions;
 use serde::{Deserialize, Serialize};
 
 /// `[tokenize]`: how items get their semantic IDs.
@@ -100,6 +101,17 @@ pub enum Architecture {
     OneRecMoe,
 }
 
+/// What an encoder of code tokens is given of a history.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EncoderInput {
+    /// The embeddings of its codes.
+    #[default]
+    Codes,
+    /// These beside codes that know of the others of their item, weighed by a gate (`DiscRec`).
+    TwoBranches,
+}
+
 /// `[model]`: the policy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -122,6 +134,9 @@ pub struct Model {
     pub decoder_layers: usize,
     /// What an encoder token of `t5` and `onerec-moe` sees; elsewhere it is always causal.
     pub encoder_attention: policy::model::EncoderAttention,
+    /// What the encoder of `t5` and `onerec-moe` is given of a history.
+    #[serde(skip_serializing_if = "is_default")]
+    pub encoder_input: EncoderInput,
     /// What the blocks of `item-context` that read a history are.
     pub context_block: policy::model::ContextBlock,
     /// What moves the attention of `context_block = "hstu"` beside the items: how far apart they are in the history, in time, or
@@ -181,6 +196,7 @@ impl Default for Model {
             encoder_layers: 2,
             decoder_layers: 2,
             encoder_attention: policy::model::EncoderAttention::Bidirectional,
+            encoder_input: EncoderInput::Codes,
             context_block: policy::model::ContextBlock::Transformer,
             attention_bias: policy::model::AttentionBias::Position,
             user_buckets: 0,
@@ -260,42 +276,6 @@ pub struct Pretrain {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
 fn is_zero(value: &u64) -> bool {
     *value == 0
-}
-
-/// `[pretrain.sessions]`: a decoding writes several items, each given those before it (OneRec). The targets are all runs of so many
-/// different items within the sessions of training histories; lists are made of the most probable sessions. Alignment and
-/// serving take such a policy's first items.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Sessions {
-    /// Items that a decoding writes (OneRec: 5).
-    pub items: usize,
-    /// Seconds without interaction after which a new session starts; absent: a history is one session.
-    #[serde(skip_serializing_if = "is_default")]
-    pub gap: Option<i64>,
-    /// Only sessions of at least so many interactions are learnt (OneRec: 5).
-    pub min_length: usize,
-    /// Only sessions in which a signal's sum is above a bound (OneRec: the time watched; its bound is not published).
-    #[serde(skip_serializing_if = "is_default")]
-    pub watched: Option<SignalSum>,
-    /// Only sessions in which one of these signals is positive (OneRec: likes, collects, shares); empty: all.
-    pub positive: Vec<String>,
-}
-
-/// A bound on a signal's sum over a session.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SignalSum {
-    /// A feedback column of the log.
-    pub signal: String,
-    /// What the sum must be above.
-    pub above: f64,
-}
-
-impl Default for Sessions {
-    fn default() -> Self {
-        Self { items: 5, gap: None, min_length: 0, watched: None, positive: Vec::new() }
-    }
 }
 
 impl Pretrain {

@@ -1,7 +1,7 @@
 //! `serving.json`: what neither weights nor tables say.
 
 use policy::log_prob::LogProbSpace;
-use policy::model::{EncoderAttention, PolicyConfig};
+use policy::model::PolicyConfig;
 use serde::{Deserialize, Serialize};
 
 /// The file.
@@ -72,9 +72,7 @@ impl Layout {
     /// The layout that can express this policy.
     pub fn of(config: &PolicyConfig) -> Self {
         match config {
-            PolicyConfig::T5(t5) if t5.encoder_attention == EncoderAttention::Bidirectional => {
-                Self::HuggingFace
-            }
+            PolicyConfig::T5(t5) if t5.is_plain() => Self::HuggingFace,
             PolicyConfig::Qwen3(_) => Self::HuggingFace,
             _ => Self::Native,
         }

@@ -1,6 +1,6 @@
 //! From configuration and catalog to the sizes of a policy.
 
-use crate::config::{Architecture, Model};
+use crate::config::{Architecture, EncoderInput, Model};
 use policy::model::{
     ExpertsConfig, HeadWeights, ItemContextConfig, LazyDecoderConfig, OneRecMoeConfig, PolicyConfig,
     Qwen3Config, T5Config,
@@ -40,6 +40,10 @@ fn t5(model: &Model, codebook: &Codebook) -> T5Config {
         layer_norm_epsilon: EPSILON,
         encoder_attention: model.encoder_attention,
         user_buckets: model.user_buckets,
+        branch_tokens: match model.encoder_input {
+            EncoderInput::Codes => 0,
+            EncoderInput::TwoBranches => codebook.vocab.levels(),
+        },
     }
 }
 

@@ -17,7 +17,7 @@ pub struct EncoderBatch {
     pub tokens_per_item: usize,
     /// The items themselves, counted from 1; 0 stands for an empty context. Empty for rows of bare tokens.
     pub items: Vec<u32>,
-    /// When each item was consumed, in seconds; 0 where nobody knows. As long as `items`.
+    /// When each item was consumed, in seconds; 0 where nobody knows.
     pub times: Vec<i64>,
     /// Whose the rows are. Empty for rows of bare tokens.
     pub users: Vec<Option<UserId>>,
@@ -60,11 +60,11 @@ impl EncoderBatch {
             tokens.extend(row);
         }
         Self {
+            times: vec![0; tokens.len()],
             tokens,
             packing: Packing::of(lengths),
             tokens_per_item: 1,
             items: Vec::new(),
-            times: Vec::new(),
             users: Vec::new(),
         }
     }

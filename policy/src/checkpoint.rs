@@ -78,10 +78,11 @@ struct HuggingFaceConfig {
 
 impl HuggingFaceConfig {
     fn new(sizes: &T5Config) -> Self {
-        // With a causal encoder or users it is not T5: under another name `transformers` refuses it instead of computing something else.
-        let (architecture, model_type) = match (sizes.encoder_attention, sizes.user_buckets) {
-            (EncoderAttention::Bidirectional, 0) => ("T5ForConditionalGeneration", "t5"),
-            (EncoderAttention::Bidirectional, _) => ("UserT5", "user-t5"),
+        // With a causal encoder, users or branches it is not T5: under another name `transformers` refuses it instead of
+        // computing something else.
+        let (architecture, model_type) = match (sizes.encoder_attention, sizes.is_plain()) {
+            (EncoderAttention::Bidirectional, true) => ("T5ForConditionalGeneration", "t5"),
+            (EncoderAttention::Bidirectional, false) => ("ExtendedT5", "extended-t5"),
             (EncoderAttention::Causal, _) => ("CausalEncoderT5", "causal-encoder-t5"),
         };
         Self {

@@ -30,6 +30,7 @@ pub(crate) fn t5_config() -> T5Config {
         layer_norm_epsilon: 1e-6,
         encoder_attention: EncoderAttention::Bidirectional,
         user_buckets: 0,
+        branch_tokens: 0,
     }
 }
 
@@ -129,6 +130,7 @@ pub(crate) fn configs() -> Vec<PolicyConfig> {
 
 pub(crate) fn causal_configs() -> Vec<PolicyConfig> {
     let t5 = T5Config { encoder_attention: EncoderAttention::Causal, ..t5_config() };
+    let branches = T5Config { branch_tokens: 3, ..t5.clone() };
     let hstu = ItemContextConfig { context_block: ContextBlock::Hstu, ..item_context_config() };
     let parallel = ItemContextConfig { code_decoder: CodeDecoder::Parallel, ..item_context_config() };
     let biased = |attention_bias| ItemContextConfig { attention_bias, ..hstu.clone() };
@@ -140,7 +142,7 @@ pub(crate) fn causal_configs() -> Vec<PolicyConfig> {
         LazyDecoderConfig { l_kv: 1, s_kv: 1, item_embedding: ItemEmbedding::Codes, ..lazy_decoder_config() };
     let lazy = [lazy_decoder_config(), one_set].map(PolicyConfig::LazyDecoder);
     let experts = onerec_moe_config(EncoderAttention::Causal);
-    let with_encoder = [PolicyConfig::T5(t5), PolicyConfig::OneRecMoe(experts)];
+    let with_encoder = [PolicyConfig::T5(t5), PolicyConfig::T5(branches), PolicyConfig::OneRecMoe(experts)];
     let plain = with_encoder.into_iter().chain(item_context).chain(qwen3).chain(lazy);
     plain.flat_map(|config| [with_users(&config, 0), with_users(&config, 3)]).collect()
 }

@@ -1,4 +1,4 @@
-//! Session-wise generation (OneRec, 2502.18965, section 3.2): one decoding writes several items, each given those before it.
+//! Session-wise generation (OneRec, 2502.18965): one decoding writes several items, each given those before it.
 //!
 //! A beam over sessions: after the last code of an item the search goes on at the root of the trie, with the start token that
 //! precedes every item. An item is in a session once, and none of the excluded ones is; as in [`crate::beam`] this changes no

@@ -41,6 +41,7 @@ pub(crate) fn fixture() -> Fixture {
         layer_norm_epsilon: 1e-6,
         encoder_attention: EncoderAttention::Bidirectional,
         user_buckets: 0,
+        branch_tokens: 0,
     });
     let model = Policy::new(&config, Key::new(2), &Device::flex()).unwrap();
     let contexts = [vec![1, 2, 3, 4], vec![59], vec![7, 8]];

@@ -106,6 +106,7 @@ pub(super) fn config(codebook: &Codebook) -> PolicyConfig {
         layer_norm_epsilon: 1e-6,
         encoder_attention: EncoderAttention::Bidirectional,
         user_buckets: 0,
+        branch_tokens: 0,
     })
 }
 

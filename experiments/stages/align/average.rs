@@ -78,6 +78,7 @@ mod tests {
             layer_norm_epsilon: 1e-6,
             encoder_attention: EncoderAttention::Bidirectional,
             user_buckets: 0,
+            branch_tokens: 0,
         });
         let new = |seed| Policy::new(&config, Key::new(seed), &Device::flex()).unwrap();
         let (model, other) = (new(1), new(2));

@@ -1,4 +1,4 @@
-//! Which runs of a training history are learnt as sessions (OneRec, 2502.18965, section 3.1).
+//! Which runs of a training history are learnt as sessions (OneRec, 2502.18965).
 //!
 //! OneRec's sessions are the items that a service returned for one request, of which it learns those of high quality: enough of
 //! them watched, long enough in total, one liked, collected or shared. A log does not name requests: here a session is what a

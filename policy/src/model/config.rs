@@ -48,6 +48,10 @@ pub struct T5Config {
     /// Embeddings of users, one of which a history begins with; 0 = it begins with its first item.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub user_buckets: usize,
+    /// Codes of an item, among which a second branch of the encoder's input attends (`DiscRec`); 0 = the encoder reads codes as they
+    /// are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub branch_tokens: usize,
 }
 
 impl EncoderAttention {
@@ -113,6 +117,12 @@ impl T5Config {
             ("num_decoder_layers", self.num_decoder_layers),
         ];
         check_counts(&counts, self.dropout_rate)
+    }
+    /// Whether it is the T5 that `transformers` knows.
+    pub fn is_plain(&self) -> bool {
+        self.encoder_attention == EncoderAttention::Bidirectional
+            && self.user_buckets == 0
+            && self.branch_tokens == 0
     }
     /// What every stack of blocks needs to know.
     pub(super) fn stack(&self) -> StackShape {

@@ -3,6 +3,7 @@
 //! [`Policy`] is any of them; [`T5`], [`ItemContext`], [`Qwen3`], [`LazyDecoder`] say what each computes. [`CausalLm`] is
 //! a language model that is no policy.
 
+mod branches;
 mod causal;
 mod config;
 mod decoder;

@@ -4,6 +4,7 @@
 //! embeddings: no biases, RMS norms before each sub-block, attention without `1 / sqrt(d)`, one table of relative
 //! position biases per stack, logits `(h * d^-0.5) E^T`. Departure: no dropout on attention weights.
 
+use super::branches::Branches;
 use super::config::{EncoderAttention, OneRecMoeConfig, SizeError, T5Config};
 use super::decoder::{Decoder, Memory};
 use super::encoded::Encoded;
@@ -25,12 +26,14 @@ const EMBEDDING_STD: f64 = 0.2;
 const EMBEDDED: u64 = 0;
 const ENCODER: u64 = 1;
 const DECODER: u64 = 2;
+const BRANCHES: u64 = 3;
 
 /// Encoder-decoder policy.
 #[derive(Module, Debug)]
 pub struct T5 {
     pub(super) shared: Matrix,
     users: Users,
+    branches: Option<Branches>,
     pub(super) encoder: SelfStack,
     decoder: Decoder,
 }
@@ -69,6 +72,7 @@ impl T5 {
         Ok(Self {
             shared: Matrix::new(shape, EMBEDDING_STD, key.named("shared"), device),
             users: Users::new(config.user_buckets, (config.d_model, EMBEDDING_STD), key, device),
+            branches: Branches::new(config, key, device),
             encoder: SelfStack::new(&config.stack(), (config.num_layers, direction), encoder, device),
             decoder: Decoder::new(config, experts, decoder, device),
         })
@@ -81,8 +85,12 @@ impl T5 {
 
 impl Architecture for T5 {
     fn encode(&self, batch: &EncoderBatch, dropout: Dropout) -> Encoded {
-        let dropout = dropout.part(ENCODER);
         let tokens = self.shared.rows(&batch.tokens);
+        let tokens = match &self.branches {
+            Some(branches) => branches.forward(tokens, dropout.part(BRANCHES)),
+            None => tokens,
+        };
+        let dropout = dropout.part(ENCODER);
         let (x, packing) = self.users.before(tokens, &batch.packing, &batch.users);
         let x = dropout.apply(x, EMBEDDED);
         let states = dropout.apply(self.encoder.forward(x, &packing, dropout), FINAL);

@@ -211,10 +211,11 @@ fn logits_over_code_tokens_equal_those_of_python() {
     }
 }
 
-/// `tests/golden/make_item_context.py` and `make_lazy_decoder.py`, in plain PyTorch.
+/// `tests/golden/make_item_context.py` and `make_lazy_decoder.py`, in plain PyTorch; `make_discrec.py`, in PyTorch and
+/// `transformers`.
 #[test]
 fn logits_of_item_level_context_equal_those_of_pytorch() {
-    for name in ["item_context", "item_context_hstu", "lazy_decoder", "lazy_decoder_shared"] {
+    for name in ["item_context", "item_context_hstu", "lazy_decoder", "lazy_decoder_shared", "discrec"] {
         let golden = Golden::read(name);
         let items = golden.table("histories");
         let histories: Vec<Vec<usize>> =

@@ -1,4 +1,4 @@
-//! HSTU's bias of attention by the time between two items (Zhai et al. 2024, 2402.17152, section 3.1, and its code).
+//! HSTU's bias of attention by the time between two items (Zhai et al. 2024, 2402.17152, `rab`, and its code).
 //!
 //! A learned number per head and bucket of `floor(ln(max(1, |seconds|)) / 0.301)`. Departures: the published code takes the
 //! time from an item to the *next* one of the query, which tells when the target was consumed (in a log whose ties are in
@@ -33,12 +33,8 @@ pub(super) fn time_bias(table: &Matrix, rows: &Padded, times: &[i64]) -> Tensor<
     let of_row = |row: &[i64]| row.iter().flat_map(|&query| of_query(row, query)).collect::<Vec<_>>();
     let indices: Vec<u32> = padded.chunks_exact(t).flat_map(of_row).collect();
     let heads = table.weight.dims()[1];
-    table.rows(&indices).reshape([rows.rows(), t * t, heads]).swap_dims(1, 2).reshape([
-        rows.rows(),
-        heads,
-        t,
-        t,
-    ])
+    let biases = table.rows(&indices).reshape([rows.rows(), t * t, heads]);
+    biases.swap_dims(1, 2).reshape([rows.rows(), heads, t, t])
 }
 
 #[cfg(test)]

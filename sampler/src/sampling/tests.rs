@@ -39,6 +39,7 @@ pub(crate) fn fixture() -> Fixture {
         layer_norm_epsilon: 1e-6,
         encoder_attention: EncoderAttention::Bidirectional,
         user_buckets: 0,
+        branch_tokens: 0,
     });
     let model = Policy::new(&config, Key::new(3), &Device::flex()).unwrap();
     Fixture { trie: Trie::new(&catalog), catalog, vocab, model }

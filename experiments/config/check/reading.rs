@@ -1,0 +1,48 @@
+//! What a policy reads beyond items and writes beyond one must suit its architecture.
+
+use super::Check;
+use crate::config::{Architecture, EncoderInput, Model, Pretrain};
+use policy::model::{CodeDecoder, ContextBlock};
+
+/// What it reads.
+pub(super) fn model(model: &Model, check: &mut Check) {
+    attention_bias(model, check);
+    encoder_input(model, check);
+}
+
+/// Only HSTU blocks know of times.
+fn attention_bias(model: &Model, check: &mut Check) {
+    let hstu = model.architecture == Architecture::ItemContext && model.context_block == ContextBlock::Hstu;
+    if model.attention_bias.reads_times() && !hstu {
+        let message = "`model.attention_bias` other than \"position\" needs `model.architecture` = \"item-context\" and \
+                       `model.context_block` = \"hstu\": other blocks know of places alone";
+        check.between_keys("model.attention_bias", message.into(), "model.context_block");
+    }
+}
+
+/// The others read items, or have no encoder.
+fn encoder_input(model: &Model, check: &mut Check) {
+    let of_codes = matches!(model.architecture, Architecture::T5 | Architecture::OneRecMoe);
+    if model.encoder_input != EncoderInput::Codes && !of_codes {
+        let message = "`model.encoder_input` = \"two-branches\" needs an encoder that reads codes: `model.architecture` = \"t5\" \
+                       or \"onerec-moe\"";
+        check.between_keys("model.encoder_input", message.into(), "model.architecture");
+    }
+}
+
+/// What it writes.
+pub(super) fn sessions(model: &Model, pretrain: &Pretrain, check: &mut Check) {
+    let Some(sessions) = &pretrain.sessions else { return };
+    check.within("pretrain.sessions.items", sessions.items, 1..=64);
+    check.within("pretrain.sessions.gap", sessions.gap.unwrap_or(1), 1..=1_000_000_000);
+    if let Some(watched) = &sessions.watched {
+        check.that("pretrain.sessions.watched.above", watched.above.is_finite(), watched.above, "finite");
+    }
+    let all_at_once =
+        model.architecture == Architecture::ItemContext && model.code_decoder == CodeDecoder::Parallel;
+    if all_at_once && sessions.items > 1 {
+        let message = "`pretrain.sessions` needs a decoder whose items depend on those before them: `model.code_decoder` = \
+                       \"depth\", or another architecture";
+        check.between_keys("pretrain.sessions", message.into(), "model.code_decoder");
+    }
+}
