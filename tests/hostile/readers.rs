@@ -144,6 +144,7 @@ pub(super) fn write_policy(dir: &Path) {
         layer_norm_epsilon: 1e-6,
         encoder_attention: policy::model::EncoderAttention::Bidirectional,
         user_buckets: 0,
+        branch_tokens: 0,
     });
     let model = Policy::new(&size, Key::new(1), &burn::prelude::Device::flex()).unwrap();
     policy::checkpoint::write(&model, &size, dir).unwrap();

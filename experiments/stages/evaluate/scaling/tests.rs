@@ -59,6 +59,7 @@ fn policy(codebook: &Codebook) -> Policy {
         layer_norm_epsilon: 1e-6,
         encoder_attention: EncoderAttention::Bidirectional,
         user_buckets: 0,
+        branch_tokens: 0,
     });
     Policy::new(&config, Key::new(1), &Device::flex()).unwrap()
 }
