@@ -40,8 +40,8 @@ pub(super) fn config(codebook: &Codebook) -> PolicyConfig {
         dropout_rate: 0.1,
         layer_norm_epsilon: 1e-6,
         encoder_attention: EncoderAttention::Bidirectional,
-        user_buckets: 2,
-        branch_tokens: 3,
+        user_buckets: 0,
+        branch_tokens: 0,
     })
 }
 
