@@ -1,6 +1,7 @@
 //! From names in links to what lies below the directory, never anything else.
 
 use anyhow::Context as _;
+use std::fs::DirEntry;
 use std::path::{Component, Path, PathBuf};
 
 /// The name of the directory itself, where it is a run.
@@ -49,17 +50,21 @@ impl Place {
         self.find(&inside).filter(|path| path.is_file())
     }
 
-    /// The run directory called `name`, none of whose parts leads outside.
+    /// The run directory called `name`, if no link in it or in its stages leads outside.
     pub(super) fn run(&self, name: &str) -> Option<PathBuf> {
         let run = self.find(name)?;
         self.file(&run, "run.json")?;
-        let listed = |dir: &Path| std::fs::read_dir(dir).into_iter().flatten().flatten();
-        let outside = |entry: std::fs::DirEntry| {
-            // What has gone since it was listed leads nowhere.
-            entry.path().canonicalize().is_ok_and(|path| !path.starts_with(&self.root))
-        };
-        let strays = listed(&run).chain(listed(&run.join("stages"))).any(outside);
+        let stages = run.join("stages");
+        let below = listed(&stages).map(|entry| entry.path()).collect::<Vec<_>>();
+        let mut entries = [run.clone(), stages].into_iter().chain(below).flat_map(|dir| listed(&dir));
+        let strays = entries.any(|entry| self.leads_outside(&entry));
         (!strays).then_some(run)
+    }
+
+    fn leads_outside(&self, entry: &DirEntry) -> bool {
+        let link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+        // A link to what is not there leads nowhere.
+        link && entry.path().canonicalize().is_ok_and(|path| !path.starts_with(&self.root))
     }
 
     /// The name that [`Self::find`] finds a directory by.
@@ -72,6 +77,11 @@ impl Place {
         let name = parts.collect::<Option<Vec<_>>>()?.join("/");
         Some(if name.is_empty() { ITSELF.into() } else { name })
     }
+}
+
+/// What is in a directory; nothing, if it is none.
+fn listed(dir: &Path) -> impl Iterator<Item = DirEntry> + use<> {
+    std::fs::read_dir(dir).into_iter().flatten().flatten()
 }
 
 #[cfg(test)]
@@ -122,5 +132,11 @@ mod tests {
         assert!(place.find("alias/b").is_some(), "a link that stays inside may be followed");
         symlink(dir.path().join("secret"), place.root().join("a/b/metrics.jsonl")).unwrap();
         assert_eq!(place.run("a/b"), None, "a run whose file is a link to somewhere else");
+        let run = place.root().join("a/b");
+        std::fs::remove_file(run.join("metrics.jsonl")).unwrap();
+        assert!(place.run("a/b").is_some());
+        std::fs::create_dir_all(run.join("stages/01-ingest")).unwrap();
+        symlink(dir.path().join("secret"), run.join("stages/01-ingest/data_card.json")).unwrap();
+        assert_eq!(place.run("a/b"), None, "a file of a stage, likewise");
     }
 }
