@@ -61,7 +61,7 @@ pub enum Source {
         #[serde(default, skip_serializing_if = "super::is_default")]
         watched: Watched,
     },
-    /// A campaign of the Open Bandit Dataset: click, propensity, position; users are told apart by their four features alone.
+    /// A campaign of the Open Bandit Dataset: `click`, `propensity`, `place`; users are told apart by their four features alone.
     OpenBandit {
         /// File inside `data.path`.
         file: PathBuf,

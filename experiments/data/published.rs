@@ -49,7 +49,7 @@ fn known_or_first(text: &str) -> Option<Moment> {
 const CONTEXT: [&str; 4] = ["user_feature_0", "user_feature_1", "user_feature_2", "user_feature_3"];
 
 /// Reads a campaign's table of the Open Bandit Dataset (Saito et al., 2008.07146): `click`, and as signals the `propensity` of
-/// the item at its place and the `position`, 1 to 3. Users have no ids: everybody with the same four features is one user.
+/// the item and its `place`, 1 to 3. Users have no ids: everybody with the same four features is one user.
 ///
 /// # Errors
 /// As [`super::interactions::read`].
@@ -68,7 +68,7 @@ pub(super) fn read_open_bandit(path: &Path) -> Result<RawLog, DataError> {
     let Parsed { ids: [_, items], moments, numbers } = parsed(&table, &columns, TIME)?;
     let users = contexts(&table);
     Ok(RawLog {
-        signals: ["click", "propensity", "position"].map(String::from).to_vec(),
+        signals: ["click", "propensity", "place"].map(String::from).to_vec(),
         feedback: interleave(&numbers),
         clock: Clock::Timestamps,
         ..raw_log([users, items], moments, table)
@@ -139,7 +139,7 @@ mod tests {
         let (_dir, path) = file(&format!("{head}{rows}"));
         let raw = read_open_bandit(&path).unwrap();
         assert_eq!((raw.users.len(), raw.items.len()), (2, 2));
-        assert_eq!(raw.signals, ["click", "propensity", "position"]);
+        assert_eq!(raw.signals, ["click", "propensity", "place"]);
         assert_eq!(raw.feedback[3..6], [1.0, 0.006_235, 1.0]);
         // 2019-11-24 00:00:17 UTC.
         let moment = raw.rows[0].moment;

@@ -187,10 +187,13 @@ impl Items {
 #[inline]
 pub(super) fn turned(latent: &[f32; LATENT]) -> [f32; LATENT] {
     let (sin, cos) = 40.0_f32.to_radians().sin_cos();
-    std::array::from_fn(|i| match i % 2 {
-        0 => cos * latent[i] - sin * latent[i + 1],
-        _ => sin * latent[i - 1] + cos * latent[i],
-    })
+    let mut turned = [0.0; LATENT];
+    for plane in 0..LATENT / 2 {
+        let (x, y) = (latent[2 * plane], latent[2 * plane + 1]);
+        turned[2 * plane] = cos * x - sin * y;
+        turned[2 * plane + 1] = sin * x + cos * y;
+    }
+    turned
 }
 
 /// A standard normal draw.

@@ -137,14 +137,14 @@ impl State {
     /// After this item too: interests drift one step (Ornstein-Uhlenbeck on the log weights), the topic tires.
     pub(super) fn advance(&mut self, user: &User, dynamics: &Dynamics, (id, item): (ItemId, &Item)) {
         let (keep, step) = (dynamics.keep as f32, dynamics.step as f32);
-        let count = user.interests.count;
-        for (weight, base) in self.log_weights.iter_mut().zip(&user.interests.bases).take(count) {
-            *weight = base + keep * (*weight - base) + step * normal(&mut self.drift);
+        for k in 0..user.interests.count.min(MAX_INTERESTS) {
+            let base = user.interests.bases[k];
+            self.log_weights[k] = base + keep * (self.log_weights[k] - base) + step * normal(&mut self.drift);
         }
         self.weigh(user);
         self.previous = Some(id);
         self.continuation = turned(&item.latent);
-        self.recent.rotate_right(1);
+        self.recent.copy_within(0..FATIGUE_WINDOW - 1, 1);
         self.recent[0] = Some(item.topic);
     }
 
