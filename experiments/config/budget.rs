@@ -18,8 +18,9 @@ impl Config {
         if let Source::World(world) = &mut self.data.source {
             at_most(&mut world.users, 200);
             at_most(&mut world.items, 200);
+        } else {
+            self.data.max_users = Some(self.data.max_users.map_or(300, |users| users.min(300)));
         }
-        self.data.max_users = Some(self.data.max_users.map_or(300, |users| users.min(300)));
         if self.tokenize.quantizer.fits_codes() {
             // Others need as many IDs as there are items.
             at_most(&mut self.tokenize.codes, 32);

@@ -19,9 +19,9 @@ pub(super) fn goodhart(run: &Run) -> Option<Figure> {
         name: "goodhart",
         title: "Goodhart gauge: what the judges gain, and at what divergence",
         caption: "Left: mean score of items the policy draws, as a change from the pretrained policy, against the root of its \
-                  divergence from that policy; thin: choosing by the proxy among n draws of the pretrained policy, whose \
-                  divergence is ln n - (n - 1) / n. Right: change of the score of what is shown, with 95 % intervals over the \
-                  probed users; a lone mark is where the proxy gains and another judge loses, each beyond 1.96 standard errors. \
+                  divergence from that policy; thin: choosing by the proxy among n draws of the pretrained policy, at the \
+                  divergence that this has. Right: change of the score of what is shown, with 95 % intervals over the \
+                  probed users; a lone mark is where the proxy gains and another judge loses, each beyond chance. \
                   A proxy that goes on rising while the others turn is being exploited.",
     };
     let measured =

@@ -103,15 +103,11 @@ fn gauge(run: &Run, arm: &str) -> Vec<Span> {
             spans.push(Span::text(format!("Proxy and {judge} judge do not part beyond noise. ")));
             continue;
         };
-        let words = format!(
-            "Proxy and {judge} judge part at step {step}: the one gains, the other loses, by at least "
-        );
-        spans.push(Span::text(words).styled(Style::Bad));
-        spans.push(Span::number(
-            number::fixed(errors, 1),
-            &stage,
-            &format!("goodhart/{judge} at step {step}"),
-        ));
+        let source = format!("goodhart/{judge} at step {step}");
+        spans.push(Span::text(format!("Proxy and {judge} judge part at step ")).styled(Style::Bad));
+        spans.push(Span::number(number::count(step), &stage, &source));
+        spans.push(Span::text(": the one gains, the other loses, by at least "));
+        spans.push(Span::number(number::fixed(errors, 1), &stage, &source));
         spans.push(Span::text(" standard errors. "));
     }
     let own = |row: &&MetricRow| ArmStage::parse(&row.stage).is_some_and(|stage| stage.arm == arm);
@@ -120,12 +116,11 @@ fn gauge(run: &Run, arm: &str) -> Vec<Span> {
     let mut quiet = true;
     for (name, row) in alarms {
         quiet = false;
-        spans.push(Span::text(format!("Alarm {name} at step {}: ", row.step)).styled(Style::Bad));
-        spans.push(Span::number(
-            number::measured(row.value),
-            &row.stage,
-            &format!("{} at step {}", row.key, row.step),
-        ));
+        let source = format!("{} at step {}", row.key, row.step);
+        spans.push(Span::text(format!("Alarm {name} at step ")).styled(Style::Bad));
+        spans.push(Span::number(number::count(row.step), &row.stage, &source));
+        spans.push(Span::text(": "));
+        spans.push(Span::number(number::measured(row.value), &row.stage, &source));
         spans.push(Span::text(". "));
     }
     spans.extend(quiet.then(|| Span::text("No alarm was raised.")));
