@@ -27,7 +27,7 @@ fn problems(text: &str, overrides: &[&str]) -> Vec<Problem> {
 #[test]
 fn every_committed_file_is_good_in_full_and_as_smoke() {
     let paths = committed();
-    assert_eq!(paths.len(), 12, "{paths:?}");
+    assert_eq!(paths.len(), 13, "{paths:?}");
     for path in paths {
         load(&path, &[]).unwrap();
         let smoke = load(&path, &["run.budget=smoke".into()]).unwrap();
