@@ -337,16 +337,14 @@ fn reward(reward: &Reward, check: &mut Check) {
     reward_models(reward, check);
 }
 
-/// Only of a whole world is everything known.
+/// Only of a world is everything known.
 fn attainable(config: &Config, check: &mut Check) {
     let Config { data, reward, .. } = config;
     if reward.attainable == Attainable::Unknown {
         return;
     }
-    let whole = data.k_core == 0 && data.max_users.is_none();
-    if !matches!(data.source, Source::World(_)) || !whole {
-        let message = "`reward.attainable` = \"measured\" needs the truth: a `data.source` of kind \"world\", without \
-                       `data.k_core` or `data.max_users`";
+    if !matches!(data.source, Source::World(_)) {
+        let message = "`reward.attainable` = \"measured\" needs the truth: a `data.source` of kind \"world\"";
         check.between_keys("reward.attainable", message.into(), "data.source");
     }
     if reward.watch_label != WatchLabel::Median {

@@ -1,0 +1,6 @@
+#![no_main]
+
+#[path = "../target.rs"]
+mod target;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| target::read("inter", ("log.inter", bytes), &[]));
