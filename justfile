@@ -26,6 +26,10 @@ test *ARGS:
 torture FACTOR="10":
     TORTURE={{FACTOR}} cargo test --release --test integration -- --nocapture faults:: kills:: hostile::
 
+# fuzzing of a format, guided by coverage: toml csv jsonl inter s3rec sequences parquet vectors policy (nightly, cargo-fuzz)
+fuzz FORMAT *ARGS:
+    cargo +nightly fuzz run --fuzz-dir tests/fuzz {{FORMAT}} {{ARGS}}
+
 # the built-in world, start to report
 quickstart *ARGS:
     cargo run --release -- run experiments/configs/quickstart.toml {{ARGS}}

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// reused. The other stages' are.
 fn revision(stage: &str) -> u32 {
     match stage {
-        "evaluate" => 4,
+        "evaluate" | "reward" => 4,
         _ if stage.starts_with("align-") => 4,
         _ => 3,
     }

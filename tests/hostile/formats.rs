@@ -7,7 +7,7 @@ use recalign::stages::tokenize;
 use std::path::Path;
 
 /// Whether the files of a format in `dir` are accepted.
-pub fn accepts(dir: &Path, format: &str) -> bool {
+pub(super) fn accepts(dir: &Path, format: &str) -> bool {
     match format {
         "toml" => load(&dir.join("experiment.toml"), &[]).is_ok(),
         "policy" => policy::checkpoint::read(dir, &burn::prelude::Device::flex()).is_ok(),
@@ -34,4 +34,3 @@ fn section(dir: &Path, name: &str) -> Data {
     };
     toml::from_str(&format!("path = {:?}\nsource = {source}\n{vectors}", dir.display().to_string())).unwrap()
 }
-

@@ -9,6 +9,7 @@
 
 mod artifacts;
 mod bombs;
+mod formats;
 mod readers;
 mod secrets;
 

@@ -1,12 +1,9 @@
 //! What reads files from outside, each with small files that it accepts.
 
+use super::formats;
 use polars::prelude::*;
 use policy::model::{Policy, PolicyConfig, T5Config};
 use policy::random::Key;
-use recalign::config::{Data, load};
-use recalign::data::build;
-use recalign::run::verify::verify;
-use recalign::stages::tokenize;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -38,16 +35,7 @@ impl Reader {
 
     /// Whether the files are accepted.
     pub(super) fn read(&self) -> bool {
-        let dir = self.dir.path();
-        match self.name {
-            "toml" => load(&dir.join("experiment.toml"), &[]).is_ok(),
-            "policy" => policy::checkpoint::read(dir, &burn::prelude::Device::flex()).is_ok(),
-            "ids" => tokenize::load(dir).is_ok(),
-            "run" => {
-                verify(dir).is_ok_and(|verdicts| verdicts.iter().all(|verdict| verdict.problems.is_empty()))
-            }
-            _ => build(&section(dir, self.name)).is_ok(),
-        }
+        formats::accepts(self.dir.path(), self.name)
     }
 
     fn write(&self) {
@@ -90,24 +78,6 @@ fn collect(dir: &Path, files: &mut Vec<(PathBuf, Vec<u8>)>) {
             files.push((path.clone(), fs::read(&path).unwrap()));
         }
     }
-}
-
-const COLUMNS: &str = "columns = { user = 'user', item = 'item', timestamp = 'time', feedback = ['rating'] }";
-
-fn section(dir: &Path, name: &str) -> Data {
-    let source = match name {
-        "csv" => format!("{{ kind = 'csv', file = 'log.csv', {COLUMNS} }}"),
-        "jsonl" => format!("{{ kind = 'jsonl', file = 'log.jsonl', {COLUMNS} }}"),
-        "inter" => format!("{{ kind = 'recbole', file = 'log.inter', {COLUMNS} }}"),
-        "parquet" => format!("{{ kind = 'parquet', file = 'log.parquet', {COLUMNS} }}"),
-        "sequences" => "{ kind = 'sequences-json', file = 'log.json' }".into(),
-        _ => "{ kind = 's3rec', file = 'log.txt' }".into(),
-    };
-    let vectors = match name {
-        "vectors" => "embeddings = { kind = 'file', file = 'vectors.safetensors' }",
-        _ => "",
-    };
-    toml::from_str(&format!("path = {:?}\nsource = {source}\n{vectors}", dir.display().to_string())).unwrap()
 }
 
 fn parquet() -> Vec<u8> {
