@@ -218,7 +218,7 @@ pub fn write(model: &Policy, config: &PolicyConfig, dir: &Path) -> Result<(), Ch
     std::fs::write(&path, bytes).map_err(|source| CheckpointError::Io { path, source })
 }
 
-/// Identifies a policy by its weights: SHA-256 over names, shapes and values, as in the file [`WEIGHTS`] of [`write`].
+/// Identifies a policy by its weights: SHA-256 over names, shapes and values, as in the file [`WEIGHTS`] of [`write()`].
 ///
 /// # Panics
 /// If weights cannot be read back from the device.
