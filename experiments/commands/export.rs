@@ -2,16 +2,25 @@
 
 use super::exit::CheckFailed;
 use super::output::print;
+use super::table;
 use crate::cli::{ExportArgs, Exported};
+use crate::data::new_items::NewItemFiles;
 use crate::device::DeviceChoice;
+use crate::export::assign::{self, Added, Assign, Assignment};
 use crate::export::description::Layout;
-use crate::export::diff::{self, Difference};
+use crate::export::diff::{self, AnswerDifference, Difference};
 use crate::export::verify::{self, Drift};
 use crate::export::{self, Export};
 use crate::threads::in_pool;
 use anyhow::Context as _;
+use policy::ids::Code;
 use std::fmt::Write as _;
 use std::path::Path;
+
+/// Added items in the printed table.
+const MOST_SHOWN: usize = 20;
+/// Characters of a text in it.
+const LONGEST_TEXT: usize = 30;
 
 pub(super) fn export(arguments: &ExportArgs) -> anyhow::Result<()> {
     match &arguments.exported {
@@ -23,6 +32,17 @@ pub(super) fn export(arguments: &ExportArgs) -> anyhow::Result<()> {
                 serde_json::to_string(&difference)? + "\n"
             } else {
                 difference_text(&difference)?
+            })
+        }
+        Some(Exported::Assign { dir, items, vectors, tensor, to, json }) => {
+            let (items, vectors, tensor) = (items.clone(), vectors.clone(), tensor.clone());
+            let files = NewItemFiles { items, vectors, tensor };
+            let request = Assign { dir: dir.clone(), files, to: to.clone() };
+            let assignment = in_pool(|| assign::assign(&request, &DeviceChoice::Cpu.open()?))?;
+            print(&if *json {
+                serde_json::to_string(&assignment)? + "\n"
+            } else {
+                assignment_text(&assignment, to)?
             })
         }
     }
@@ -71,6 +91,57 @@ fn verify(dir: &Path) -> anyhow::Result<()> {
     }
 }
 
+fn assignment_text(assignment: &Assignment, to: &Path) -> anyhow::Result<String> {
+    let Assignment { assigned, items, not_nearest, collisions, added, answers, .. } = assignment;
+    let mut text = String::new();
+    writeln!(text, "added {assigned} items, {items} in all: {}", to.display())?;
+    writeln!(
+        text,
+        "distance to their codes: mean {:.4}, largest {:.4}; {not_nearest} have other codes than the nearest, {collisions} share \
+         theirs with an item before them",
+        assignment.mean_distance, assignment.largest_distance
+    )?;
+    writeln!(text, "golden requests, old beside new: {}\n", answers_text(answers))?;
+    let rows: Vec<Vec<String>> = added.iter().take(MOST_SHOWN).map(added_row).collect();
+    text += &table::render(&["item", "semantic ID", "distance", "nearest", "beside"], &rows);
+    if added.len() > MOST_SHOWN {
+        writeln!(text, "... and {} more (--json has all)", added.len() - MOST_SHOWN)?;
+    }
+    Ok(text)
+}
+
+fn added_row(item: &Added) -> Vec<String> {
+    let codes = |codes: &[Code]| codes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let named = |id: &str, text: &str| match short(text) {
+        text if text.is_empty() => id.to_owned(),
+        text => format!("{id} ({text})"),
+    };
+    let beside = item.neighbours.first().map_or_else(|| "nothing".into(), |near| named(&near.id, &near.text));
+    vec![
+        named(&item.id, &item.text),
+        codes(&item.semantic_id),
+        format!("{:.4}", item.distance),
+        item.nearest_codes
+            .as_deref()
+            .map_or_else(|| "yes".into(), |nearest| format!("no: {}", codes(nearest))),
+        beside,
+    ]
+}
+
+/// The beginning of a text.
+fn short(text: &str) -> String {
+    let short: String = text.chars().take(LONGEST_TEXT).collect();
+    if short.len() < text.len() { short + "..." } else { short }
+}
+
+fn answers_text(answers: &AnswerDifference) -> String {
+    let AnswerDifference { requests, same_first, overlap, score_drift } = answers;
+    format!(
+        "{requests} requests: same first item {same_first:.3}, overlap of the lists {overlap:.3}, log-probabilities drift by \
+         {score_drift:.2e}"
+    )
+}
+
 fn difference_text(difference: &Difference) -> anyhow::Result<String> {
     let mut text = String::new();
     if difference.files.is_empty() {
@@ -88,11 +159,6 @@ fn difference_text(difference: &Difference) -> anyhow::Result<String> {
         "items: {} keep their semantic ID, {} moved, {} removed, {} added",
         catalog.kept, catalog.moved, catalog.removed, catalog.added
     )?;
-    let answers = &difference.answers;
-    writeln!(
-        text,
-        "{} requests: same first item {:.3}, overlap of the lists {:.3}, log-probabilities drift by {:.2e}",
-        answers.requests, answers.same_first, answers.overlap, answers.score_drift
-    )?;
+    writeln!(text, "{}", answers_text(&difference.answers))?;
     Ok(text)
 }

@@ -73,6 +73,11 @@ impl Bundle {
         self.rows.get(raw_id).copied()
     }
 
+    /// The ids in the log of all items, in order.
+    pub fn raw_ids(&self) -> &[String] {
+        &self.raw_ids
+    }
+
     /// The id in the log of an item.
     pub fn raw_id(&self, item: ItemId) -> &str {
         &self.raw_ids[item.index()]

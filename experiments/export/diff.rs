@@ -93,7 +93,8 @@ fn items(bundle: &Bundle) -> impl Iterator<Item = ItemId> + use<> {
     (0..bundle.description.items).map(ItemId::new)
 }
 
-fn answers(golden: &Golden, a: &Bundle, b: &Bundle) -> AnswerDifference {
+/// The answers to golden requests of `a`, which `golden` holds, beside those of `b`.
+pub(super) fn answers(golden: &Golden, a: &Bundle, b: &Bundle) -> AnswerDifference {
     let translated =
         |history: &Vec<ItemId>| history.iter().filter_map(|item| b.item(a.raw_id(*item))).collect();
     let other = Golden::of(b, golden.histories.iter().map(translated).collect());
