@@ -332,6 +332,16 @@ pub enum Exported {
         #[arg(long)]
         json: bool,
     },
+    /// What other codebooks move: semantic IDs, neighbours, and what the policy answers under its IDs
+    Migrate {
+        /// Exported directory that is served
+        old: PathBuf,
+        /// Exported directory that will replace it
+        new: PathBuf,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// Give semantic IDs to items that come after the run: a new directory with them, where old items keep theirs
     Assign {
         /// Exported directory

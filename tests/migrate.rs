@@ -2,7 +2,7 @@
 
 use crate::export::{copy_tree, export, t5};
 use crate::serve::client::{Client, Serving};
-use crate::support::outcome;
+use crate::support::{outcome, project};
 use polars::prelude::*;
 use recalign::run::commit::rename;
 use recalign::run::hash::of_file;
@@ -19,6 +19,30 @@ fn exported() -> &'static Path {
         let dir = tempfile::tempdir().unwrap();
         let to = dir.path().join("export");
         export(t5(), &to, &["--policy", "ipa"]);
+        (dir, to)
+    })
+    .1
+}
+
+/// The same items under other codebooks, so few codes that a digit is needed, and a policy trained with them.
+fn refreshed() -> &'static Path {
+    static DIR: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
+    &DIR.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let (run, to) = (dir.path().join("run"), dir.path().join("export"));
+        let config = project("experiments/configs/quickstart.toml");
+        let set = [
+            "run.budget=smoke",
+            "run.stages=pretraining",
+            "run.seed=43",
+            "tokenize.levels=2",
+            "tokenize.codes=16",
+        ];
+        let set: Vec<&str> = set.into_iter().flat_map(|pair| ["--set", pair]).collect();
+        let place = ["run", config.to_str().unwrap(), "--run-dir", run.to_str().unwrap()];
+        let (code, _, log) = outcome(&[place.as_slice(), &set].concat());
+        assert_eq!(code, 0, "{log}");
+        export(&run, &to, &[]);
         (dir, to)
     })
     .1
@@ -280,4 +304,124 @@ fn the_service_takes_new_items_up_without_a_restart_and_recommends_them() {
         assert_eq!(item.get("judge").is_none(), later, "{item}");
     }
     assert!(items.is_sorted_by_key(|item| item.get("judge").is_none()), "{judged}");
+}
+
+#[test]
+fn items_with_the_vector_of_an_old_one_get_its_codes_and_another_digit_while_there_is_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (items, to) = (dir.path().join("items.parquet"), dir.path().join("grown"));
+    table(&items, &borrowed(&forty()));
+    let (code, stdout, log) = assign(refreshed(), &items, &to, &["--json"]);
+    assert_eq!(code, 0, "{log}");
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    let (old, new) = (semantic_ids(refreshed()), semantic_ids(&to));
+    let digits = 1 + old.iter().map(|(_, codes)| codes[2]).max().unwrap();
+    assert_eq!(new[..old.len()], old);
+    let mut collisions = 0;
+    for (at, (id, codes)) in new.iter().enumerate().skip(old.len()) {
+        let before: Vec<u32> = new[..at]
+            .iter()
+            .filter(|(_, other)| other[..2] == codes[..2])
+            .map(|(_, other)| other[2])
+            .collect();
+        let free = (0..digits).find(|digit| !before.contains(digit));
+        assert_eq!(free, Some(codes[2]), "{id}: the smallest digit that is free and that the policy knows");
+        assert_eq!(report["added"][at - old.len()]["shared_with"], json!(before.len()));
+        collisions += usize::from(!before.is_empty());
+    }
+    assert!(collisions > 20, "{collisions} of 40 items share codes");
+    assert_eq!(report["collisions"], json!(collisions));
+    // The policy knows 16 x 16 codes with so many digits.
+    let room = 256 * digits as usize - old.len();
+    let vectors = vectors();
+    let many: Vec<(String, Vec<f32>)> =
+        (0..=room).map(|item| (format!("many-{item}"), vectors[0].clone())).collect();
+    table(&items, &borrowed(&many));
+    let (code, _, log) = assign(refreshed(), &items, &dir.path().join("full"), &[]);
+    assert_eq!(code, 2);
+    assert!(log.contains(&format!("no semantic ID is free for item `many-{room}`")), "{log}");
+}
+
+fn migrate(old: &Path, new: &Path, more: &[&str]) -> (i32, String, String) {
+    outcome(&[&["export", "migrate", old.to_str().unwrap(), new.to_str().unwrap()], more].concat())
+}
+
+#[test]
+fn a_refresh_reports_what_moves_and_what_the_policy_makes_of_it() {
+    let (code, stdout, log) = migrate(exported(), refreshed(), &["--json"]);
+    assert_eq!(code, 0, "{log}");
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    let (old, new) = (semantic_ids(exported()), semantic_ids(refreshed()));
+    assert_eq!(report["level_sizes"][0], json!([32, 32, 32]));
+    let [catalog, levels, answers] = ["catalog", "levels", "answers"].map(|key| &report[key]);
+    assert_eq!(
+        (&catalog["kept"], &catalog["moved"]),
+        (&json!(0), &json!(200)),
+        "IDs have other lengths or codes"
+    );
+    assert_eq!(levels.as_array().unwrap().len(), 3, "the levels that both have");
+    for level in 0..3 {
+        let moved = old.iter().zip(&new).filter(|(a, b)| a.1[level] != b.1[level]).count();
+        assert_eq!(levels[level]["moved"], json!(moved as f64 / 200.0));
+        // By hand: whom each item stands with, before and after.
+        let company = |ids: &[(String, Vec<u32>)], item: usize| -> std::collections::BTreeSet<usize> {
+            let shares = |other: &usize| ids[*other].1[..=level] == ids[item].1[..=level];
+            (0..ids.len()).filter(|other| *other != item).filter(shares).collect()
+        };
+        let pairs = (0..200).map(|item| (company(&old, item), company(&new, item)));
+        let indices: Vec<f64> = pairs
+            .filter(|(a, b)| !a.is_empty() || !b.is_empty())
+            .map(|(a, b)| a.intersection(&b).count() as f64 / a.union(&b).count() as f64)
+            .collect();
+        let expected = indices.iter().sum::<f64>() / indices.len() as f64;
+        match levels[level]["jaccard"].as_f64() {
+            Some(jaccard) => assert!((jaccard - expected).abs() < 1e-9, "{jaccard} and {expected}"),
+            None => assert!(indices.is_empty()),
+        }
+    }
+    assert_eq!((&answers["requests"], &answers["gone"]), (&json!(32), &json!(0)));
+    assert_eq!(answers["log_probs"]["count"], 320);
+    let [least, mean, size, most] =
+        ["least", "mean", "mean_absolute", "most"].map(|key| answers["log_probs"][key].as_f64().unwrap());
+    assert!(least <= mean && mean <= most && mean.abs() <= size && size > 0.0, "{answers}");
+
+    let (code, stdout, log) = migrate(exported(), refreshed(), &[]);
+    assert_eq!(code, 0, "{log}");
+    assert!(
+        stdout.contains("codes: 32 x 32 x 32 -> 16 x 16 x ") && stdout.contains("same neighbours"),
+        "{stdout}"
+    );
+}
+
+#[test]
+fn a_directory_against_itself_moves_nothing_and_a_damaged_one_is_refused() {
+    let (code, stdout, log) = migrate(exported(), exported(), &["--json"]);
+    assert_eq!(code, 0, "{log}");
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(report["catalog"], json!({"kept": 200, "moved": 0, "removed": 0, "added": 0}));
+    for level in report["levels"].as_array().unwrap() {
+        assert_eq!((&level["moved"], &level["prefix_moved"]), (&json!(0.0), &json!(0.0)));
+        assert!(level["jaccard"].is_null() || level["jaccard"] == 1.0, "{level}");
+    }
+    let answers = &report["answers"];
+    assert_eq!((&answers["overlap"], &answers["same_first"]), (&json!(1.0), &json!(1.0)));
+    let size = answers["log_probs"]["mean_absolute"].as_f64().unwrap();
+    assert!(size < 1e-4, "scored alone as in the beam: {size}");
+
+    let dir = tempfile::tempdir().unwrap();
+    let (damaged, before) = (dir.path().join("damaged"), dir.path().join("pretrained"));
+    export(t5(), &before, &["--policy", "pretrained"]);
+    let (code, stdout, log) = migrate(&before, exported(), &["--json"]);
+    assert_eq!(code, 0, "{log}");
+    let aligned: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(aligned["catalog"]["kept"], 200, "alignment moves no ID");
+    let answers = &aligned["answers"];
+    assert!(answers["overlap"].as_f64().unwrap() > 0.5, "a round of a smoke run changes little: {answers}");
+    assert!(answers["log_probs"]["mean_absolute"].as_f64().unwrap() > size, "but something: {answers}");
+
+    copy_tree(exported(), &damaged);
+    fs::write(damaged.join("serving.json"), "{}").unwrap();
+    let (code, _, log) = migrate(exported(), &damaged, &[]);
+    assert_eq!(code, 1, "{log}");
+    assert!(log.contains("does not verify: serving.json"), "{log}");
 }

@@ -4,14 +4,10 @@ use super::api::{Answer, Found, ItemRef, RankBy, Recommend, Score, SeenItems, Sh
 use crate::export::bundle::Bundle;
 use policy::history::{Context, History, Log};
 use policy::ids::{Code, ItemId, SemanticId, UserId};
-use policy::model::Dropout;
 use reward::judge::{Judge as _, Request};
 use reward::model_judge::ModelJudge;
 use sampler::beam::Search;
 use std::collections::BTreeMap;
-
-/// Candidates scored in one pass.
-const SCORED_TOGETHER: usize = 256;
 
 /// A history in the bundle's items.
 struct Known {
@@ -136,7 +132,7 @@ fn allowed(bundle: &Bundle, wish: &Recommend, (known, allow): (&Known, &[ItemRef
     items.sort_unstable();
     items.dedup();
     items.retain(|item| excluded.binary_search(item).is_err());
-    let log_probs = log_probs(bundle, &known.items, &items);
+    let log_probs = bundle.log_probs(&known.items, &items);
     let mut ranked: Vec<Ranked> = items.into_iter().zip(log_probs).collect();
     ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     ranked
@@ -175,23 +171,6 @@ fn judge_scores(judge: &ModelJudge, known: &Known, rated: &[Ranked]) -> Vec<f64>
 fn scores(bundle: &Bundle, wish: &Score, known: &Known) -> Vec<Option<f64>> {
     let candidates: Vec<Option<ItemId>> = wish.candidates.iter().map(|item| resolve(bundle, item)).collect();
     let items: Vec<ItemId> = candidates.iter().flatten().copied().collect();
-    let mut log_probs = log_probs(bundle, &known.items, &items).into_iter();
+    let mut log_probs = bundle.log_probs(&known.items, &items).into_iter();
     candidates.into_iter().map(|candidate| candidate.and_then(|_| log_probs.next())).collect()
-}
-
-/// The one log-probability of each item.
-fn log_probs(bundle: &Bundle, history: &[ItemId], items: &[ItemId]) -> Vec<f64> {
-    if items.is_empty() {
-        return Vec::new();
-    }
-    let recommender = bundle.recommender();
-    let encoded = recommender.encode(&[history.into()], Dropout::Off);
-    let mut log_probs = Vec::with_capacity(items.len());
-    for items in items.chunks(SCORED_TOGETHER) {
-        let ids: Vec<&SemanticId> =
-            items.iter().map(|&item| bundle.codebook.catalog.semantic_id(item)).collect();
-        let token = recommender.scorer().token_log_probs(&encoded, &ids, Dropout::Off);
-        log_probs.extend(token.sum_dim(1).into_data().iter::<f64>());
-    }
-    log_probs
 }
