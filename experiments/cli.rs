@@ -332,6 +332,37 @@ pub enum Exported {
         #[arg(long)]
         json: bool,
     },
+    /// What other codebooks move: semantic IDs, neighbours, and what the policy answers under its IDs
+    Migrate {
+        /// Exported directory that is served
+        old: PathBuf,
+        /// Exported directory that will replace it
+        new: PathBuf,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give semantic IDs to items that come after the run: a new directory with them, where old items keep theirs
+    Assign {
+        /// Exported directory
+        dir: PathBuf,
+        /// The new items: .parquet, .jsonl, .csv or .tsv with a column `raw_id` and, if there is one, `text`
+        #[arg(long, value_name = "FILE")]
+        items: PathBuf,
+        /// Their vectors, row by row, as the run's items had them: .safetensors or .parquet [default: a column of lists in
+        /// the table]
+        #[arg(long, value_name = "FILE")]
+        vectors: Option<PathBuf>,
+        /// The tensor or column with the vectors [default: the only one]
+        #[arg(long, value_name = "NAME")]
+        tensor: Option<String>,
+        /// Directory to make; it must not exist or be empty
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// `recalign serve`.

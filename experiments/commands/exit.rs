@@ -1,9 +1,9 @@
 //! How the process ends. Schedulers and scripts rely on these numbers; `--help` lists them.
 
 use super::sweep::RunsFailed;
+use crate::export::verify::Unverified;
 use crate::run::context::NonFiniteMetric;
 use crate::run::stop::Interrupted;
-use crate::serve::current::Unverified;
 use crate::stages::align::alarms::Raised;
 use policy::optimizer::NonFinite;
 use std::io;

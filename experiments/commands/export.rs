@@ -1,11 +1,17 @@
 //! `recalign export`.
 
+mod assignment;
+mod migration;
+
 use super::exit::CheckFailed;
 use super::output::print;
 use crate::cli::{ExportArgs, Exported};
+use crate::data::new_items::NewItemFiles;
 use crate::device::DeviceChoice;
+use crate::export::assign::{self, Assign};
 use crate::export::description::Layout;
-use crate::export::diff::{self, Difference};
+use crate::export::diff::{self, AnswerDifference, Difference};
+use crate::export::migrate;
 use crate::export::verify::{self, Drift};
 use crate::export::{self, Export};
 use crate::threads::in_pool;
@@ -19,13 +25,29 @@ pub(super) fn export(arguments: &ExportArgs) -> anyhow::Result<()> {
         Some(Exported::Verify { dir }) => verify(dir),
         Some(Exported::Diff { a, b, json }) => {
             let difference = in_pool(|| diff::diff(a, b, &DeviceChoice::Cpu.open()?))?;
-            print(&if *json {
-                serde_json::to_string(&difference)? + "\n"
-            } else {
-                difference_text(&difference)?
-            })
+            print(&shown(&difference, *json, || difference_text(&difference))?)
+        }
+        Some(Exported::Migrate { old, new, json }) => {
+            let migration = in_pool(|| migrate::migrate(old, new, &DeviceChoice::Cpu.open()?))?;
+            print(&shown(&migration, *json, || migration::text(&migration))?)
+        }
+        Some(Exported::Assign { dir, items, vectors, tensor, to, json }) => {
+            let (items, vectors, tensor) = (items.clone(), vectors.clone(), tensor.clone());
+            let files = NewItemFiles { items, vectors, tensor };
+            let request = Assign { dir: dir.clone(), files, to: to.clone() };
+            let assignment = in_pool(|| assign::assign(&request, &DeviceChoice::Cpu.open()?))?;
+            print(&shown(&assignment, *json, || assignment::text(&assignment, to))?)
         }
     }
+}
+
+/// For programs or for people.
+fn shown(
+    result: &impl serde::Serialize,
+    json: bool,
+    text: impl FnOnce() -> anyhow::Result<String>,
+) -> anyhow::Result<String> {
+    if json { Ok(serde_json::to_string(result)? + "\n") } else { text() }
 }
 
 fn make(arguments: &ExportArgs) -> anyhow::Result<()> {
@@ -71,6 +93,14 @@ fn verify(dir: &Path) -> anyhow::Result<()> {
     }
 }
 
+fn answers_text(answers: &AnswerDifference) -> String {
+    let AnswerDifference { requests, same_first, overlap, score_drift } = answers;
+    format!(
+        "{requests} requests: same first item {same_first:.3}, overlap of the lists {overlap:.3}, log-probabilities drift by \
+         {score_drift:.2e}"
+    )
+}
+
 fn difference_text(difference: &Difference) -> anyhow::Result<String> {
     let mut text = String::new();
     if difference.files.is_empty() {
@@ -88,11 +118,6 @@ fn difference_text(difference: &Difference) -> anyhow::Result<String> {
         "items: {} keep their semantic ID, {} moved, {} removed, {} added",
         catalog.kept, catalog.moved, catalog.removed, catalog.added
     )?;
-    let answers = &difference.answers;
-    writeln!(
-        text,
-        "{} requests: same first item {:.3}, overlap of the lists {:.3}, log-probabilities drift by {:.2e}",
-        answers.requests, answers.same_first, answers.overlap, answers.score_drift
-    )?;
+    writeln!(text, "{}", answers_text(&difference.answers))?;
     Ok(text)
 }

@@ -68,7 +68,7 @@ impl Texts {
 }
 
 /// Adds a part after `; `, blanks and control characters squeezed to one blank.
-fn append(text: &mut String, part: &str) {
+pub(super) fn append(text: &mut String, part: &str) {
     let words = part
         .split(|letter: char| letter.is_whitespace() || letter.is_control())
         .filter(|word| !word.is_empty());

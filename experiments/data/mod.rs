@@ -13,6 +13,7 @@ mod interactions;
 mod item_vectors;
 mod items;
 mod names;
+pub(crate) mod new_items;
 mod problems;
 mod published;
 mod raw;

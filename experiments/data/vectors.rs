@@ -93,7 +93,7 @@ fn convert<const N: usize>(data: &[u8], value: impl Fn([u8; N]) -> f32) -> Vec<f
 /// The named one, or the only one.
 fn choose<'a>(path: &Path, name: Option<&'a str>, found: &[&'a str]) -> Result<&'a str, DataError> {
     let missing = |problem: String| {
-        let remedy = format!("set `data.embeddings.name` to one of: {}", found.join(", "));
+        let remedy = format!("set `data.embeddings.name` (or `--tensor`) to one of: {}", found.join(", "));
         bad(path, problem, &remedy)
     };
     match (name, found) {

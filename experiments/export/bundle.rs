@@ -8,14 +8,16 @@ use ::reward::model_judge::ModelJudge;
 use anyhow::{Context as _, ensure};
 use burn::prelude::Device;
 use policy::checkpoint;
-use policy::ids::ItemId;
-use policy::model::Policy;
+use policy::ids::{ItemId, SemanticId};
+use policy::model::{Dropout, Policy};
 use sampler::recommend::{Codebook, Recommender};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// Directory of the judge within the exported one.
 pub const JUDGE: &str = "judge";
+/// Candidates scored in one pass.
+const SCORED_TOGETHER: usize = 256;
 
 /// A policy with its codebook, the names of its items and, where the run trained one, the proxy judge.
 pub struct Bundle {
@@ -68,9 +70,31 @@ impl Bundle {
         }
     }
 
+    /// The one log-probability of each item after a history.
+    pub fn log_probs(&self, history: &[ItemId], items: &[ItemId]) -> Vec<f64> {
+        if items.is_empty() {
+            return Vec::new();
+        }
+        let recommender = self.recommender();
+        let encoded = recommender.encode(&[history.into()], Dropout::Off);
+        let mut log_probs = Vec::with_capacity(items.len());
+        for items in items.chunks(SCORED_TOGETHER) {
+            let ids: Vec<&SemanticId> =
+                items.iter().map(|&item| self.codebook.catalog.semantic_id(item)).collect();
+            let token = recommender.scorer().token_log_probs(&encoded, &ids, Dropout::Off);
+            log_probs.extend(token.sum_dim(1).into_data().iter::<f64>());
+        }
+        log_probs
+    }
+
     /// The item of an id in the log.
     pub fn item(&self, raw_id: &str) -> Option<ItemId> {
         self.rows.get(raw_id).copied()
+    }
+
+    /// The ids in the log of all items, in order.
+    pub fn raw_ids(&self) -> &[String] {
+        &self.raw_ids
     }
 
     /// The id in the log of an item.

@@ -74,7 +74,8 @@ fn settings(a: &Bundle, b: &Bundle) -> anyhow::Result<Vec<(String, serde_json::V
     Ok(differing.map(|(name, value)| (name.clone(), value.clone(), b[name].clone())).collect())
 }
 
-fn catalog(a: &Bundle, b: &Bundle) -> CatalogDifference {
+/// What happens to items.
+pub(super) fn catalog(a: &Bundle, b: &Bundle) -> CatalogDifference {
     let mut difference = CatalogDifference::default();
     for item in items(a) {
         match b.item(a.raw_id(item)) {
@@ -93,10 +94,9 @@ fn items(bundle: &Bundle) -> impl Iterator<Item = ItemId> + use<> {
     (0..bundle.description.items).map(ItemId::new)
 }
 
-fn answers(golden: &Golden, a: &Bundle, b: &Bundle) -> AnswerDifference {
-    let translated =
-        |history: &Vec<ItemId>| history.iter().filter_map(|item| b.item(a.raw_id(*item))).collect();
-    let other = Golden::of(b, golden.histories.iter().map(translated).collect());
+/// The answers to golden requests of `a`, which `golden` holds, beside those of `b`.
+pub(super) fn answers(golden: &Golden, a: &Bundle, b: &Bundle) -> AnswerDifference {
+    let other = Golden::of(b, golden.histories.iter().map(|history| translated(history, a, b)).collect());
     let mut agreement = Agreement::default();
     for (mine, theirs) in golden.beams.iter().zip(&other.beams) {
         agreement.add(&named(a, mine), &named(b, theirs));
@@ -104,7 +104,13 @@ fn answers(golden: &Golden, a: &Bundle, b: &Bundle) -> AnswerDifference {
     agreement.means()
 }
 
-fn named<'a>(bundle: &'a Bundle, beam: &[(ItemId, f32)]) -> Vec<(&'a str, f64)> {
+/// The items of `a` as those of `b`, which may not have them all.
+pub(super) fn translated(items: &[ItemId], a: &Bundle, b: &Bundle) -> Vec<ItemId> {
+    items.iter().filter_map(|item| b.item(a.raw_id(*item))).collect()
+}
+
+/// A beam by the ids in the log.
+pub(super) fn named<'a>(bundle: &'a Bundle, beam: &[(ItemId, f32)]) -> Vec<(&'a str, f64)> {
     beam.iter().take(WIDTH).map(|(item, log_prob)| (bundle.raw_id(*item), f64::from(*log_prob))).collect()
 }
 

@@ -6,7 +6,7 @@ use crate::run::hash::{self, Hashes};
 use crate::run::layout::MANIFEST;
 use crate::run::{commit, to_json};
 use anyhow::Context as _;
-use reports::schema::RunRecord;
+use reports::schema::{FileRecord, RunRecord};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -23,6 +23,9 @@ pub struct Manifest {
     pub policy: String,
     /// The stages that the policy depends on, and its evaluation, in order.
     pub lineage: Vec<Ancestor>,
+    /// Where items were added, the directory before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
     /// Version of the program that exported.
     pub version: String,
     /// All files but this one and [`SUMS`].
@@ -41,20 +44,38 @@ pub struct Ancestor {
     pub manifest_sha256: String,
 }
 
-/// Writes both files; everything else is written.
-pub(super) fn write(dir: &Path, source: &Source) -> anyhow::Result<()> {
-    let ancestor = |stage: &crate::run::layout::Committed| {
-        let manifest_sha256 = hash::of_file(&stage.path.join(MANIFEST))?.sha256;
-        let fingerprint = stage.manifest.fingerprint.clone();
-        Ok(Ancestor { directory: stage.directory.clone(), fingerprint, manifest_sha256 })
-    };
-    let manifest = Manifest {
-        run: source.record.clone(),
-        policy: source.policy.clone(),
-        lineage: source.lineage.iter().map(ancestor).collect::<anyhow::Result<_>>()?,
-        version: env!("CARGO_PKG_VERSION").into(),
-        files: hash::of_tree(dir)?,
-    };
+/// The directory that items were added to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parent {
+    /// SHA-256 of its manifest.
+    pub manifest_sha256: String,
+    /// The files of the added items.
+    pub added: Vec<FileRecord>,
+}
+
+impl Manifest {
+    /// That of a run's policy; its files are listed when it is written.
+    pub(super) fn of(source: &Source) -> anyhow::Result<Self> {
+        let ancestor = |stage: &crate::run::layout::Committed| {
+            let manifest_sha256 = hash::of_file(&stage.path.join(MANIFEST))?.sha256;
+            let fingerprint = stage.manifest.fingerprint.clone();
+            Ok(Ancestor { directory: stage.directory.clone(), fingerprint, manifest_sha256 })
+        };
+        Ok(Self {
+            run: source.record.clone(),
+            policy: source.policy.clone(),
+            lineage: source.lineage.iter().map(ancestor).collect::<anyhow::Result<_>>()?,
+            parent: None,
+            version: env!("CARGO_PKG_VERSION").into(),
+            files: Hashes::new(),
+        })
+    }
+}
+
+/// Writes both files, with the hashes of what is in the directory; everything else is written.
+pub(super) fn write(dir: &Path, manifest: Manifest) -> anyhow::Result<()> {
+    let manifest = Manifest { files: hash::of_tree(dir)?, ..manifest };
     let json = to_json(&manifest)?;
     commit::write_file(&dir.join(MANIFEST), &json)?;
     commit::write_file(&dir.join(SUMS), sums(&manifest, &json).as_bytes())

@@ -2,7 +2,8 @@
 //!
 //! `t5` (with a bidirectional encoder) and `qwen3` are in Hugging Face's layout; what that cannot express is a native bundle,
 //! the same files without those that only `transformers` reads. Either way [`verify`] re-hashes every file, loads the
-//! weights and replays the golden requests, and [`bundle::Bundle`] is what `recalign serve` runs.
+//! weights and replays the golden requests, and [`bundle::Bundle`] is what `recalign serve` runs. [`assign`] gives semantic IDs to
+//! items that come after the run, [`migrate`] tells what another directory's semantic IDs move.
 //!
 //! | file | what it is |
 //! |---|---|
@@ -17,12 +18,16 @@
 //! | `README.md recommend.py` | model card; recommending with `transformers` alone |
 //! | `manifest.json SHA256SUMS` | hashes of all files, and of the stages they come from |
 
+mod added;
+pub mod assign;
 pub mod bundle;
 mod card;
 pub mod description;
 pub mod diff;
 pub mod golden;
 pub mod manifest;
+pub mod migrate;
+mod place;
 mod safetensor;
 mod source;
 pub mod tables;

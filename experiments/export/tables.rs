@@ -51,6 +51,12 @@ fn in_order(catalog: Catalog, items: &[i64]) -> anyhow::Result<Catalog> {
     Ok(catalog.ordered_by(&weights))
 }
 
+/// The codebook of a catalog that has more items than `before`: of those with one ID, the new ones come last.
+pub(super) fn extended(before: &Codebook, catalog: Catalog) -> anyhow::Result<Codebook> {
+    let order: Vec<i64> = before.trie.rows().items.iter().map(|item| item.index() as i64).collect();
+    Ok(Codebook::new(in_order(catalog, &order)?))
+}
+
 fn named(trie: &Trie) -> [(&'static str, Vec<i64>); 5] {
     let Rows { starts, codes, depths, item_starts, items } = trie.rows();
     let wide = |values: &[u32]| values.iter().map(|&value| i64::from(value)).collect();

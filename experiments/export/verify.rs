@@ -4,9 +4,11 @@ use super::bundle::Bundle;
 use super::description::Tolerance;
 use super::golden::Golden;
 use super::manifest;
+use crate::threads::in_pool;
+use anyhow::{Context as _, bail};
 use burn::prelude::Device;
 use policy::ids::ItemId;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -55,6 +57,28 @@ pub fn checked(dir: &Path, device: &Device) -> anyhow::Result<(Verdict, Option<B
     problems.extend(drift.problems(&bundle.description.tolerance));
     let intact = problems.is_empty();
     Ok((Verdict { problems, files, replay: Some(drift) }, intact.then_some(bundle)))
+}
+
+/// A directory's bundle, if it verifies.
+///
+/// # Errors
+/// It is not an exported directory, or [`Unverified`].
+pub fn verified(dir: &Path, device: &Device) -> anyhow::Result<Bundle> {
+    let checked = in_pool(|| checked(dir, device));
+    let (verdict, bundle) = checked.with_context(|| format!("cannot load {}", dir.display()))?;
+    match (bundle, verdict.problems.first()) {
+        (Some(bundle), _) => Ok(bundle),
+        (None, Some(problem)) => bail!(Unverified { dir: dir.to_owned(), problem: problem.clone() }),
+        (None, None) => unreachable!("what is not loaded has a problem"),
+    }
+}
+
+/// A directory that is not what was exported.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{} does not verify: {problem}; export it again, or compare with `recalign export verify`", dir.display())]
+pub struct Unverified {
+    dir: PathBuf,
+    problem: String,
 }
 
 fn replay(bundle: &Bundle) -> anyhow::Result<Drift> {

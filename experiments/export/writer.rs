@@ -3,10 +3,11 @@
 use super::bundle::{Bundle, JUDGE, read_description};
 use super::description::{self, Description, Layout, Tolerance, architecture};
 use super::golden::{self, Golden};
+use super::manifest::{self, Manifest};
 use super::source::{Requests, Source};
 use super::tables;
 use super::weights::{self, Precision};
-use super::{card, manifest, tokenizer};
+use super::{card, tokenizer};
 use crate::config::Model;
 use crate::data::artifacts::ITEM_FILES;
 use crate::run::{commit, to_json};
@@ -42,19 +43,27 @@ pub fn export(request: &Export, device: &Device) -> anyhow::Result<Layout> {
     ensure!(request.golden > 0, "--golden 0 leaves nothing to verify; use at least 1");
     let source = Source::open(&request.run, request.policy.as_deref())?;
     refuse_more_than_items(&source.config.model)?;
-    let partial = partial(&request.to)?;
+    in_one_piece(&request.to, |partial| write(&source, request, partial, device))
+}
+
+/// Makes a directory: `write` fills it under another name, and if that succeeds it gets its own.
+pub(super) fn in_one_piece<T>(
+    to: &Path,
+    write: impl FnOnce(&Path) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let partial = partial(to)?;
     commit::fresh_directory(&partial)?;
-    let written = write(&source, request, &partial, device);
+    let written = write(&partial);
     if written.is_err() {
         commit::remove_directory(&partial)?;
     }
-    let layout = written?;
-    if request.to.is_dir() {
+    let written = written?;
+    if to.is_dir() {
         // Empty, as was checked.
-        commit::remove_directory(&request.to)?;
+        commit::remove_directory(to)?;
     }
-    commit::commit_directory(&partial, &request.to)?;
-    Ok(layout)
+    commit::commit_directory(&partial, to)?;
+    Ok(written)
 }
 
 /// Requests to an exported policy have items alone.
@@ -72,7 +81,8 @@ fn refuse_more_than_items(model: &Model) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn refuse_occupied(to: &Path) -> anyhow::Result<()> {
+/// A directory that is made must not be there, or be empty.
+pub(super) fn refuse_occupied(to: &Path) -> anyhow::Result<()> {
     let occupied = match std::fs::read_dir(to) {
         Ok(mut entries) => entries.next().is_some(),
         Err(_) => to.exists(),
@@ -107,7 +117,7 @@ fn write(source: &Source, request: &Export, dir: &Path, device: &Device) -> anyh
     golden.write(&bundle, &dir.join(golden::FILE))?;
     let card = card::text(source, &read_description(dir)?, request);
     commit::write_file(&dir.join("README.md"), card.as_bytes())?;
-    manifest::write(dir, source)?;
+    manifest::write(dir, Manifest::of(source)?)?;
     Ok(layout)
 }
 
@@ -131,7 +141,7 @@ fn write_judge(source: &Source, dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+pub(super) fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     let bytes = std::fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
     commit::write_file(to, &bytes)
 }

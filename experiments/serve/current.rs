@@ -2,9 +2,7 @@
 
 use super::metrics::Metrics;
 use crate::export::bundle::Bundle;
-use crate::export::verify;
-use crate::threads::in_pool;
-use anyhow::{Context as _, bail};
+use crate::export::verify::verified;
 use burn::prelude::Device;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -56,23 +54,4 @@ impl Current {
         *self.bundle.write().unwrap_or_else(PoisonError::into_inner) = bundle;
         Ok(())
     }
-}
-
-/// A directory's bundle, if it verifies.
-pub(super) fn verified(dir: &Path, device: &Device) -> anyhow::Result<Bundle> {
-    let checked = in_pool(|| verify::checked(dir, device));
-    let (verdict, bundle) = checked.with_context(|| format!("cannot load {}", dir.display()))?;
-    match (bundle, verdict.problems.first()) {
-        (Some(bundle), _) => Ok(bundle),
-        (None, Some(problem)) => bail!(Unverified { dir: dir.to_owned(), problem: problem.clone() }),
-        (None, None) => unreachable!("what is not loaded has a problem"),
-    }
-}
-
-/// A directory that is not what was exported.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{} does not verify: {problem}; export it again, or compare with `recalign export verify`", dir.display())]
-pub struct Unverified {
-    dir: PathBuf,
-    problem: String,
 }

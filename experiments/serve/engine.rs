@@ -4,13 +4,10 @@ use super::api::{Answer, Found, ItemRef, RankBy, Recommend, Score, SeenItems, Sh
 use crate::export::bundle::Bundle;
 use policy::history::{Context, History, Log};
 use policy::ids::{Code, ItemId, SemanticId, UserId};
-use policy::model::Dropout;
 use reward::judge::{Judge as _, Request};
+use reward::model_judge::ModelJudge;
 use sampler::beam::Search;
 use std::collections::BTreeMap;
-
-/// Candidates scored in one pass.
-const SCORED_TOGETHER: usize = 256;
 
 /// A history in the bundle's items.
 struct Known {
@@ -135,52 +132,45 @@ fn allowed(bundle: &Bundle, wish: &Recommend, (known, allow): (&Known, &[ItemRef
     items.sort_unstable();
     items.dedup();
     items.retain(|item| excluded.binary_search(item).is_err());
-    let log_probs = log_probs(bundle, &known.items, &items);
+    let log_probs = bundle.log_probs(&known.items, &items);
     let mut ranked: Vec<Ranked> = items.into_iter().zip(log_probs).collect();
     ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     ranked
 }
 
-/// The candidates in the judge's order, with its scores.
+/// The candidates in the judge's order, with its scores. Those that came after it was trained have none and follow, in the policy's
+/// order; it does not read them in histories either.
 fn judged(bundle: &Bundle, known: &Known, ranked: &[Ranked]) -> Vec<(Ranked, Option<f64>)> {
     let Some(judge) = &bundle.judge else { return Vec::new() };
-    let signals = judge.log().signals.clone();
-    let items: Vec<ItemId> = ranked.iter().map(|ranked| ranked.0).collect();
+    let num_items = judge.log().num_items;
+    let (rated, later): (Vec<Ranked>, Vec<Ranked>) =
+        ranked.iter().partition(|(item, _)| item.index() < num_items);
+    let scores = judge_scores(judge, known, &rated);
+    let mut judged: Vec<(Ranked, f64)> = rated.into_iter().zip(scores).collect();
+    judged.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let judged = judged.into_iter().map(|(ranked, score)| (ranked, Some(score)));
+    judged.chain(later.into_iter().map(|ranked| (ranked, None))).collect()
+}
+
+fn judge_scores(judge: &ModelJudge, known: &Known, rated: &[Ranked]) -> Vec<f64> {
+    let Log { num_items, signals, .. } = judge.log();
+    let read: Vec<ItemId> = known.items.iter().copied().filter(|item| item.index() < *num_items).collect();
     let history = History {
-        items: known.items.clone(),
-        timestamps: (0..known.items.len() as i64).collect(),
+        timestamps: (0..read.len() as i64).collect(),
         // Requests say what was used, not how it was liked.
-        feedback: vec![0.0; known.items.len() * signals.len()],
+        feedback: vec![0.0; read.len() * signals.len()],
+        items: read.clone(),
     };
-    let log = Log { histories: vec![history], num_items: bundle.description.items, signals };
-    let request = Request { user: UserId::new(0), known: known.items.len(), candidates: &items };
+    let log = Log { histories: vec![history], num_items: *num_items, signals: signals.clone() };
+    let candidates: Vec<ItemId> = rated.iter().map(|(item, _)| *item).collect();
+    let request = Request { user: UserId::new(0), known: read.len(), candidates: &candidates };
     let scores = judge.over(log).score(&[request]).pop().unwrap_or_default();
-    let scores = scores.iter().map(|score| Some(f64::from(score.fused)));
-    let mut judged: Vec<(Ranked, Option<f64>)> = ranked.iter().copied().zip(scores).collect();
-    judged.sort_by(|a, b| b.1.unwrap_or_default().total_cmp(&a.1.unwrap_or_default()));
-    judged
+    scores.iter().map(|score| f64::from(score.fused)).collect()
 }
 
 fn scores(bundle: &Bundle, wish: &Score, known: &Known) -> Vec<Option<f64>> {
     let candidates: Vec<Option<ItemId>> = wish.candidates.iter().map(|item| resolve(bundle, item)).collect();
     let items: Vec<ItemId> = candidates.iter().flatten().copied().collect();
-    let mut log_probs = log_probs(bundle, &known.items, &items).into_iter();
+    let mut log_probs = bundle.log_probs(&known.items, &items).into_iter();
     candidates.into_iter().map(|candidate| candidate.and_then(|_| log_probs.next())).collect()
-}
-
-/// The one log-probability of each item.
-fn log_probs(bundle: &Bundle, history: &[ItemId], items: &[ItemId]) -> Vec<f64> {
-    if items.is_empty() {
-        return Vec::new();
-    }
-    let recommender = bundle.recommender();
-    let encoded = recommender.encode(&[history.into()], Dropout::Off);
-    let mut log_probs = Vec::with_capacity(items.len());
-    for items in items.chunks(SCORED_TOGETHER) {
-        let ids: Vec<&SemanticId> =
-            items.iter().map(|&item| bundle.codebook.catalog.semantic_id(item)).collect();
-        let token = recommender.scorer().token_log_probs(&encoded, &ids, Dropout::Off);
-        log_probs.extend(token.sum_dim(1).into_data().iter::<f64>());
-    }
-    log_probs
 }

@@ -3,12 +3,13 @@
 use super::Settings;
 use super::access::AccessLog;
 use super::connections::Connections;
-use super::current::{Current, verified};
+use super::current::Current;
 use super::http::{Service, router};
 use super::limits::{DRAIN_TIME, LINGER};
 use super::metrics::Metrics;
 use super::queue::{Queue, Worker};
 use super::shadow::Shadow;
+use crate::export::verify::verified;
 use anyhow::{Context as _, ensure};
 use burn::prelude::Device;
 use std::net::SocketAddr;

@@ -3,9 +3,11 @@
 //! Writes `semantic_ids.parquet` (`item`, `raw_id`, `code_0`, `code_1`, ...), `codebooks.safetensors` and `quality.json`.
 
 mod artifact;
+mod fitted;
 mod vectors;
 
-pub use artifact::{CODEBOOKS, SEMANTIC_IDS, load, load_files, raw_ids};
+pub use artifact::{CODEBOOKS, SEMANTIC_IDS, load, load_files, raw_ids, write_semantic_ids};
+pub use fitted::Fitted;
 
 use crate::config::Tokenize;
 use crate::data::Dataset;

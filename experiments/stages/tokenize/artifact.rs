@@ -25,17 +25,20 @@ const INFO: &str = "recalign";
 /// What the codebooks alone do not say.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct CodebookInfo {
+pub(super) struct CodebookInfo {
     /// Codes per level, the collision digit last when there is one.
     level_sizes: Vec<usize>,
     /// What was done to the vectors before the first level.
-    normalize: Normalize,
+    pub(super) normalize: Normalize,
     /// How later items get their codes.
-    new_items: NewItems,
+    pub(super) new_items: NewItems,
 }
 
 /// Writes the table of semantic IDs.
-pub(super) fn write_semantic_ids(path: &Path, catalog: &Catalog, raw_ids: &[&str]) -> anyhow::Result<()> {
+///
+/// # Errors
+/// If the system refuses.
+pub fn write_semantic_ids(path: &Path, catalog: &Catalog, raw_ids: &[&str]) -> anyhow::Result<()> {
     let ids = catalog.semantic_ids();
     let mut columns = vec![
         Column::new("item".into(), (0..ids.len() as u32).collect::<Vec<_>>()),
@@ -129,7 +132,7 @@ pub fn raw_ids(semantic_ids: &Path) -> anyhow::Result<Vec<String>> {
     read().with_context(|| format!("cannot read the item ids of {}", semantic_ids.display()))
 }
 
-fn read_info(path: &Path) -> anyhow::Result<CodebookInfo> {
+pub(super) fn read_info(path: &Path) -> anyhow::Result<CodebookInfo> {
     let bytes = std::fs::read(path)?;
     // The tensors are not needed, but a truncated file must not pass.
     SafeTensors::deserialize(&bytes)?;

@@ -140,7 +140,7 @@ pub(super) fn check(items: Items, config: &QuantizeConfig) -> Result<(), Quantiz
     if config.needs_collaborative() && items.collaborative.is_none_or(|vectors| vectors.rows() != rows) {
         return Err(QuantizeError::NoCollaborative { items: rows });
     }
-    values(items.vectors)
+    check_values(items.vectors)
 }
 
 /// Levels and codes against items and columns.
@@ -172,7 +172,11 @@ fn histories(Items { vectors, log, .. }: Items, quantizer: Quantizer) -> Result<
     }
 }
 
-fn values(vectors: &Embeddings) -> Result<(), QuantizeError> {
+/// Whether vectors can be quantised.
+///
+/// # Errors
+/// The first value that is not a number or too large to be squared.
+pub fn check_values(vectors: &Embeddings) -> Result<(), QuantizeError> {
     match vectors.values().iter().position(|value| value.is_nan() || value.abs() > MAX_VALUE) {
         None => Ok(()),
         Some(position) => Err(QuantizeError::Value {

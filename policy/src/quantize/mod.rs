@@ -38,7 +38,7 @@ mod seeding;
 pub mod sinkhorn;
 
 pub use config::{Collisions, NewItems, Normalize, QuantizeConfig, Quantizer, SweepOrder};
-pub use error::QuantizeError;
+pub use error::{QuantizeError, check_values};
 pub use learned::{Gradient, LearnedConfig};
 
 use crate::embeddings::Embeddings;
