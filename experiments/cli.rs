@@ -379,6 +379,9 @@ pub struct ServeArgs {
     /// Exported directory that answers one batch in ten again, to be compared in /v1/model and /metrics
     #[arg(long, value_name = "DIR")]
     pub shadow: Option<PathBuf>,
+    /// The exported directory before: requests may name items by its codes too
+    #[arg(long, value_name = "DIR")]
+    pub also_reads: Option<PathBuf>,
     /// Histories answered together, and in one request, at most
     #[arg(long, default_value_t = Limits::default().batch, value_name = "N")]
     pub max_batch: usize,

@@ -425,3 +425,74 @@ fn a_directory_against_itself_moves_nothing_and_a_damaged_one_is_refused() {
     assert_eq!(code, 1, "{log}");
     assert!(log.contains("does not verify: serving.json"), "{log}");
 }
+
+/// The policy of a directory, as answers name it.
+fn policy(dir: &Path) -> String {
+    json_of(&dir.join("serving.json"))["policy_sha256"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn during_a_roll_out_codes_of_the_directory_before_are_understood() {
+    let serving = Serving::start(refreshed(), &["--also-reads", exported().to_str().unwrap()]);
+    let mut client = serving.client();
+    let (old, new) = (semantic_ids(exported()), semantic_ids(refreshed()));
+    let mut ask = |wish: Value| client.post("/v1/recommend", &json!({ "requests": [wish] }));
+    // The new directory has 16 codes on its first level.
+    let moved: Vec<usize> = (0..old.len()).filter(|item| old[*item].1[0] >= 16).take(3).collect();
+    let of = |ids: &[(String, Vec<u32>)], at: usize| json!(ids[moved[at]].1);
+    let by_id = ask(json!({"history": [old[moved[0]].0, old[moved[1]].0], "block": [old[moved[2]].0]}));
+    assert_eq!(by_id.0, 200);
+    for wish in [
+        json!({"history": [of(&old, 0), of(&old, 1)], "block": [of(&old, 2)]}),
+        json!({"history": [of(&old, 0), old[moved[1]].0], "block": [old[moved[2]].0]}),
+        json!({"history": [of(&old, 0), of(&old, 1)], "block": [of(&old, 2)], "codes_of": policy(exported())}),
+        json!({"history": [of(&new, 0), of(&new, 1)], "block": [of(&new, 2)], "codes_of": policy(refreshed())}),
+    ] {
+        assert_eq!(ask(wish.clone()), by_id, "{wish}");
+    }
+    let unknown = ask(json!({"history": [[31, 31, 31], of(&old, 0)], "codes_of": policy(exported())}));
+    assert_eq!(
+        unknown.1["results"][0]["skipped"],
+        json!([0]),
+        "of a known policy, an item that it does not have"
+    );
+    for (wish, why) in [
+        (json!({"history": [[99, 0, 0]]}), "not all of the codes are known to"),
+        (json!({"history": [of(&old, 0), of(&new, 0)]}), "not all of the codes are known to"),
+        (json!({"history": [of(&old, 0)], "codes_of": "somebody"}), "is of another policy than"),
+    ] {
+        let (status, body) = ask(wish);
+        let message = body["error"]["message"].as_str().unwrap();
+        assert_eq!((status, &body["error"]["code"]), (400, &json!("codes")), "{body}");
+        assert!(message.contains(why) && message.contains("requests[0].codes_of"), "{message}");
+        assert!(message.contains(&policy(exported())) && message.contains(&policy(refreshed())), "{message}");
+    }
+    let candidates = json!([of(&old, 0), old[moved[1]].0]);
+    let scores = client.post("/v1/score", &json!({"requests": [{"history": [], "candidates": candidates}]}));
+    assert!(scores.1["results"][0]["log_probs"][0].is_number(), "{scores:?}");
+    let metrics = client.get("/metrics").2;
+    for (codes, count) in [("current", 1), ("old", 5), ("refused", 3)] {
+        let line = format!("recalign_code_requests_total{{codes=\"{codes}\"}} {count}\n");
+        assert!(metrics.contains(&line), "{line} is not in\n{metrics}");
+    }
+    let model: Value = serde_json::from_str(&client.get("/v1/model").2).unwrap();
+    assert_eq!(model["also_reads"], json!(policy(exported())));
+}
+
+#[test]
+fn without_a_roll_out_codes_are_those_of_the_directory_that_serves() {
+    let serving = Serving::start(exported(), &[]);
+    let mut client = serving.client();
+    let (id, codes) = semantic_ids(exported())[7].clone();
+    let mut ask = |wish: Value| client.post("/v1/recommend", &json!({ "requests": [wish] }));
+    let by_id = ask(json!({"history": [id]}));
+    assert_eq!(ask(json!({"history": [codes]})), by_id);
+    assert_eq!(ask(json!({"history": [codes], "codes_of": policy(exported())})), by_id);
+    let (status, body) = ask(json!({"history": [codes], "codes_of": policy(refreshed())}));
+    assert_eq!(status, 400, "{body}");
+    assert!(body["error"]["message"].as_str().unwrap().contains(&policy(exported())), "{body}");
+    let (code, _, log) =
+        outcome(&["serve", exported().to_str().unwrap(), "--also-reads", t5().to_str().unwrap()]);
+    assert_eq!(code, 2);
+    assert!(log.contains("is not an exported directory"), "{log}");
+}

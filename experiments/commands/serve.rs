@@ -59,6 +59,7 @@ fn settings(arguments: &ServeArgs) -> anyhow::Result<Settings> {
         address: arguments.address,
         token: Token::find(arguments.token_file.as_deref())?,
         shadow: arguments.shadow.clone(),
+        also_reads: arguments.also_reads.clone(),
         limits,
     })
 }

@@ -92,17 +92,14 @@ fn by_codes(bundle: &Bundle) -> Vec<(&[Code], ItemId)> {
 
 impl Old<'_> {
     fn neighbours(&self, codes: &[Code], vector: &[f32]) -> Vec<Neighbour> {
-        let prefixes = (1..=codes.len()).rev().map(|length| (length, self.behind(&codes[..length])));
-        let mut groups = prefixes.filter(|(_, group)| !group.is_empty());
-        let Some((shared_codes, group)) = groups.next() else { return Vec::new() };
+        let mut prefixes = (1..=codes.len()).rev().map(|length| (length, self.behind(&codes[..length])));
+        let Some((shared_codes, group)) = prefixes.find(|(_, group)| !group.is_empty()) else {
+            return Vec::new();
+        };
         let ids: Vec<&[Code]> = group.iter().map(|(codes, _)| *codes).collect();
-        let mut near: Vec<(f64, ItemId)> = self
-            .fitted
-            .quantized
-            .distances(vector, &ids)
-            .into_iter()
-            .zip(group.iter().map(|(_, item)| *item))
-            .collect();
+        let distances = self.fitted.quantized.distances(vector, &ids);
+        let mut near: Vec<(f64, ItemId)> =
+            distances.into_iter().zip(group.iter().map(|(_, item)| *item)).collect();
         near.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         let neighbour = |(distance, item): (f64, ItemId)| Neighbour {
             id: self.parent.raw_id(item).to_owned(),

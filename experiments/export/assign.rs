@@ -78,13 +78,13 @@ pub fn assign(request: &Assign, device: &Device) -> anyhow::Result<Assignment> {
     let vectors = quantizable(&fitted, &items, request)?;
     let places = places(&fitted, &parent.codebook.catalog, &vectors).map_err(|row| full(&items.ids[row]))?;
     let added = added(&parent, &fitted, (&items, &vectors), &places)?;
-    let manifest = descendant(&parent, request)?;
-    let sha256 = manifest.parent.as_ref().map(|parent| parent.manifest_sha256.clone()).unwrap_or_default();
-    let answers = in_one_piece(&request.to, |dir| {
-        let grown = Grown { parent: &parent, items: &items, places: &places };
-        grown.write(dir, manifest, device)
-    })?;
-    Ok(report((sha256, parent.description.items), answers, added))
+    let before = Parent {
+        manifest_sha256: hash::of_file(&parent.dir.join(MANIFEST))?.sha256,
+        added: request.files.paths().map(hash::of_file).collect::<anyhow::Result<_>>()?,
+    };
+    let grown = Grown { parent: &parent, before: &before, items: &items, places: &places };
+    let answers = in_one_piece(&request.to, |dir| grown.write(dir, device))?;
+    Ok(report((before.manifest_sha256.clone(), grown.count()), answers, added))
 }
 
 /// The vectors as the codebooks want them.
@@ -108,17 +108,8 @@ fn full(id: &str) -> anyhow::Error {
     )
 }
 
-/// The manifest of a directory with more items.
-fn descendant(parent: &Bundle, request: &Assign) -> anyhow::Result<Manifest> {
-    let added = request.files.paths().map(hash::of_file).collect::<anyhow::Result<_>>()?;
-    let manifest_sha256 = hash::of_file(&parent.dir.join(MANIFEST))?.sha256;
-    let version = env!("CARGO_PKG_VERSION").into();
-    let parent = Some(Parent { manifest_sha256, added });
-    Ok(Manifest { parent, version, ..manifest::read(&request.dir)? })
-}
-
 fn report(
-    (parent_manifest_sha256, before): (String, usize),
+    (parent_manifest_sha256, items): (String, usize),
     answers: AnswerDifference,
     added: Vec<Added>,
 ) -> Assignment {
@@ -127,7 +118,7 @@ fn report(
     Assignment {
         parent_manifest_sha256,
         assigned: added.len(),
-        items: before + added.len(),
+        items,
         not_nearest: count(|item| item.nearest_codes.is_some()),
         collisions: count(|item| item.shared_with > 0),
         mean_distance: distances().sum::<f64>() / added.len() as f64,
@@ -140,24 +131,32 @@ fn report(
 /// The directory with more items.
 struct Grown<'a> {
     parent: &'a Bundle,
+    before: &'a Parent,
     items: &'a NewItems,
     places: &'a [Place],
 }
 
 impl Grown<'_> {
-    fn write(&self, dir: &Path, manifest: Manifest, device: &Device) -> anyhow::Result<AnswerDifference> {
-        let kept = manifest.files.keys().filter(|file| !REMADE.contains(&file.as_str()));
-        for file in kept {
+    /// Items there are now.
+    fn count(&self) -> usize {
+        self.parent.description.items + self.items.ids.len()
+    }
+
+    fn write(&self, dir: &Path, device: &Device) -> anyhow::Result<AnswerDifference> {
+        let manifest = manifest::read(&self.parent.dir)?;
+        for (file, record) in manifest.files.iter().filter(|(file, _)| !REMADE.contains(&file.as_str())) {
             let to = dir.join(file);
             commit::create_directory(to.parent().context("a file is in a directory")?)?;
             copy(&self.parent.dir.join(file), &to)?;
+            ensure!(hash::of_file(&to)? == *record, "{file} changed while it was copied; try again");
         }
         self.write_tables(dir)?;
-        self.write_card(dir, &manifest)?;
+        self.write_card(dir)?;
         let bundle = Bundle::load(dir, device)?;
         let before = Golden::read(self.parent)?;
         Golden::of(&bundle, before.histories.clone()).write(&bundle, &dir.join(golden::FILE))?;
-        manifest::write(dir, manifest)?;
+        let (parent, version) = (Some(self.before.clone()), env!("CARGO_PKG_VERSION").into());
+        manifest::write(dir, Manifest { parent, version, ..manifest })?;
         if let Some(problem) = checked(dir, device)?.0.problems.first() {
             bail!("the new directory does not verify: {problem}; please report this");
         }
@@ -172,22 +171,22 @@ impl Grown<'_> {
         let raw_ids: Vec<&str> =
             self.parent.raw_ids().iter().chain(&self.items.ids).map(String::as_str).collect();
         tokenize::write_semantic_ids(&dir.join(tables::SID_MAP), &catalog, &raw_ids)?;
-        let description = Description { items: raw_ids.len(), ..self.parent.description.clone() };
+        let description = Description { items: self.count(), ..self.parent.description.clone() };
         commit::write_file(&dir.join(description::FILE), &to_json(&description)?)?;
         tables::write_trie(&tables::extended(old, catalog)?.trie, &dir.join(tables::TRIE))
     }
 
     /// The old card, and what it does not say.
-    fn write_card(&self, dir: &Path, manifest: &Manifest) -> anyhow::Result<()> {
+    fn write_card(&self, dir: &Path) -> anyhow::Result<()> {
         let path = self.parent.dir.join(CARD);
         let card =
             std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let parent = manifest.parent.iter().map(|parent| parent.manifest_sha256.as_str()).collect::<String>();
         let line = format!(
             "- {} items that the policy was not trained with got semantic IDs by its codebooks: {} items in all. Before, this was the \
-             directory with manifest `{parent}`.\n",
+             directory with manifest `{}`.\n",
             self.items.ids.len(),
-            self.parent.description.items + self.items.ids.len()
+            self.count(),
+            self.before.manifest_sha256
         );
         commit::write_file(&dir.join(CARD), (card + &line).as_bytes())
     }

@@ -2,6 +2,7 @@
 
 use super::error::Refusal;
 use super::limits::{Limits, MOST_ITEMS};
+use policy::ids::{Code, SemanticId};
 use serde::{Deserialize, Serialize};
 
 /// The body of `POST /v1/recommend` and `POST /v1/score`: a batch.
@@ -42,6 +43,23 @@ pub enum ItemRef {
     Codes(Vec<Whole>),
 }
 
+impl ItemRef {
+    /// Whether it is named by codes.
+    pub const fn is_codes(&self) -> bool {
+        matches!(self, Self::Codes(_))
+    }
+
+    /// The semantic ID, if it is named by codes.
+    pub fn semantic_id(&self) -> Option<SemanticId> {
+        match self {
+            Self::Id(_) => None,
+            Self::Codes(codes) => {
+                Some(SemanticId::new(codes.iter().map(|code| code.get()).collect::<Vec<Code>>()))
+            }
+        }
+    }
+}
+
 /// A wish for recommendations.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -65,6 +83,8 @@ pub struct Recommend {
     /// Who orders the candidates.
     #[serde(default)]
     pub rank_by: RankBy,
+    /// The policy (as answers name it) whose semantic IDs the codes of this request are; see [`super::codes`].
+    pub codes_of: Option<String>,
 }
 
 const fn default_k() -> Whole {
@@ -101,6 +121,8 @@ pub struct Score {
     pub history: Vec<ItemRef>,
     /// What to score.
     pub candidates: Vec<ItemRef>,
+    /// As in [`Recommend`].
+    pub codes_of: Option<String>,
 }
 
 /// One unit of work.
@@ -154,6 +176,30 @@ pub struct Shown {
 }
 
 impl Task {
+    /// Whose codes it says its codes are.
+    pub fn codes_of(&self) -> Option<&str> {
+        let (Self::Recommend(Recommend { codes_of, .. }) | Self::Score(Score { codes_of, .. })) = self;
+        codes_of.as_deref()
+    }
+
+    /// All items that it names.
+    pub fn items(&self) -> impl Iterator<Item = &ItemRef> {
+        let lists = match self {
+            Self::Recommend(wish) => [Some(&wish.history), Some(&wish.block), wish.allow.as_ref()],
+            Self::Score(wish) => [Some(&wish.history), Some(&wish.candidates), None],
+        };
+        lists.into_iter().flatten().flatten()
+    }
+
+    /// Likewise, to be replaced.
+    pub fn items_mut(&mut self) -> impl Iterator<Item = &mut ItemRef> {
+        let lists = match self {
+            Self::Recommend(wish) => [Some(&mut wish.history), Some(&mut wish.block), wish.allow.as_mut()],
+            Self::Score(wish) => [Some(&mut wish.history), Some(&mut wish.candidates), None],
+        };
+        lists.into_iter().flatten().flatten()
+    }
+
     /// Refuses what is out of bounds.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use super::api::{Answer, Found, ItemRef, RankBy, Recommend, Score, SeenItems, Shown, Task};
 use crate::export::bundle::Bundle;
 use policy::history::{Context, History, Log};
-use policy::ids::{Code, ItemId, SemanticId, UserId};
+use policy::ids::{ItemId, UserId};
 use reward::judge::{Judge as _, Request};
 use reward::model_judge::ModelJudge;
 use sampler::beam::Search;
@@ -50,13 +50,11 @@ impl Known {
     }
 }
 
+/// The item of an id; what is left of codes was read before and is unknown.
 fn resolve(bundle: &Bundle, item: &ItemRef) -> Option<ItemId> {
     match item {
         ItemRef::Id(id) => bundle.item(id),
-        ItemRef::Codes(codes) => {
-            let codes: Vec<Code> = codes.iter().map(|code| code.get()).collect();
-            bundle.codebook.catalog.items(&SemanticId::new(codes)).first().copied()
-        }
+        ItemRef::Codes(_) => None,
     }
 }
 

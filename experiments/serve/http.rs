@@ -3,6 +3,7 @@
 use super::access::{AccessLog, Line};
 use super::api::{Answers, Batch, RankBy, Recommend, Score, Task};
 use super::auth::Token;
+use super::codes::{self, OldCodes};
 use super::current::{Current, ReloadError};
 use super::error::{Refusal, json};
 use super::limits::{BODY_TIME, Limits};
@@ -41,6 +42,7 @@ const OPEN: [&str; 2] = ["/healthz", "/readyz"];
 pub struct Service {
     pub(super) queue: Queue,
     pub(super) current: Arc<Current>,
+    pub(super) old_codes: Option<OldCodes>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) token: Option<Token>,
     pub(super) limits: Limits,
@@ -133,7 +135,7 @@ async fn score(State(service): Shared, request: Request) -> Reply {
     ask(&service, requests.into_iter().map(Task::Score).collect()).await
 }
 
-async fn ask(service: &Service, tasks: Vec<Task>) -> Reply {
+async fn ask(service: &Service, mut tasks: Vec<Task>) -> Reply {
     let most = service.limits.batch;
     if !(1..=most).contains(&tasks.len()) {
         let message = format!("{} requests in one body, must be 1 to {most}", tasks.len());
@@ -142,9 +144,21 @@ async fn ask(service: &Service, tasks: Vec<Task>) -> Reply {
     for (position, task) in tasks.iter().enumerate() {
         task.check(position, &service.limits)?;
     }
+    read_codes(service, &mut tasks)?;
     let answers: Answers = service.queue.ask(tasks).await?;
     service.metrics.skipped(answers.results.iter().map(|answer| answer.skipped.len()).sum());
     Ok(json(StatusCode::OK, &answers))
+}
+
+/// Codes become ids: see [`codes`].
+fn read_codes(service: &Service, tasks: &mut [Task]) -> Result<(), Refusal> {
+    let serving = service.current.get();
+    for (position, task) in tasks.iter_mut().enumerate() {
+        let reading = codes::read(task, position, (&serving, service.old_codes.as_ref()));
+        service.metrics.read(&reading);
+        reading?;
+    }
+    Ok(())
 }
 
 async fn model(State(service): Shared) -> Response<Body> {
@@ -160,6 +174,7 @@ async fn model(State(service): Shared) -> Response<Body> {
                 "beam": service.limits.beam,
                 "body_bytes": service.limits.body,
             },
+            "also_reads": service.old_codes.as_ref().map(|old| &old.policy),
             "shadow": shadow,
         }),
     )

@@ -1,5 +1,6 @@
 //! What Prometheus reads: counts, durations, sizes; nothing about users.
 
+use super::codes::Reading;
 use crate::export::diff::AnswerDifference;
 use crate::run::memory;
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ pub struct Metrics {
     batches: Mutex<Histogram>,
     answers: Mutex<Histogram>,
     skipped: AtomicU64,
+    codes: [AtomicU64; 3],
     unlogged: AtomicU64,
     reloads: [AtomicU64; 2],
     shadow: Mutex<Option<AnswerDifference>>,
@@ -66,6 +68,16 @@ impl Metrics {
     /// Items of histories that the catalog does not have.
     pub fn skipped(&self, items: usize) {
         self.skipped.fetch_add(items as u64, Ordering::Relaxed);
+    }
+    /// A history was read by whose codes it has, or refused.
+    pub(super) fn read<E>(&self, reading: &Result<Reading, E>) {
+        let place = match reading {
+            Ok(Reading::Ids) => return,
+            Ok(Reading::Current) => 0,
+            Ok(Reading::Old) => 1,
+            Err(_) => 2,
+        };
+        self.codes[place].fetch_add(1, Ordering::Relaxed);
     }
     /// A line of the access log was given up: its reader is too slow.
     pub fn unlogged(&self) {
@@ -125,6 +137,15 @@ impl Metrics {
             "Items of histories that the catalog does not have.",
         );
         line(text, "recalign_skipped_items_total", count(&self.skipped));
+        head(
+            text,
+            "recalign_code_requests_total",
+            "counter",
+            "Histories with codes, by whose codes they are.",
+        );
+        for (codes, counter) in ["current", "old", "refused"].iter().zip(&self.codes) {
+            line(text, &format!("recalign_code_requests_total{{codes=\"{codes}\"}}"), count(counter));
+        }
         head(
             text,
             "recalign_unlogged_requests_total",

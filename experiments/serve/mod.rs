@@ -7,6 +7,7 @@
 pub mod access;
 pub mod api;
 pub mod auth;
+mod codes;
 pub(crate) mod connections;
 pub mod current;
 pub mod engine;
@@ -35,6 +36,8 @@ pub struct Settings {
     pub token: Option<Token>,
     /// Another exported directory that answers a share of the requests, to be compared.
     pub shadow: Option<PathBuf>,
+    /// The exported directory before, whose codes clients may still send.
+    pub also_reads: Option<PathBuf>,
     /// What one client may ask for.
     pub limits: Limits,
 }

@@ -2,6 +2,7 @@
 
 use super::Settings;
 use super::access::AccessLog;
+use super::codes::OldCodes;
 use super::connections::Connections;
 use super::current::Current;
 use super::http::{Service, router};
@@ -66,13 +67,15 @@ impl Server {
         let current = Arc::new(Current::load(&settings.dir, device)?);
         let shadow =
             settings.shadow.as_deref().map(|dir| verified(dir, device)).transpose()?.map(Shadow::new);
+        let old = settings.also_reads.as_deref().map(|dir| verified(dir, device)).transpose()?;
+        let old_codes = old.as_ref().map(OldCodes::of);
         let (metrics, limits) = (Arc::new(Metrics::default()), settings.limits);
         let worker = Worker { current: current.clone(), shadow, metrics: metrics.clone(), limits };
         let (queue, worker) = Queue::start(worker)?;
         let listener =
             TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
         let (token, draining) = (settings.token.clone(), AtomicBool::new(false));
-        let service = Arc::new(Service { queue, current, metrics, token, limits, log, draining });
+        let service = Arc::new(Service { queue, current, old_codes, metrics, token, limits, log, draining });
         Ok(Self { service, listener, worker, stop: watch::Sender::new(false) })
     }
 
