@@ -184,6 +184,13 @@ impl Sweep {
         self.lines.iter().filter(|line| line.role != "baseline")
     }
 
+    /// Lines that are compared with the baseline. One that differs from it in nothing is the same policy: rows that differ in what
+    /// comes later share it.
+    fn compared(&self) -> impl Iterator<Item = &Line> {
+        let differs = |difference: &Estimate| difference.low.abs().max(difference.high.abs()) > 0.0;
+        self.trained().filter(move |line| line.differences.values().any(differs))
+    }
+
     /// Ranking metrics that were evaluated: by name, then by cut-off.
     fn ranking_keys(&self) -> Vec<&str> {
         let mut keys: Vec<_> = self.keys().into_iter().filter(|key| cutoff(key).is_some()).collect();

@@ -264,7 +264,7 @@ pub(super) fn headline(sweep: &Sweep) -> Vec<String> {
 /// How many rows move beyond noise.
 fn against_baseline(sweep: &Sweep, metric: &str) -> Option<String> {
     let changes: Vec<_> =
-        sweep.trained().filter_map(|line| line.differences.get(metric).map(Change::of)).collect();
+        sweep.compared().filter_map(|line| line.differences.get(metric).map(Change::of)).collect();
     let count = |wanted| changes.iter().filter(|change| **change == wanted).count();
     (!changes.is_empty()).then(|| {
         format!(

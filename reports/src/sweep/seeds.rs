@@ -41,7 +41,7 @@ fn base<'a>(sweep: &'a Sweep, line: &Line) -> Option<&'a Line> {
 pub(super) fn verdicts(sweep: &Sweep) -> Option<Block> {
     let keys = judged(sweep);
     let compared: Vec<(&Line, &str)> = sweep
-        .trained()
+        .compared()
         .flat_map(|line| keys.iter().map(move |key| (line, *key)))
         .filter(|(line, key)| line.differences.contains_key(*key))
         .collect();
