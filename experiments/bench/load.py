@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Load on a recommendation service, from clients that wait for their answers (closed loop), on the standard library alone.
 
-    load.py run URL --ids IDS.txt [--connections 32] [--seconds 10] [--beam 10] [--batch 1] [--items 6]
+    load.py run URL --ids IDS.txt [--connections 32] [--seconds 10] [--beam 10] [--batch 1] [--items 6] [--backoff 0]
     PYTHON load.py compare DIR [--recalign target/release/recalign] [--seconds 10] [--write reports/published/serving]
 
 `run` prints one JSON line: requests per second, p50, p95 and p99 in milliseconds of the answered, and how many had which status.
@@ -39,8 +39,8 @@ async def answer(reader):
     return status, await reader.readexactly(length), close
 
 
-async def client(address, bodies, until, seen):
-    """One connection after the other, one request after the other; latencies by status."""
+async def client(address, bodies, until, seen, backoff):
+    """One connection after the other, one request after the other; latencies by status. Who is refused waits `backoff` seconds."""
     rng, writer = random.Random(id(bodies) ^ len(seen)), None
     while time.perf_counter() < until:
         try:
@@ -51,6 +51,8 @@ async def client(address, bodies, until, seen):
             writer.write(b"POST /v1/recommend HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(data) + data)
             status, _, close = await answer(reader)
             seen.append((status, time.perf_counter() - started))
+            if status == 429 and backoff > 0.0:
+                await asyncio.sleep(backoff * rng.uniform(0.5, 1.5))
         except (OSError, asyncio.IncompleteReadError):
             seen.append((0, 0.0))
             close = True
@@ -65,7 +67,7 @@ async def load(address, ids, options):
     bodies = [body(rng, ids, options) for _ in range(256)]
     seen, started = [], time.perf_counter()
     until = started + options.seconds
-    await asyncio.gather(*(client(address, bodies, until, seen) for _ in range(options.connections)))
+    await asyncio.gather(*(client(address, bodies, until, seen, getattr(options, "backoff", 0.0)) for _ in range(options.connections)))
     elapsed = time.perf_counter() - started
     times = sorted(1000 * seconds for status, seconds in seen if status == 200)
     at = lambda share: round(times[min(len(times) - 1, int(share * len(times)))], 2) if times else None
@@ -148,7 +150,7 @@ def main():
     run = verbs.add_parser("run")
     run.add_argument("url")
     run.add_argument("--ids", type=pathlib.Path, required=True)
-    for name, default in [("connections", 32), ("seconds", 10.0), ("beam", 10), ("batch", 1), ("items", 6), ("seed", 1)]:
+    for name, default in [("connections", 32), ("seconds", 10.0), ("beam", 10), ("batch", 1), ("items", 6), ("seed", 1), ("backoff", 0.0)]:
         run.add_argument(f"--{name}", type=type(default), default=default)
     both = verbs.add_parser("compare")
     both.add_argument("folder", type=pathlib.Path)
