@@ -6,8 +6,9 @@
 //! one directory knows all of its codes, or both mean the same items; it is refused otherwise, for a guess would answer for items
 //! that nobody consumed.
 
-use super::api::{ItemRef, Task};
+use super::api::ItemRef;
 use super::error::Refusal;
+use super::task::Task;
 use crate::export::bundle::Bundle;
 use policy::catalog::Catalog;
 use policy::ids::ItemId;

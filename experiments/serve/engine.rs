@@ -1,6 +1,7 @@
 //! Answers a batch of tasks with one bundle.
 
-use super::api::{Answer, Found, ItemRef, RankBy, Recommend, Score, SeenItems, Shown, Task};
+use super::api::{Answer, Found, ItemRef, RankBy, Recommend, Score, SeenItems, Shown};
+use super::task::Task;
 use crate::export::bundle::Bundle;
 use policy::history::{Context, History, Log};
 use policy::ids::{ItemId, UserId};

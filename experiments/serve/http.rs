@@ -1,7 +1,7 @@
 //! The routes: who may ask, how large a request is, what it means.
 
 use super::access::{AccessLog, Line};
-use super::api::{Answers, Batch, RankBy, Recommend, Score, Task};
+use super::api::{Answers, Batch, RankBy, Recommend, Score};
 use super::auth::Token;
 use super::codes::{self, OldCodes};
 use super::current::{Current, ReloadError};
@@ -10,6 +10,7 @@ use super::limits::{BODY_TIME, Limits};
 use super::metrics::Metrics;
 use super::openapi;
 use super::queue::Queue;
+use super::task::Task;
 use crate::run::clock;
 use axum::Router;
 use axum::body::{Body, Bytes};

@@ -1,6 +1,6 @@
 //! A reference service over an exported directory: what serving teams compare their own with.
 //!
-//! A request passes [`http`] (who may ask, how much), becomes tasks of [`api`], waits in [`queue`] - the one place where requests
+//! A request passes [`http`] (who may ask, how much), becomes tasks ([`api`], [`task`]), waits in [`queue`] - the one place where requests
 //! become a batch - and is answered by [`engine`] on a thread that does nothing else. The directory can be replaced while
 //! requests are served ([`current`]); another one can answer in its shadow.
 
@@ -19,6 +19,7 @@ pub mod openapi;
 pub mod queue;
 pub mod server;
 mod shadow;
+pub mod task;
 
 use auth::Token;
 use limits::Limits;

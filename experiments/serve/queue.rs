@@ -3,13 +3,14 @@
 //! The thread takes what waits, up to [`Limits::batch`] histories; the oldest waits at most [`Limits::wait`] for company. While a
 //! batch is computed the next one gathers, so under load batches grow by themselves and nobody waits for a clock.
 
-use super::api::{Answers, Task};
+use super::api::Answers;
 use super::current::Current;
 use super::engine;
 use super::error::Refusal;
 use super::limits::Limits;
 use super::metrics::Metrics;
 use super::shadow::Shadow;
+use super::task::Task;
 use crate::run::clock;
 use crate::threads::in_pool;
 use anyhow::Context as _;

@@ -1,8 +1,9 @@
 //! Another bundle that answers a share of the batches after their own answers are out, to see what replacing would change.
 
-use super::api::{Answer, Found, Task};
+use super::api::{Answer, Found};
 use super::engine;
 use super::metrics::Metrics;
+use super::task::Task;
 use crate::export::bundle::Bundle;
 use crate::export::diff::Agreement;
 use crate::threads::in_pool;

@@ -198,6 +198,33 @@ mod tests {
         }
     }
 
+    #[test]
+    fn codebooks_are_read_as_they_were_fitted_with_the_encoder_and_without_a_digit() {
+        use policy::quantize::learned::{Autoencoder, Dense};
+        let layer = |width: usize, bias: &[f32]| Dense {
+            weight: Embeddings::new(width, (0..width * bias.len()).map(|value| value as f32).collect()),
+            bias: bias.to_vec(),
+        };
+        let config = Tokenize::default();
+        let plain = Quantized { residuals: Vec::new(), ..quantized(&config) };
+        let encoder = vec![layer(5, &[1.0, 2.0, 3.0]), layer(3, &[0.5, -0.5])];
+        let autoencoder = Autoencoder { encoder, decoder: vec![layer(2, &[0.0; 5])] };
+        let encoded = Quantized { autoencoder: Some(autoencoder), ..plain.clone() };
+        for (quantized, width) in [(plain, 2), (encoded, 5)] {
+            let catalog = quantized.catalog(Collisions::Digit).unwrap();
+            assert_eq!(catalog.levels(), 2, "a digit tells three items at each place apart");
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join(artifact::CODEBOOKS);
+            artifact::write_codebooks(&path, &quantized, &catalog, &config).unwrap();
+            let fitted = Fitted::read(&path, &catalog).unwrap();
+            assert_eq!((&fitted.quantized, fitted.width()), (&quantized, width));
+            assert_eq!((fitted.normalize, fitted.new_items), (config.normalize, config.new_items));
+            let other = Catalog::new(vec![SemanticId::new([0])], vec![7]).unwrap();
+            let message = format!("{:#}", Fitted::read(&path, &other).unwrap_err());
+            assert!(message.contains("a codebook has 4 codes, the catalog 7"), "{message}");
+        }
+    }
+
     fn written() -> tempfile::TempDir {
         let catalog =
             Catalog::new(vec![SemanticId::new([1, 0]), SemanticId::new([0, 1])], vec![2, 2]).unwrap();
