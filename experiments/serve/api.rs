@@ -81,7 +81,7 @@ pub struct Recommend {
     /// Who orders the candidates.
     #[serde(default)]
     pub rank_by: RankBy,
-    /// The policy (as answers name it) whose semantic IDs the codes of this request are; an answer names its policy so.
+    /// The policy (as answers name it) whose semantic IDs the codes of this request are.
     pub codes_of: Option<String>,
 }
 

@@ -37,7 +37,7 @@ impl Default for Limits {
         Self {
             batch: 64,
             wait: Duration::from_millis(2),
-            queue: 96,
+            queue: 128,
             time: Duration::from_secs(2),
             beam: 100,
             body: 1 << 20,

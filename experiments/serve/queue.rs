@@ -30,7 +30,7 @@ struct Job {
     arrived: Instant,
     reply: oneshot::Sender<Outcome>,
     /// Its room in the queue, until it is answered.
-    _room: OwnedSemaphorePermit,
+    room: OwnedSemaphorePermit,
 }
 
 /// The way to the thread that computes. When the last one is dropped, the thread ends.
@@ -68,7 +68,7 @@ impl Queue {
         let count = u32::try_from(tasks.len()).unwrap_or(u32::MAX);
         let room = self.room.clone().try_acquire_many_owned(count).map_err(|_| Refusal::overloaded())?;
         let (reply, answer) = oneshot::channel();
-        let job = Job { tasks, arrived: clock::now(), reply, _room: room };
+        let job = Job { tasks, arrived: clock::now(), reply, room };
         self.sender.send(job).map_err(|_| gone())?;
         match tokio::time::timeout(self.limits.time, answer).await {
             Err(_) => Err(Refusal::late()),
@@ -131,6 +131,8 @@ impl Worker {
                 }),
                 Err(_) => Err(defect()),
             };
+            // Whoever hears the answer may ask again at once: there must be room by then.
+            drop(job.room);
             // Who asked may be gone.
             drop(job.reply.send(outcome));
         }
