@@ -89,7 +89,8 @@ pub fn align(round: &Round<'_>, bench: &Bench, ctx: &StageContext) -> anyhow::Re
     let optimizer = OptimizerConfig { weight_decay: 0.0, max_grad_norm: round.section.max_grad_norm };
     let (watch, plan) = (Watch::new(&round.section.alarms), plan(round.section, samples.batches()));
     let trainer = Trainer { samples: &samples, bench, ctx, watch, plan, first_step, size: &size };
-    let probe = Probe::new((bench, ctx), (&pretrained, &entered))?;
+    let changed = (round.policy != round.pretrained).then_some(&entered);
+    let probe = Probe::new((bench, ctx), (&pretrained, changed))?;
     let training = if let Some(saved) = resumed {
         Training::load(&saved, (&optimizer, round.arm.reference), ctx)?
     } else {
@@ -141,7 +142,7 @@ pub fn kept(keep: Keep, rounds: &[PathBuf]) -> anyhow::Result<usize> {
     Ok(match (keep, scores) {
         // The earliest of the best.
         (Keep::HeldOut, Some(scores)) => {
-            (0..scores.len()).rev().fold(last, |best, at| if scores[at] >= scores[best] { at } else { best })
+            (0..=last).rev().max_by(|&a, &b| scores[a].total_cmp(&scores[b])).unwrap_or(last)
         }
         (Keep::Last, _) | (_, None) => last,
     })

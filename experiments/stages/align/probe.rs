@@ -35,13 +35,13 @@ pub(super) struct Probe<'a> {
 type Scores = Vec<Vec<f64>>;
 
 impl<'a> Probe<'a> {
-    /// Looks at the two policies that others will be held against.
+    /// Looks at the two policies that others will be held against; `entered` is absent where the pretrained one enters the round.
     ///
     /// # Errors
     /// The run is stopped.
     pub(super) fn new(
         (bench, ctx): (&'a Bench, &'a StageContext),
-        (pretrained, entered): (&'a Policy, &Policy),
+        (pretrained, entered): (&'a Policy, Option<&Policy>),
     ) -> anyhow::Result<Self> {
         let judges = bench.judges.as_ref().expect("alignment comes after the judges, see pipeline");
         let mut users = judges.split.evaluation.clone();
@@ -49,11 +49,12 @@ impl<'a> Probe<'a> {
         users.shuffle(&mut policy::random::Key::new(0).named("probe").rng());
         users.truncate(USERS);
         let popularity = Popularity::new(&bench.dataset.log);
-        let mut probe = Self { bench, ctx, users, popularity, pretrained, before: [Vec::new(), Vec::new()] };
-        for (at, policy) in [pretrained, entered].into_iter().enumerate() {
-            let shown = probe.shown(policy)?;
-            probe.before[at] = probe.scores(&shown);
-        }
+        let before = [Vec::new(), Vec::new()];
+        let mut probe = Self { bench, ctx, users, popularity, pretrained, before };
+        let of = |policy: &Policy| anyhow::Ok(probe.scores(&probe.shown(policy)?));
+        let first = of(pretrained)?;
+        let second = entered.map_or_else(|| Ok(first.clone()), of)?;
+        probe.before = [first, second];
         Ok(probe)
     }
 

@@ -39,15 +39,13 @@ impl<'a> Course<'a> {
     /// # Errors
     /// The scratch space cannot be read.
     pub(super) fn new(school: School<'a>) -> anyhow::Result<Self> {
-        let with_cursor = |saved: Checkpoint| anyhow::Ok((saved.cursor()?, saved));
+        let with_cursor = |saved: Checkpoint| {
+            let cursor = saved.cursor()?;
+            anyhow::Ok((saved, cursor))
+        };
         let resumed = school.stage.resume()?.map(with_cursor).transpose()?;
         let device = school.stage.device().clone().autodiff();
-        Ok(Self {
-            school,
-            device,
-            resumed: resumed.map(|(cursor, saved)| (saved, cursor)),
-            finished: Vec::new(),
-        })
+        Ok(Self { school, device, resumed, finished: Vec::new() })
     }
 
     /// A judge of these users, with its weights as safetensors. Its name is the root of its randomness and of its metric keys.
