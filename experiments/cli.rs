@@ -414,9 +414,12 @@ pub struct ServeArgs {
 /// `recalign compare`.
 #[derive(Args, Clone, Debug)]
 pub struct CompareArgs {
-    /// Run directories, or directories of sweeps; the first is what the others are compared with
+    /// Run directories, or directories of sweeps
     #[arg(required = true, value_name = "RUN")]
     pub runs: Vec<PathBuf>,
+    /// The row that the others are compared with; the first run's if left out
+    #[arg(long, value_name = "ROW")]
+    pub baseline: Option<String>,
     /// Where the page goes
     #[arg(long, default_value = "comparison", value_name = "DIR")]
     pub to: PathBuf,
@@ -472,7 +475,7 @@ fn curve_stage(text: &str) -> Result<String, String> {
 pub enum ImportTool {
     /// Weights & Biases: its offline file, or a history or chart that it exported
     Wandb,
-    /// trackio: its Parquet export, or the JSON of `trackio get metric`
+    /// trackio: its database `PROJECT.db`, its Parquet export, or the JSON of `trackio get metric`
     Trackio,
 }
 

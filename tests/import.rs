@@ -87,6 +87,55 @@ fn tables_of_both_tools_are_read() {
 }
 
 #[test]
+fn trackios_database_is_read_while_it_is_written() {
+    let imported = Imported::new();
+    let (code, log) = imported.import(("trackio", "demo.db"), "b", &["--run", "b"]);
+    assert_eq!(code, 0, "{log}");
+    assert_eq!(imported.values("b", "loss")[3], (30, Some(0.5)));
+    let config = fs::read_to_string(imported.to("b").join("config.toml")).unwrap();
+    assert!(config.contains("\"model.width\" = \"128\"") && config.contains("seed = 7"), "{config}");
+
+    let open = imported.to("open.db");
+    fs::copy(project("tests/golden/trackers/demo.db"), &open).unwrap();
+    let writer = rusqlite::Connection::open(&open).unwrap();
+    let mode: String = writer.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).unwrap();
+    assert_eq!(mode, "wal");
+    let more = "INSERT INTO metrics (run_id, timestamp, run_name, step, metrics) VALUES ('other', '', 'b', 3, '{\"kl\": NaN}')";
+    writer.execute(more, []).unwrap();
+    let to = imported.to("other").to_str().unwrap().to_owned();
+    let (code, log) = import_path("trackio", &open, &["--to", &to, "--run", "b (other)"]);
+    assert_eq!(code, 0, "what only the write-ahead log has, of a second run called b: {log}");
+    assert_eq!(imported.values("other", "kl"), [(3, None)]);
+    let (code, log) = import_path("trackio", &open, &["--to", &to, "--run", "b"]);
+    assert!(code == 2 && log.contains("there are a, b ("), "{log}");
+}
+
+#[test]
+fn a_database_that_is_damaged_or_of_another_tool_is_refused() {
+    let imported = Imported::new();
+    let bytes = fs::read(project("tests/golden/trackers/demo.db")).unwrap();
+    let mut torn = bytes.clone();
+    torn[4096..].fill(0x5a);
+    let view = imported.to("view.db");
+    let database = rusqlite::Connection::open(&view).unwrap();
+    database.execute_batch("CREATE VIEW metrics AS SELECT 1 AS id").unwrap();
+    drop(database);
+    let cases: [(&[u8], &str); 4] = [
+        (b"no database at all, only a text that is long enough", "file is not a database"),
+        (&torn, "the database is damaged"),
+        (&bytes[..bytes.len() / 2], "the database is damaged"),
+        (&fs::read(&view).unwrap(), "it has no table `metrics`"),
+    ];
+    for (bytes, reason) in cases {
+        let file = imported.to("bad.db");
+        fs::write(&file, bytes).unwrap();
+        let to = imported.to("none");
+        let (code, log) = import_path("trackio", &file, &["--to", to.to_str().unwrap(), "--run", "b"]);
+        assert!(code == 2 && log.contains(reason) && !to.exists(), "{reason}: {log}");
+    }
+}
+
+#[test]
 fn imported_runs_are_compared_and_reported() {
     let imported = Imported::new();
     for run in ["a", "b"] {

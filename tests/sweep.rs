@@ -339,14 +339,22 @@ fn seen_side_by_side(fixture: &Fixture) {
     let difference = &fixture.results()["lines"][1]["differences"]["ndcg@10"];
     let compared: Value = serde_json::from_slice(&fs::read(page.join("sweep.json")).unwrap()).unwrap();
     assert_eq!(&compared["lines"][1]["differences"]["ndcg@10"], difference);
-    let (code, _, log) =
-        outcome(&["compare", &path("plain-seed1"), &path("plain-seed1"), "--to", page.to_str().unwrap()]);
+    let (out, to) = (out.to_str().unwrap(), page.to_str().unwrap());
+    let (code, _, log) = outcome(&["compare", out, "--baseline", "slower", "--to", to]);
+    assert_eq!(code, 0, "{log}");
+    let turned: Value = serde_json::from_slice(&fs::read(page.join("sweep.json")).unwrap()).unwrap();
+    let value = |difference: &Value| difference["value"].as_f64().unwrap();
+    let back = value(&turned["lines"][0]["differences"]["ndcg@10"]);
+    assert!((back + value(difference)).abs() < 1e-12, "{back}: {difference}");
+    let (code, _, log) = outcome(&["compare", out, "--baseline", "faster", "--to", to]);
+    assert!(code == 2 && log.contains("no row faster; there are plain, slower"), "{log}");
+    let (code, _, log) = outcome(&["compare", &path("plain-seed1"), &path("plain-seed1"), "--to", to]);
     assert!(code == 2 && log.contains("nothing to compare it with"), "{log}");
-    let (code, _, log) = outcome(&["compare", out.to_str().unwrap(), "--to", out.to_str().unwrap()]);
+    let (code, _, log) = outcome(&["compare", out, "--to", out]);
     assert!(code == 2 && log.contains("choose another --to"), "{log}");
     let (code, stdout, _) = outcome(&["watch", &path("plain-seed1"), "--once"]);
     assert!(code == 0 && stdout.contains("evaluate") && stdout.contains("pretrain  loss"), "{stdout}");
-    let (code, _, log) = outcome(&["watch", out.to_str().unwrap(), "--once"]);
+    let (code, _, log) = outcome(&["watch", out, "--once"]);
     assert!(code == 2 && log.contains("is not a run directory"), "{log}");
 }
 

@@ -12,7 +12,7 @@ use reports::config::flatten;
 use reports::schema::RunRecord;
 use reports::sweep::{State, Sweep};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Keys in which the runs of one row differ.
@@ -33,7 +33,7 @@ pub(super) fn compare(arguments: &CompareArgs) -> anyhow::Result<()> {
         "{} is no page of an earlier comparison; choose another --to",
         arguments.to.display()
     );
-    let comparison = side_by_side(&found(&arguments.runs)?)?;
+    let comparison = side_by_side(&found(&arguments.runs)?, arguments.baseline.as_deref())?;
     let rows: Vec<String> = comparison.rows().into_iter().map(str::to_owned).collect();
     let report = page::publish(reports::sweep::render(&comparison)?, &arguments.to)?;
     if arguments.json {
@@ -42,14 +42,20 @@ pub(super) fn compare(arguments: &CompareArgs) -> anyhow::Result<()> {
     print(&format!("comparison: {}\n", report.display()))
 }
 
-/// What these run directories measured, the first as what the others are compared with.
+/// What these run directories measured; the row called `baseline`, else the first, is what the others are compared with.
 ///
 /// # Errors
-/// There are fewer than two, or one of them cannot be read.
-pub(crate) fn side_by_side(runs: &[PathBuf]) -> anyhow::Result<Sweep> {
+/// There are fewer than two, one of them cannot be read, or no row has that name.
+pub(crate) fn side_by_side(runs: &[PathBuf], baseline: Option<&str>) -> anyhow::Result<Sweep> {
     anyhow::ensure!(runs.len() > 1, "there is one run, nothing to compare it with");
     let runs = runs.iter().map(|dir| read(dir)).collect::<anyhow::Result<Vec<_>>>()?;
-    let compared = compared(runs);
+    let mut compared = compared(runs);
+    if let Some(wanted) = baseline {
+        let rows: BTreeSet<&str> = compared.members.iter().map(|member| member.row.as_str()).collect();
+        let list = || rows.iter().copied().collect::<Vec<_>>().join(", ");
+        anyhow::ensure!(rows.contains(wanted), "there is no row {wanted}; there are {}", list());
+        compared.baseline = Some(wanted.to_owned());
+    }
     let outcomes = compared.members.iter().map(outcome).collect::<anyhow::Result<Vec<_>>>()?;
     collect::collect(&compared, &outcomes)
 }
@@ -63,7 +69,7 @@ fn found(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
         anyhow::ensure!(!own.is_empty(), "{} is no run directory and holds none", path.display());
         runs.extend(own);
     }
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     runs.retain(|run| seen.insert(std::path::absolute(run).unwrap_or_else(|_| run.clone())));
     Ok(runs)
 }

@@ -27,7 +27,7 @@ struct Known {
 }
 
 /// Estimates every run of the plan, in its order: a stage with the configuration of a finished one takes as long, else as long as
-/// the mean of its namesakes. Run directories are looked for in the sweep's and beside it.
+/// the mean of its namesakes over the same data. Run directories are looked for in the sweep's and beside it.
 pub fn estimate(plan: &Plan) -> Vec<Estimate> {
     let known = known(plan);
     let mut computed = BTreeSet::new();
@@ -75,9 +75,16 @@ fn seconds(stage: &str, part: &BTreeMap<String, String>, known: &[Known]) -> Opt
     if let Some(equal) = namesakes().find(|known| relevant(stage, &known.config) == *part) {
         return Some(equal.seconds);
     }
-    let same_budget = || namesakes().filter(|known| known.config.get("run.budget") == part.get("run.budget"));
-    let count = same_budget().count();
-    (count > 0).then(|| same_budget().map(|known| known.seconds).sum::<f64>() / count as f64)
+    let own = data(part);
+    let alike: Vec<f64> =
+        namesakes().filter(|known| data(&known.config) == own).map(|known| known.seconds).collect();
+    (!alike.is_empty()).then(|| alike.iter().sum::<f64>() / alike.len() as f64)
+}
+
+/// What says how much there is to do: the log, and how much of it.
+fn data(config: &BTreeMap<String, String>) -> BTreeMap<&str, &str> {
+    let wanted = |key: &str| key == "run.budget" || key.starts_with("data.");
+    config.iter().filter(|(key, _)| wanted(key)).map(|(key, value)| (key.as_str(), value.as_str())).collect()
 }
 
 /// Finished stages of the run directories in the sweep's directory and beside it.
@@ -106,4 +113,30 @@ fn children(dir: &Path) -> Vec<PathBuf> {
         fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     found.sort();
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn a_stage_takes_as_long_as_its_like_over_the_same_data_and_no_other_log_is_guessed_from() {
+        let small = [("data.path", "small"), ("run.budget", "full")];
+        let of = |rate: &'static str, seconds| Known {
+            stage: "pretrain".into(),
+            config: config(&[small[0], small[1], ("pretrain.learning_rate", rate)]),
+            seconds,
+        };
+        let known = [of("1e-3", 10.0), of("3e-3", 20.0)];
+        let asked = |more| relevant("pretrain", &config(&[small[0], small[1], more]));
+        assert_eq!(seconds("pretrain", &asked(("pretrain.learning_rate", "3e-3")), &known), Some(20.0));
+        assert_eq!(seconds("pretrain", &asked(("pretrain.learning_rate", "9e-3")), &known), Some(15.0));
+        assert_eq!(seconds("pretrain", &asked(("data.path", "large")), &known), None);
+        assert_eq!(seconds("pretrain", &asked(("run.budget", "smoke")), &known), None);
+        assert_eq!(seconds("evaluate", &asked(("align.rounds", "1")), &known), None);
+    }
 }

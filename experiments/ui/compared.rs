@@ -31,7 +31,7 @@ impl Compared {
         let key = key(runs);
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if last.as_ref().is_none_or(|(known, _)| *known != key) {
-            *last = Some((key, reports::sweep::render(&side_by_side(runs)?)?));
+            *last = Some((key, reports::sweep::render(&side_by_side(runs, None)?)?));
         }
         let files = last.iter().flat_map(|(_, files)| files);
         let found = files.filter(|(file, _)| file == name).map(|(_, bytes)| bytes.clone()).next();

@@ -11,6 +11,7 @@ import json
 import math
 import os
 import shutil
+import sqlite3
 import sys
 import tempfile
 from pathlib import Path
@@ -58,11 +59,22 @@ def with_trackio(work):
         for step in range(40):
             trackio.log({"loss": scale / (step + 1), "kl": 1e-3 * step}, step=10 * step)
         trackio.finish()
+    pack(os.path.join(work, "demo.db"))
     # Otherwise only a synchronisation exports.
     SQLiteStorage._dataset_import_attempted = True
     SQLiteStorage.export_to_parquet()
     for name in ("demo.parquet", "demo_configs.parquet"):
         shutil.copy(os.path.join(work, name), TO / name)
+
+
+def pack(database):
+    """The database with small pages: most of its tables are empty."""
+    shutil.copy(database, TO / "demo.db")
+    connection = sqlite3.connect(TO / "demo.db")
+    for command in ("journal_mode = DELETE", "page_size = 512"):
+        connection.execute(f"PRAGMA {command}")
+    connection.execute("VACUUM")
+    connection.close()
 
 
 def tables():

@@ -1,10 +1,11 @@
 //! `recalign import`: the curves of another tracker's run as a run directory, to be laid over our own.
 //!
-//! A [`history`] is what a tracker logged: rows of keys and values. [`wandb`] reads W&B's own offline file; tables (JSON lines, CSV,
-//! Parquet) are read by [`table`], trackio's exports among them. [`write`] makes the directory.
+//! A [`history`] is what a tracker logged: rows of keys and values. [`wandb`] reads W&B's own offline file, [`trackio`] that tool's
+//! database; tables (JSON lines, CSV, Parquet) are read by [`table`], exports of both among them. [`write`] makes the directory.
 
 mod history;
 mod table;
+mod trackio;
 mod wandb;
 mod wire;
 pub(crate) mod write;
@@ -43,8 +44,9 @@ fn read(path: &Path, bytes: &[u8], arguments: &ImportArgs) -> anyhow::Result<His
         "jsonl" | "ndjson" | "json" => table::json(bytes),
         "csv" => table::csv(bytes),
         "parquet" => table::parquet(path),
+        "db" => trackio::read(path),
         _ => anyhow::bail!(
-            "{} reads files that end with .wandb, .jsonl, .json, .csv or .parquet, not `{extension}`",
+            "{} reads files that end with .wandb, .db, .jsonl, .json, .csv or .parquet, not `{extension}`",
             arguments.tool
         ),
     }

@@ -25,11 +25,21 @@ pub(super) fn json(bytes: &[u8]) -> anyhow::Result<History> {
 
 fn lines(text: &str) -> anyhow::Result<Vec<Value>> {
     let filled = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
-    let row = |(line, number): (&str, usize)| {
-        let row = serde_json::from_str(line).or_else(|_| serde_json::from_str(&strict(line)));
-        row.with_context(|| format!("line {number} is no JSON: {}", short(line)))
-    };
+    let row =
+        |(line, number)| value(line).with_context(|| format!("line {number} is no JSON: {}", short(line)));
     filled.map(row).collect()
+}
+
+/// A text that must be an object.
+pub(super) fn object(text: &str) -> anyhow::Result<Map<String, Value>> {
+    match value(text).with_context(|| format!("no JSON: {}", short(text)))? {
+        Value::Object(object) => Ok(object),
+        other => anyhow::bail!("no object: {}", short(&other.to_string())),
+    }
+}
+
+fn value(text: &str) -> serde_json::Result<Value> {
+    serde_json::from_str(text).or_else(|_| serde_json::from_str(&strict(text)))
 }
 
 /// A line of Python's that is no JSON: its words for what is no finite number become texts.

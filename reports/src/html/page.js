@@ -127,8 +127,9 @@
         e.setAttribute("points", plain[i]);
         if (!on) return;
         const all = points(e), middle = all.reduce((s, p) => s + p[1], 0) / all.length;
-        // A marker keeps its shape: only its centre moves.
-        e.setAttribute("points", all.map((p) => p[0] + "," + (e.tagName === "polyline" ? place(p[1]) : p[1] + place(middle) - middle)).join(" "));
+        // A marker keeps its shape: only its centre moves. Lines and bands move point by point.
+        const moved = e.getAttribute("class").includes("mark") ? (at) => at + place(middle) - middle : place;
+        e.setAttribute("points", all.map((p) => p[0] + "," + moved(p[1])).join(" "));
       });
       chart.log = on ? (p) => 10 ** (a + (b - a) * (p - y.from) / (y.to - y.from)) : undefined;
     };
