@@ -112,6 +112,22 @@ fn rows_are_run_compared_and_never_run_twice() {
     let (code, _, log) = fixture.run(&["--resume", "never"]);
     assert_eq!(code, 2);
     assert!(log.contains("plain-seed1 already holds 4 finished stage(s)"), "{log}");
+    an_older_programs_results_stay(&fixture);
+}
+
+fn an_older_programs_results_stay(fixture: &Fixture) {
+    let of = fixture.path("plain-seed2/stages/04-evaluate/fingerprint.json");
+    let mut fingerprint: Value = serde_json::from_slice(&fs::read(&of).unwrap()).unwrap();
+    fingerprint["code"] = "0.1.0+1".into();
+    fs::remove_file(&of).unwrap();
+    fs::write(&of, fingerprint.to_string()).unwrap();
+    let page = fs::read(fixture.path("sweep/index.html")).unwrap();
+    let (code, _, log) = fixture.run(&[]);
+    assert!(code == 2 && log.contains("plain-seed2/stages/04-evaluate (0.1.0+1)"), "{log}");
+    assert!(log.contains("of an older program: 1,") && log.contains("--allow-drift"), "{log}");
+    assert_eq!(fs::read(fixture.path("sweep/index.html")).unwrap(), page);
+    let (_, plan, _) = fixture.run(&["--dry-run"]);
+    assert!(plan.contains("of an older program: 1;"), "{plan}");
 }
 
 fn compared(results: &Value) {

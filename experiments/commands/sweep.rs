@@ -11,6 +11,7 @@ use crate::run::{Resume, commit};
 use crate::sweep::collect;
 use crate::sweep::estimate;
 use crate::sweep::execute::{Limits, Outcome, execute};
+use crate::sweep::outdated::outdated;
 use crate::sweep::plan::{self, Plan};
 use crate::threads::in_pool;
 use anyhow::Context as _;
@@ -65,6 +66,9 @@ pub(super) fn sweep(arguments: &SweepArgs) -> anyhow::Result<()> {
     if arguments.resume == Resume::Never {
         refuse_finished_stages(&plan)?;
     }
+    if !arguments.allow_drift {
+        refuse_older_programs(&plan)?;
+    }
     commit::create_directory(&plan.dir)?;
     let _lock = Lock::acquire(&Layout::new(&plan.dir))?;
     info!("sweep {}: {} runs in {}", plan.name, plan.runs.len(), plan.dir.display());
@@ -101,13 +105,23 @@ fn describe(plan: &Plan) -> String {
         seconds: sum.seconds + own.seconds,
         unknown: sum.unknown + own.unknown,
         shared: sum.shared + own.shared,
+        outdated: sum.outdated + own.outdated,
     });
-    text + &format!(
-        "total: {}, from the manifests of finished stages; {} stages are done or shared, {} unknown\n",
+    let _ = writeln!(
+        text,
+        "total: {}, from the manifests of finished stages; {} stages are done or shared, {} unknown",
         cost(&total),
         total.shared,
         total.unknown
-    )
+    );
+    if total.outdated > 0 {
+        let _ = writeln!(
+            text,
+            "finished stages of an older program: {}; --allow-drift replaces them",
+            total.outdated
+        );
+    }
+    text
 }
 
 /// `3m10s`; with `+?` where nothing is known of some stages.
@@ -130,6 +144,18 @@ fn refuse_finished_stages(plan: &Plan) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// A page without these runs would replace one with them.
+fn refuse_older_programs(plan: &Plan) -> anyhow::Result<()> {
+    let older = outdated(plan);
+    let Some((first, program)) = older.first() else { return Ok(()) };
+    anyhow::bail!(
+        "finished stages of an older program: {}, the first is {} ({program}); --allow-drift replaces them, --dir DIR starts in \
+         another directory",
+        older.len(),
+        first.display(),
+    )
 }
 
 /// Replaces `DIR/sweep/` as a whole; returns the page.

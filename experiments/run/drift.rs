@@ -1,7 +1,7 @@
 //! Results and attempts of another configuration, other data or another program: kept, unless replacing them is allowed.
 
-use super::fingerprint::{Fingerprint, Fingerprinted};
-use super::layout::{FINGERPRINT, SCRATCH};
+use super::fingerprint::{Fingerprint, Fingerprinted, code};
+use super::layout::{Committed, FINGERPRINT, SCRATCH};
 use super::{Drift, Run, checkpoint, commit, hash};
 use std::fs;
 use std::path::Path;
@@ -68,6 +68,12 @@ impl Run {
         );
         Ok(())
     }
+}
+
+/// The program that made a finished stage, where this one would make it anew.
+pub(crate) fn older_program(stage: &Committed) -> Option<String> {
+    let made = recorded(&stage.path.join(FINGERPRINT))?.code;
+    (made != code(env!("CARGO_PKG_VERSION"), &stage.manifest.stage)).then_some(made)
 }
 
 /// What cannot be read says nothing.

@@ -19,6 +19,11 @@ fn revision(stage: &str) -> u32 {
     }
 }
 
+/// Program version and revision of what a stage writes.
+pub(super) fn code(version: &str, stage: &str) -> String {
+    format!("{version}+{}", revision(stage))
+}
+
 /// Everything a stage's output is a function of. Its JSON is stored beside the output and is what gets hashed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fingerprint {
@@ -73,7 +78,7 @@ impl Fingerprinted {
         }
         let fingerprint = Fingerprint {
             stage: name.into(),
-            code: format!("{}+{}", record.version, revision(name)),
+            code: code(&record.version, name),
             seed: record.seed,
             budget: record.budget.clone(),
             section: serde_json::to_value(section).context("cannot write the configuration as JSON")?,

@@ -10,7 +10,7 @@ mod claim;
 pub mod clock;
 pub mod commit;
 pub mod context;
-mod drift;
+pub(crate) mod drift;
 pub mod fingerprint;
 pub mod hash;
 pub mod layout;

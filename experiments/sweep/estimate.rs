@@ -2,6 +2,7 @@
 
 use super::execute::directories;
 use super::plan::{Plan, PlannedRun};
+use crate::run::drift::older_program;
 use crate::run::layout::{Committed, Layout};
 use reports::config::flatten;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,8 @@ pub struct Estimate {
     pub unknown: usize,
     /// Stages that are done, or that an earlier run of the plan computes.
     pub shared: usize,
+    /// Stages that an older program finished, to be replaced.
+    pub outdated: usize,
 }
 
 /// A finished stage of some run.
@@ -46,7 +49,10 @@ fn one(
         let stage = directory.split_once('-').map_or(directory.as_str(), |(_, stage)| stage);
         let part = relevant(stage, &config);
         let shared = !computed.insert(format!("{stage} {} {part:?}", run.config.run.seed));
-        if shared || done.iter().any(|done| done.directory == directory) {
+        let done = done.iter().find(|done| done.directory == directory);
+        let outdated = done.is_some_and(|done| older_program(done).is_some());
+        found.outdated += usize::from(outdated);
+        if shared || done.is_some() && !outdated {
             found.shared += 1;
         } else if let Some(seconds) = seconds(stage, &part, known) {
             found.seconds += seconds;

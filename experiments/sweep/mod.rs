@@ -9,6 +9,7 @@ pub mod estimate;
 pub mod execute;
 pub mod file;
 mod grid;
+pub(crate) mod outdated;
 pub mod plan;
 pub mod random;
 mod search;
