@@ -27,10 +27,7 @@ pub(crate) fn t5_config() -> T5Config {
         relative_attention_num_buckets: 8,
         relative_attention_max_distance: 16,
         dropout_rate: 0.1,
-        layer_norm_epsilon: 1e-6,
-        encoder_attention: EncoderAttention::Bidirectional,
-        user_buckets: 0,
-        branch_tokens: 0,
+        ..T5Config::default()
     }
 }
 

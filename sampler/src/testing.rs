@@ -7,7 +7,7 @@ use policy::batch::EncoderBatch;
 use policy::catalog::Catalog;
 use policy::ids::{ItemId, SemanticId};
 use policy::log_prob::{LogProbSpace, Scorer, Support};
-use policy::model::{Dropout, Encoded, EncoderAttention, Policy, PolicyConfig, T5Config};
+use policy::model::{Dropout, Encoded, Policy, PolicyConfig, T5Config};
 use policy::random::Key;
 use policy::vocab::Vocab;
 
@@ -38,10 +38,7 @@ pub(crate) fn fixture() -> Fixture {
         relative_attention_num_buckets: 8,
         relative_attention_max_distance: 16,
         dropout_rate: 0.0,
-        layer_norm_epsilon: 1e-6,
-        encoder_attention: EncoderAttention::Bidirectional,
-        user_buckets: 0,
-        branch_tokens: 0,
+        ..T5Config::default()
     });
     let model = Policy::new(&config, Key::new(2), &Device::flex()).unwrap();
     let contexts = [vec![1, 2, 3, 4], vec![59], vec![7, 8]];

@@ -5,8 +5,8 @@ use policy::catalog::Catalog;
 use policy::ids::{ItemId, SemanticId};
 use policy::log_prob::LogProbSpace;
 use policy::model::{
-    AttentionBias, CodeDecoder, ContextBlock, Dropout, EncoderAttention, HeadWeights, ItemContextConfig,
-    ItemEmbedding, Policy, PolicyConfig, T5Config,
+    AttentionBias, CodeDecoder, ContextBlock, Dropout, HeadWeights, ItemContextConfig, ItemEmbedding, Policy,
+    PolicyConfig, T5Config,
 };
 use policy::random::Key;
 use sampler::recommend::{Codebook, Recommender};
@@ -38,10 +38,7 @@ pub(super) fn config(codebook: &Codebook) -> PolicyConfig {
         relative_attention_num_buckets: 16,
         relative_attention_max_distance: 32,
         dropout_rate: 0.1,
-        layer_norm_epsilon: 1e-6,
-        encoder_attention: EncoderAttention::Bidirectional,
-        user_buckets: 0,
-        branch_tokens: 0,
+        ..T5Config::default()
     })
 }
 

@@ -111,10 +111,7 @@ pub(super) fn write_policy(dir: &Path) {
         relative_attention_num_buckets: 8,
         relative_attention_max_distance: 16,
         dropout_rate: 0.0,
-        layer_norm_epsilon: 1e-6,
-        encoder_attention: policy::model::EncoderAttention::Bidirectional,
-        user_buckets: 0,
-        branch_tokens: 0,
+        ..T5Config::default()
     });
     let model = Policy::new(&size, Key::new(1), &burn::prelude::Device::flex()).unwrap();
     policy::checkpoint::write(&model, &size, dir).unwrap();

@@ -5,7 +5,7 @@ use policy::batch::EncoderBatch;
 use policy::catalog::Catalog;
 use policy::history::Context;
 use policy::ids::{Code, ItemId, SemanticId};
-use policy::model::{Dropout, EncoderAttention, Policy, PolicyConfig, T5Config};
+use policy::model::{Dropout, Policy, PolicyConfig, T5Config};
 use policy::random::Key;
 use policy::vocab::END;
 use sampler::recommend::Codebook;
@@ -100,13 +100,8 @@ pub(super) fn config(codebook: &Codebook) -> PolicyConfig {
         num_heads: D_MODEL / D_KV,
         num_layers: LAYERS,
         num_decoder_layers: LAYERS,
-        relative_attention_num_buckets: 32,
-        relative_attention_max_distance: 128,
         dropout_rate: 0.0,
-        layer_norm_epsilon: 1e-6,
-        encoder_attention: EncoderAttention::Bidirectional,
-        user_buckets: 0,
-        branch_tokens: 0,
+        ..T5Config::default()
     })
 }
 

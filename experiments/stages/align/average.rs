@@ -50,7 +50,7 @@ impl MovingReference {
 mod tests {
     use super::*;
     use burn::module::{ModuleVisitor, Param};
-    use policy::model::{EncoderAttention, T5Config};
+    use policy::model::T5Config;
     use policy::random::Key;
 
     /// All weights of a policy.
@@ -75,10 +75,7 @@ mod tests {
             relative_attention_num_buckets: 8,
             relative_attention_max_distance: 16,
             dropout_rate: 0.0,
-            layer_norm_epsilon: 1e-6,
-            encoder_attention: EncoderAttention::Bidirectional,
-            user_buckets: 0,
-            branch_tokens: 0,
+            ..T5Config::default()
         });
         let new = |seed| Policy::new(&config, Key::new(seed), &Device::flex()).unwrap();
         let (model, other) = (new(1), new(2));

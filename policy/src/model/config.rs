@@ -54,6 +54,28 @@ pub struct T5Config {
     pub branch_tokens: usize,
 }
 
+/// `t5-small` of the paper, as Hugging Face's `T5Config` has it.
+impl Default for T5Config {
+    fn default() -> Self {
+        Self {
+            vocab_size: 32_128,
+            d_model: 512,
+            d_kv: 64,
+            d_ff: 2048,
+            num_heads: 8,
+            num_layers: 6,
+            num_decoder_layers: 6,
+            relative_attention_num_buckets: 32,
+            relative_attention_max_distance: 128,
+            dropout_rate: 0.1,
+            layer_norm_epsilon: 1e-6,
+            encoder_attention: EncoderAttention::default(),
+            user_buckets: 0,
+            branch_tokens: 0,
+        }
+    }
+}
+
 impl EncoderAttention {
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
     fn is_bidirectional(&self) -> bool {

@@ -110,6 +110,7 @@
     const level = [...chart.querySelectorAll("line.s-grid")].filter((e) => e.getAttribute("y1") === e.getAttribute("y2"));
     const ticks = [...chart.querySelectorAll('text[text-anchor="end"]')];
     const group = make("g", { display: "none" }, chart);
+    if (level.length) level[0].before(group);
     const values = [];
     for (let e = Math.floor(a); e <= b; e++) for (const d of [1, 2, 5]) if (d * 10 ** e >= low && d * 10 ** e <= y.high) values.push(d * 10 ** e);
     const every = Math.ceil(values.length / 6) || 1;

@@ -8,7 +8,7 @@ use policy::catalog::Catalog;
 use policy::history::Context;
 use policy::ids::{Code, SemanticId};
 use policy::log_prob::LogProbSpace;
-use policy::model::{Dropout, EncoderAttention, Policy, PolicyConfig, T5Config};
+use policy::model::{Dropout, Policy, PolicyConfig, T5Config};
 use policy::vocab::Vocab;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -36,10 +36,7 @@ pub(crate) fn fixture() -> Fixture {
         relative_attention_num_buckets: 8,
         relative_attention_max_distance: 16,
         dropout_rate: 0.0,
-        layer_norm_epsilon: 1e-6,
-        encoder_attention: EncoderAttention::Bidirectional,
-        user_buckets: 0,
-        branch_tokens: 0,
+        ..T5Config::default()
     });
     let model = Policy::new(&config, Key::new(3), &Device::flex()).unwrap();
     Fixture { trie: Trie::new(&catalog), catalog, vocab, model }

@@ -8,7 +8,7 @@ use policy::catalog::Catalog;
 use policy::history::Context;
 use policy::ids::{ItemId, SemanticId, UserId};
 use policy::log_prob::LogProbSpace;
-use policy::model::{EncoderAttention, Policy, PolicyConfig, T5Config};
+use policy::model::{Policy, PolicyConfig, T5Config};
 use policy::random::Key;
 use reward::judge::{Judge, Request, Score};
 use reward::ranking::rank_by_score;
@@ -56,10 +56,7 @@ fn policy(codebook: &Codebook) -> Policy {
         relative_attention_num_buckets: 8,
         relative_attention_max_distance: 16,
         dropout_rate: 0.0,
-        layer_norm_epsilon: 1e-6,
-        encoder_attention: EncoderAttention::Bidirectional,
-        user_buckets: 0,
-        branch_tokens: 0,
+        ..T5Config::default()
     });
     Policy::new(&config, Key::new(1), &Device::flex()).unwrap()
 }
