@@ -159,8 +159,8 @@ struct System<'a> {
 }
 
 fn lines(compared: &Compared, finished: &[Finished<'_>]) -> Vec<Line> {
-    let systems = systems(finished);
     let base = compared.baseline.as_deref();
+    let systems = shared_once(systems(finished), base);
     let mut lines = Vec::new();
     for system in &systems {
         let against = base.filter(|row| *row != system.row || system.role == "baseline");
@@ -192,6 +192,34 @@ fn systems<'a>(finished: &'a [Finished<'a>]) -> Vec<System<'a>> {
         }
     }
     systems
+}
+
+/// Rows that align the same pretrained policies have them once, among the lines of `base` if it is one of these rows.
+fn shared_once<'a>(systems: Vec<System<'a>>, base: Option<&str>) -> Vec<System<'a>> {
+    let aligned: BTreeSet<&str> =
+        systems.iter().filter(|system| system.role == "aligned").map(|system| system.row).collect();
+    let mut kept: Vec<System<'a>> = Vec::new();
+    for system in systems {
+        let shared = system.role == "base" && aligned.contains(system.row);
+        match kept.iter_mut().find(|other| shared && is_same_policy(other, &system)) {
+            Some(other) if base == Some(system.row) => other.row = system.row,
+            Some(_) => {}
+            None => kept.push(system),
+        }
+    }
+    kept
+}
+
+/// Equal in every number, seed by seed.
+fn is_same_policy(known: &System<'_>, system: &System<'_>) -> bool {
+    let numbers = |system: &System<'_>| -> Vec<(u64, Vec<(String, f64)>)> {
+        let values = |result: &SystemResult| {
+            result.metrics.iter().map(|(key, estimate)| (key.clone(), estimate.value)).collect()
+        };
+        system.runs.iter().map(|run| run.member.seed).zip(results(system).map(values)).collect()
+    };
+    let of_known = numbers(known);
+    known.role == "base" && numbers(system).iter().all(|own| of_known.contains(own))
 }
 
 /// The same baseline, ranking alike: fitted and evaluated on the same data.
@@ -285,11 +313,17 @@ fn flat_values(system: &System<'_>, key: &str) -> Vec<f64> {
     results(system).filter_map(|result| Some(result.metrics.get(key)?.value)).collect()
 }
 
-/// A row's only system bears the row's name, a baseline its own; whatever is not unique tells both.
+/// A row's only system bears the row's name, a baseline its own, and so does a policy that rows share; whatever is not unique tells
+/// both.
 fn labels(lines: &[Line]) -> Vec<String> {
     let unique = |system: &str| lines.iter().filter(|line| line.system == system).count() == 1;
+    let is_shared = |line: &Line| {
+        let rows = lines.iter().filter(|other| other.role != "baseline").map(|other| &other.row);
+        unique(&line.system) && rows.collect::<BTreeSet<_>>().len() > 1
+    };
     let label = |line: &Line| match line.role.as_str() {
         "baseline" if unique(&line.system) => line.system.clone(),
+        "base" if is_shared(line) => line.system.clone(),
         "baseline" => format!("{} ({})", line.system, line.row),
         "base" => line.row.clone(),
         _ => format!("{}, {}", line.row, line.system),
