@@ -83,6 +83,7 @@ pub fn surroundings(config: &Config, dataset: Dataset, codebook: Codebook) -> Be
         session_items: config.pretrain.session_items(),
         space: config.sample.log_prob_space,
         min_margin: config.sample.min_margin,
+        later: config.sample.later,
     }
 }
 

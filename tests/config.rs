@@ -167,6 +167,7 @@ const OUT_OF_RANGE: &[&str] = &[
     "sample.users=0",
     "sample.beam_width=1",
     "sample.min_margin=-1.0",
+    "sample.later=1001",
     "sample.method={kind='diverse-beam', groups=1}",
     "sample.method={kind='diverse-beam', penalty=-1.0}",
     "sample.method={kind='sample', temperature=0.0}",
@@ -194,6 +195,8 @@ const OUT_OF_RANGE: &[&str] = &[
     "evaluate.cutoffs=[10, 5]",
     "evaluate.judged_items=0",
     "evaluate.resamples=1",
+    "evaluate.min_consistency=1.0",
+    "evaluate.min_consistency=nan",
     "evaluate.cutoffs=[51]",
     "evaluate.judged_items=51",
     "evaluate.scaling=[0, 4]",
@@ -227,6 +230,7 @@ fn every_range_of_an_objective_rejects_a_value_outside_of_it() {
         ("grpo", "surrogate={kind='cispo', bound=0.0}"),
         ("grpo", "surrogate={kind='sapo', positive=0.0}"),
         ("grpo", "surrogate={kind='ecpo', delta=0.0}"),
+        ("grpo", "reward={kind='msra', later=0, discount=1.5}"),
         ("dpo", "beta=0"),
         ("dpo", "tau=0"),
         ("dpo", "alpha=inf"),
@@ -249,6 +253,18 @@ fn every_range_of_an_objective_rejects_a_value_outside_of_it() {
         };
         assert!(found[0].key.starts_with(&key), "{set}: {found:?}");
     }
+}
+
+#[test]
+fn rewards_look_no_further_than_sampling_leaves_and_pruning_is_of_single_items() {
+    let arms = "align.arms=[{name='a', objective={kind='sum', terms=[{objective={kind='grpo', reward={kind='msra', later=3}}}]}}]";
+    let found = problems(MINIMAL, &[arms, "sample.later=2"]);
+    assert!(found.len() == 1 && found[0].message.contains("set `sample.later` = 3"), "{found:?}");
+    load_with(MINIMAL, &[arms, "sample.later=3"]).unwrap();
+    let found = problems(MINIMAL, &["evaluate.min_consistency=0.1", "pretrain.sessions.items=2"]);
+    assert!(found.len() == 1 && found[0].key == "evaluate.min_consistency", "{found:?}");
+    let plain = load_with(MINIMAL, &["sample.later=0", "evaluate.min_consistency=0"]).unwrap().to_toml();
+    assert!(!plain.contains("later") && !plain.contains("min_consistency"), "{plain}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The one integration test binary.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod alarms;
 mod arena;
 mod cli;
 mod config;

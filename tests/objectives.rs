@@ -73,6 +73,36 @@ fn every_source_reference_and_label_makes_a_step_and_documents_its_metrics() {
 }
 
 #[test]
+fn codes_of_the_next_and_later_items_reward_and_pruning_is_measured() {
+    let (dir, _) = experiment(MINIMAL);
+    let arms = arms(&[
+        ("pars", "objective = { kind = 'grpo', reward = { kind = 'pars' } }"),
+        ("msra", "objective = { kind = 'grpo', reward = { kind = 'msra', later = 2, discount = 1.0 } }"),
+    ]);
+    let sets = [arms.as_str(), "sample.later=2", "evaluate.min_consistency=0.95"];
+    let (code, run, log) = run(dir.path(), "run", &sets);
+    assert_eq!(code, 0, "{log}");
+    let rows = metrics(&run);
+    let reward = |arm: &str| {
+        let stage = format!("align-{arm}-1");
+        rows.iter().find(|row| row.stage == stage && row.key == "reward").unwrap().value
+    };
+    // The candidates are the same; three items can only share more codes with them than one.
+    assert!(reward("pars") > 0.0 && reward("pars") < 2.0);
+    assert!(reward("msra") > reward("pars") && reward("msra") < 6.0);
+
+    let evaluation = fs::read(artifact(&run, "evaluate", "evaluation.json")).unwrap();
+    let evaluation: reports::schema::Evaluation = serde_json::from_slice(&evaluation).unwrap();
+    for system in evaluation.systems.iter().filter(|system| system.role != "baseline") {
+        let pruning: Vec<_> = system.metrics.keys().filter(|key| key.starts_with("pruning/")).collect();
+        assert!(pruning.len() > 4, "{pruning:?}");
+        assert!(pruning.iter().all(|key| reports::glossary::lookup(key).is_some()), "{pruning:?}");
+        assert!(system.metrics["pruning/paths"].value > 0.0);
+    }
+    assert_eq!(outcome(&["verify", run.to_str().unwrap()]).0, 0);
+}
+
+#[test]
 fn every_way_to_sample_fills_groups_and_repeats_itself() {
     let (dir, _) = experiment(MINIMAL);
     let arms = arms(&[("grpo", "objective = { kind = 'grpo' }")]);

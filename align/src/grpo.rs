@@ -10,6 +10,7 @@
 //! | LUSPO 2602.05261 | `level = "sequence"`, `aggregation = "sequence-sum"` |
 //! | RLOO 2402.14740 | `advantage = "leave-one-out"`, `kl = "k1"`, `kl_in = "reward"` |
 //! | REINFORCE++ 2501.03262 | `advantage = "batch"`, `kl = "k1"`, `kl_in = "reward"` |
+//! | PARS, MSRA (`REG4Rec` 2508.15308, reconstructed) | `reward = { kind = "pars" }`, `{ kind = "msra" }` ([`Reward`]) |
 //! | CISPO, SAPO, VESPO, ECPO, GBPO, dual clip | `surrogate = { kind = "cispo" }` and so on ([`Surrogate`]) |
 //!
 //! Departures: the clip bounds are separate (DAPO, 2503.14476, section 3.1); the log-ratio is capped at
@@ -18,6 +19,7 @@
 use crate::advantage::Advantage;
 use crate::kl::KlEstimator;
 use crate::loss::{LossOutput, read_metrics};
+use crate::rewarding::Reward;
 use crate::surrogate::{Ratios, Surrogate};
 use crate::tokens::{Aggregation, ValidTokens};
 use burn::prelude::*;
@@ -50,6 +52,9 @@ pub struct Grpo {
     /// Where it counts.
     #[serde(skip_serializing_if = "is_default")]
     pub kl_in: KlPlace,
+    /// What candidates are rewarded for.
+    #[serde(skip_serializing_if = "is_default")]
+    pub reward: Reward,
 }
 
 /// What has one ratio of probabilities.
@@ -121,6 +126,7 @@ impl Default for Grpo {
             level: Level::Token,
             kl: KlEstimator::K3,
             kl_in: KlPlace::Loss,
+            reward: Reward::Judge,
         }
     }
 }

@@ -21,6 +21,7 @@ pub mod pair_rule;
 pub mod pairs;
 pub mod preferences;
 pub mod reference_free;
+pub mod rewarding;
 pub mod softmax_dpo;
 pub mod surrogate;
 pub mod tokens;

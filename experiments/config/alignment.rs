@@ -134,6 +134,10 @@ pub struct Sample {
     /// How candidates are found; always under the trie.
     #[serde(skip_serializing_if = "is_default")]
     pub method: Method,
+    /// Training interactions of every user that are left after the one to be predicted, for rewards that look further ahead (`reward` =
+    /// `msra`); fewer where the history has fewer.
+    #[serde(skip_serializing_if = "is_default")]
+    pub later: usize,
 }
 
 impl Default for Sample {
@@ -144,6 +148,7 @@ impl Default for Sample {
             log_prob_space: policy::log_prob::LogProbSpace::Trie,
             min_margin: 0.0,
             method: Method::Beam,
+            later: 0,
         }
     }
 }
@@ -404,6 +409,10 @@ pub struct Evaluate {
     /// Whether policies also search without the trie.
     #[serde(skip_serializing_if = "is_default")]
     pub free_beams: FreeBeams,
+    /// Policies also search with pruning (CORP, a reconstruction): paths whose consistency, in `(0, 1]`, is below it make room for others, and
+    /// what that changes is measured ([`sampler::consistency`]). 0: not measured.
+    #[serde(skip_serializing_if = "is_default")]
+    pub min_consistency: f64,
     /// Numbers of candidates per request, rising, at which test-time scaling is measured: pass@K, beams of this width, and the
     /// proxy judge's choice among as many draws and beams. Empty: not measured. Per policy it takes about as long as one beam
     /// three times as wide as these together.
@@ -434,6 +443,7 @@ impl Default for Evaluate {
             judged_items: 10,
             resamples: 1000,
             free_beams: FreeBeams::Off,
+            min_consistency: 0.0,
             scaling: Vec::new(),
             scaling_users: 0,
         }

@@ -39,6 +39,8 @@ impl Config {
         sample(&self.sample, &mut check);
         align(&self.align, &mut check);
         evaluate(&self.evaluate, &mut check);
+        reading::pruning(self, &mut check);
+        objective::later(self, &mut check);
         check.problems
     }
 }
@@ -382,6 +384,7 @@ fn sample(sample: &Sample, check: &mut Check) {
     check.within("sample.beam_width", sample.beam_width, 2..=4096);
     let margin = sample.min_margin;
     check.that("sample.min_margin", margin >= 0.0 && margin.is_finite(), margin, "at least 0 and finite");
+    check.within("sample.later", sample.later, 0..=1000);
     objective::method(sample, check);
 }
 
@@ -433,6 +436,8 @@ fn evaluate(evaluate: &Evaluate, check: &mut Check) {
             check.between_keys(key, message, "evaluate.beam_width");
         }
     }
+    let least = evaluate.min_consistency;
+    check.that("evaluate.min_consistency", (0.0..1.0).contains(&least), least, "at least 0 and below 1");
     scaling(evaluate, check);
 }
 

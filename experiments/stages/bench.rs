@@ -28,6 +28,8 @@ pub struct Bench {
     pub space: LogProbSpace,
     /// Least difference of proxy scores within a pair.
     pub min_margin: f64,
+    /// Training interactions left after the one that candidates are sampled for.
+    pub later: usize,
 }
 
 /// Items shown to a user whose first `known` interactions are known.
@@ -73,6 +75,12 @@ impl Bench {
         let ensemble = self.judges.as_ref()?.ensemble.as_ref()?;
         let requests: Vec<_> = shown.iter().map(Shown::request).collect();
         Some(ensemble.disagreement(&requests).into_iter().map(|spreads| mean(spreads.into_iter())).collect())
+    }
+    /// What is known of a user when candidates are sampled, as a number of interactions: all training items but the observed next one and
+    /// those left for rewards. `None` if nothing would be known.
+    pub fn known_to_sample(&self, user: UserId) -> Option<usize> {
+        let before = self.dataset.log.train_items(user).len().checked_sub(1)?;
+        (before > 0).then(|| before.saturating_sub(self.later).max(1))
     }
     /// What is known of a user before the held-out item of `split`, as a number of interactions.
     pub fn known(&self, user: UserId, split: Split) -> usize {

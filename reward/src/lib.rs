@@ -24,6 +24,7 @@ pub mod off_policy;
 pub mod propensity;
 pub mod quality;
 pub mod ranking;
+pub mod reasoning;
 pub mod rule;
 pub mod scenario;
 pub mod similarity;

@@ -4,7 +4,8 @@
 //! weights alone. After `d` codes every user has exactly `min(width, prefixes of length d)` hypotheses: either all
 //! of them, or `width`, each with at least one continuation. Rows therefore need no padding.
 
-use crate::candidate::{Candidate, keep_best};
+use crate::candidate::Candidate;
+use crate::consistency::{Pruned, Rule};
 use crate::level::{Continuations, Level};
 use crate::trie::{Node, Trie};
 use policy::ids::ItemId;
@@ -20,7 +21,16 @@ struct Hypothesis {
     /// Row of the hypothesis it continues, among the user's.
     parent: usize,
     log_prob: f64,
+    /// Logarithm of its consistency.
+    log_consistency: f64,
     token_log_probs: Vec<f32>,
+}
+
+/// The hypotheses of a user, and how many others were pruned on the way.
+#[derive(Clone, Debug)]
+struct Beam {
+    hypotheses: Vec<Hypothesis>,
+    pruned: usize,
 }
 
 /// The `width` most probable semantic IDs of every user as items, best first. Items in `exclude[user]` (seen ones)
@@ -34,28 +44,54 @@ pub fn beam_search(
     encoded: &Encoded,
     search: &Search<'_>,
 ) -> Vec<Vec<Candidate>> {
+    let found = pruned_beam_search(scorer, trie, encoded, (search, 0.0));
+    found.into_iter().map(|found| found.candidates).collect()
+}
+
+/// The same, but paths whose consistency is below `least` come after all others ([`crate::consistency`]). As many IDs are found as the
+/// beam is wide, while so many have an item to show. With 0 it is [`beam_search`].
+///
+/// # Panics
+/// As [`beam_search`].
+pub fn pruned_beam_search(
+    scorer: &Scorer<'_>,
+    trie: &Trie,
+    encoded: &Encoded,
+    (search, least): (&Search<'_>, f64),
+) -> Vec<Pruned> {
     let users = encoded.readers();
     assert!(
         search.width > 0 && search.exclude.len() == users,
         "one exclusion list per user, width at least 1"
     );
-    let start = Hypothesis { node: trie.root(), parent: 0, log_prob: 0.0, token_log_probs: Vec::new() };
-    let mut beams = vec![vec![start]; users];
+    let start = Hypothesis {
+        node: trie.root(),
+        parent: 0,
+        log_prob: 0.0,
+        log_consistency: 0.0,
+        token_log_probs: Vec::new(),
+    };
+    let mut beams = vec![Beam { hypotheses: vec![start], pruned: 0 }; users];
     let mut cache = scorer.model.start(encoded);
     let mut tokens = vec![PAD; users];
     for depth in 0..trie.levels() {
         let rows_per_user = tokens.len() / users;
         let states = scorer.model.step(&tokens, &mut cache);
-        let nodes: Vec<Node> = beams.iter().flatten().map(|hypothesis| hypothesis.node).collect();
+        let nodes: Vec<Node> = hypotheses(&beams).map(|hypothesis| hypothesis.node).collect();
         let level = Level { scorer, trie, depth };
-        let step = Step { level, continuations: level.continuations(states, &nodes), rows_per_user };
+        let continuations = level.continuations(states, &nodes);
+        let step = Step { level, continuations, rows_per_user, rule: Rule::at_least(least) };
         beams = beams.par_iter().enumerate().map(|(user, beam)| step.advance(user, beam, search)).collect();
         if depth + 1 < trie.levels() {
             cache.reorder(&parent_rows(&beams, rows_per_user));
         }
         tokens = next_tokens(&beams, level);
     }
-    beams.into_iter().zip(search.exclude).map(|(beam, exclude)| expand(beam, trie, exclude)).collect()
+    let found = |(beam, exclude): (Beam, &&[ItemId])| Pruned {
+        candidates: expand(beam.hypotheses, trie, exclude),
+        pruned: beam.pruned,
+    };
+    beams.into_iter().zip(search.exclude).map(found).collect()
 }
 
 /// How to search.
@@ -71,55 +107,99 @@ struct Step<'a> {
     level: Level<'a>,
     continuations: Continuations,
     rows_per_user: usize,
+    rule: Rule,
+}
+
+/// A continuation of one of a user's hypotheses.
+#[derive(Clone, Copy)]
+struct Next {
+    node: Node,
+    parent: usize,
+    log_prob: f64,
+    token_log_prob: f32,
+    log_consistency: f64,
 }
 
 impl Step<'_> {
     /// The best continuations of one user's hypotheses.
-    fn advance(&self, user: usize, beam: &[Hypothesis], search: &Search<'_>) -> Vec<Hypothesis> {
-        let trie = self.level.trie;
-        let last = self.level.depth + 1 == trie.levels();
-        let excluded = |node| last && trie.items(node).iter().all(|item| search.exclude[user].contains(item));
-        let mut next: Vec<(f64, Node, usize, f32)> = Vec::new();
-        for (parent, hypothesis) in beam.iter().enumerate() {
-            let log_probs = self.continuations.row(user * self.rows_per_user + parent);
-            for ((_, node), &log_prob) in trie.children(hypothesis.node).zip(log_probs) {
-                if !excluded(node) {
-                    next.push((hypothesis.log_prob + f64::from(log_prob), node, parent, log_prob));
-                }
+    fn advance(&self, user: usize, beam: &Beam, search: &Search<'_>) -> Beam {
+        let mut next: Vec<Next> = Vec::new();
+        for (parent, hypothesis) in beam.hypotheses.iter().enumerate() {
+            let from = next.len();
+            next.extend(self.continued((user, parent), hypothesis, search.exclude[user]));
+            if self.rule.is_on() {
+                compare(&mut next[from..]);
             }
         }
-        let better = |a: &(f64, Node, usize, f32), b: &(f64, Node, usize, f32)| {
-            b.0.total_cmp(&a.0).then(a.1.cmp(&b.1))
-        };
-        keep_best(&mut next, search.width, better);
-        let extend = |(log_prob, node, parent, token_log_prob): (f64, Node, usize, f32)| {
-            let mut token_log_probs = beam[parent].token_log_probs.clone();
-            token_log_probs.push(token_log_prob);
-            Hypothesis { node, parent, log_prob, token_log_probs }
-        };
-        next.into_iter().map(extend).collect()
+        let better = |a: &Next, b: &Next| b.log_prob.total_cmp(&a.log_prob).then(a.node.cmp(&b.node));
+        let pruned = self.rule.keep(&mut next, search.width, (better, |one: &Next| one.log_consistency));
+        let hypotheses = next.into_iter().map(|one| extended(&beam.hypotheses[one.parent], one)).collect();
+        Beam { hypotheses, pruned: beam.pruned + pruned }
+    }
+
+    /// The legal continuations of a hypothesis; of whole IDs those that have something to show, and of prefixes too while paths are pruned.
+    fn continued<'s>(
+        &'s self,
+        (user, parent): (usize, usize),
+        hypothesis: &'s Hypothesis,
+        exclude: &'s [ItemId],
+    ) -> impl Iterator<Item = Next> + 's {
+        let trie = self.level.trie;
+        // Where paths are pruned, a prefix of nothing but what was seen must not take the place of another.
+        let looks = self.level.depth + 1 == trie.levels() || self.rule.is_on();
+        let excluded = move |node| looks && trie.items_below(node).iter().all(|item| exclude.contains(item));
+        let log_probs = self.continuations.row(user * self.rows_per_user + parent);
+        let children = trie.children(hypothesis.node).zip(log_probs);
+        children.filter(move |((_, node), _)| !excluded(*node)).map(move |((_, node), &token_log_prob)| {
+            Next {
+                node,
+                parent,
+                log_prob: hypothesis.log_prob + f64::from(token_log_prob),
+                token_log_prob,
+                log_consistency: hypothesis.log_consistency,
+            }
+        })
     }
 }
 
+/// Holds the continuations of one hypothesis against the best of them.
+fn compare(next: &mut [Next]) {
+    let best = next.iter().map(|one| one.token_log_prob).fold(f32::NEG_INFINITY, f32::max);
+    for one in next {
+        one.log_consistency = one.log_consistency.min(f64::from(one.token_log_prob) - f64::from(best));
+    }
+}
+
+fn extended(hypothesis: &Hypothesis, next: Next) -> Hypothesis {
+    let mut token_log_probs = hypothesis.token_log_probs.clone();
+    token_log_probs.push(next.token_log_prob);
+    let Next { node, parent, log_prob, log_consistency, .. } = next;
+    Hypothesis { node, parent, log_prob, log_consistency, token_log_probs }
+}
+
+fn hypotheses(beams: &[Beam]) -> impl Iterator<Item = &Hypothesis> {
+    beams.iter().flat_map(|beam| &beam.hypotheses)
+}
+
 /// Row of each hypothesis' parent in the batch of all users.
-fn parent_rows(beams: &[Vec<Hypothesis>], rows_per_user: usize) -> Vec<u32> {
-    let of_user = |(user, beam): (usize, &Vec<Hypothesis>)| -> Vec<u32> {
-        beam.iter().map(|hypothesis| (user * rows_per_user + hypothesis.parent) as u32).collect()
+fn parent_rows(beams: &[Beam], rows_per_user: usize) -> Vec<u32> {
+    let of_user = |(user, beam): (usize, &Beam)| -> Vec<u32> {
+        beam.hypotheses.iter().map(|hypothesis| (user * rows_per_user + hypothesis.parent) as u32).collect()
     };
     beams.iter().enumerate().flat_map(of_user).collect()
 }
 
 /// The token each hypothesis ended with.
-fn next_tokens(beams: &[Vec<Hypothesis>], level: Level<'_>) -> Vec<u32> {
+fn next_tokens(beams: &[Beam], level: Level<'_>) -> Vec<u32> {
     let token = |hypothesis: &Hypothesis| {
         level.scorer.vocab.token(level.depth, level.trie.last_code(hypothesis.node))
     };
-    beams.iter().flatten().map(token).collect()
+    hypotheses(beams).map(token).collect()
 }
 
-fn expand(beam: Vec<Hypothesis>, trie: &Trie, exclude: &[ItemId]) -> Vec<Candidate> {
-    let mut candidates = Vec::with_capacity(beam.len());
-    for hypothesis in beam {
+fn expand(hypotheses: Vec<Hypothesis>, trie: &Trie, exclude: &[ItemId]) -> Vec<Candidate> {
+    let mut candidates = Vec::with_capacity(hypotheses.len());
+    for hypothesis in hypotheses {
         for &item in trie.items(hypothesis.node).iter().filter(|item| !exclude.contains(item)) {
             candidates.push(Candidate { item, token_log_probs: hypothesis.token_log_probs.clone() });
         }

@@ -4,7 +4,8 @@
 //! have no coarse level to begin with.
 
 use crate::beam::Search;
-use crate::candidate::{Candidate, keep_best};
+use crate::candidate::Candidate;
+use crate::consistency::{Pruned, Rule};
 use policy::catalog::Catalog;
 use policy::ids::{ItemId, SemanticId};
 use policy::kernels::{Choices, Normalization};
@@ -24,6 +25,21 @@ pub fn rank_catalog(
     encoded: &Encoded,
     search: &Search<'_>,
 ) -> Vec<Vec<Candidate>> {
+    let found = pruned_ranking(scorer, catalog, encoded, (search, 0.0));
+    found.into_iter().map(|found| found.candidates).collect()
+}
+
+/// The same, but items whose consistency is below `least` come after all others ([`crate::consistency`]); the best code of a level is
+/// that of some item that is not left out.
+///
+/// # Panics
+/// As [`rank_catalog`].
+pub fn pruned_ranking(
+    scorer: &Scorer<'_>,
+    catalog: &Catalog,
+    encoded: &Encoded,
+    (search, least): (&Search<'_>, f64),
+) -> Vec<Pruned> {
     assert!(scorer.model.writes_all_codes_at_once(), "codes that depend on each other need a beam");
     let users = encoded.readers();
     assert!(
@@ -32,7 +48,8 @@ pub fn rank_catalog(
     );
     let tables = Tables::new(scorer, encoded);
     let entries: Vec<(&SemanticId, &[ItemId])> = catalog.entries().collect();
-    (0..users).into_par_iter().map(|user| tables.rank(user, &entries, search)).collect()
+    let rule = Rule::at_least(least);
+    (0..users).into_par_iter().map(|user| tables.rank(user, &entries, (search, rule))).collect()
 }
 
 /// Log-probabilities of all codes: per level, per user, per code.
@@ -61,18 +78,45 @@ impl Tables {
         codes.map(move |(&code, (table, size))| table[user * size + code as usize])
     }
 
-    fn rank(&self, user: usize, entries: &[(&SemanticId, &[ItemId])], search: &Search<'_>) -> Vec<Candidate> {
+    fn rank(
+        &self,
+        user: usize,
+        entries: &[(&SemanticId, &[ItemId])],
+        (search, rule): (&Search<'_>, Rule),
+    ) -> Pruned {
         let excluded = search.exclude[user];
-        let score = |id| self.log_probs(user, id).map(f64::from).sum::<f64>();
-        let mut scored: Vec<(f64, usize)> = entries
-            .iter()
-            .enumerate()
-            .filter(|(_, (_, items))| items.iter().any(|item| !excluded.contains(item)))
-            .map(|(entry, (id, _))| (score(id), entry))
+        let shown = entries.iter().enumerate();
+        let shown = shown.filter(|(_, (_, items))| items.iter().any(|item| !excluded.contains(item)));
+        let mut ranked: Vec<Ranked> = shown
+            .map(|(entry, (id, _))| Ranked {
+                log_prob: self.log_probs(user, id).map(f64::from).sum(),
+                entry,
+                log_consistency: 0.0,
+            })
             .collect();
-        let better = |a: &(f64, usize), b: &(f64, usize)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
-        keep_best(&mut scored, search.width, better);
-        scored.into_iter().flat_map(|(_, entry)| self.candidates(user, entries[entry], excluded)).collect()
+        if rule.is_on() {
+            self.compare(user, entries, &mut ranked);
+        }
+        let better = |a: &Ranked, b: &Ranked| b.log_prob.total_cmp(&a.log_prob).then(a.entry.cmp(&b.entry));
+        let pruned = rule.keep(&mut ranked, search.width, (better, |one: &Ranked| one.log_consistency));
+        let candidates =
+            ranked.into_iter().flat_map(|one| self.candidates(user, entries[one.entry], excluded)).collect();
+        Pruned { candidates, pruned }
+    }
+
+    /// How far the least probable code of each ID is below the best of its level, in nats.
+    fn compare(&self, user: usize, entries: &[(&SemanticId, &[ItemId])], ranked: &mut [Ranked]) {
+        let mut best = vec![f32::NEG_INFINITY; self.levels.len()];
+        for one in ranked.iter() {
+            for (best, own) in best.iter_mut().zip(self.log_probs(user, entries[one.entry].0)) {
+                *best = best.max(own);
+            }
+        }
+        for one in ranked {
+            let gaps = self.log_probs(user, entries[one.entry].0).zip(&best);
+            let gaps = gaps.map(|(own, best)| f64::from(own) - f64::from(*best));
+            one.log_consistency = gaps.fold(0.0, f64::min);
+        }
     }
 
     /// The items of an ID that are not excluded.
@@ -86,6 +130,15 @@ impl Tables {
         let shown = items.iter().filter(|item| !excluded.contains(item));
         shown.map(|&item| Candidate { item, token_log_probs: token_log_probs.clone() }).collect()
     }
+}
+
+/// An ID by its place in the catalog.
+#[derive(Clone, Copy)]
+struct Ranked {
+    log_prob: f64,
+    entry: usize,
+    /// Logarithm of its consistency.
+    log_consistency: f64,
 }
 
 /// Every code of a level, for every row.
@@ -161,5 +214,34 @@ mod tests {
         let narrow = Search { width: 3, exclude: &contexts };
         let first = rank_catalog(&scorer, &codebook.catalog, &encoded, &narrow);
         assert!(first.iter().zip(&ranked).all(|(first, all)| first[..] == all[..first.len()]));
+    }
+
+    #[test]
+    fn inconsistent_items_come_last_and_the_others_keep_their_order() {
+        let codebook = codebook();
+        let model = policy(&codebook);
+        let history: Vec<ItemId> = [3, 17, 20].map(ItemId::new).into();
+        let batch = EncoderBatch::new(&[Context::from(history.as_slice())], 8, &codebook.catalog);
+        let encoded = model.encode(&batch, Dropout::Off);
+        let scorer = Scorer { model: &model, vocab: &codebook.vocab, support: Support::Full };
+        let ranked = |width: usize, least: f64| {
+            let search = Search { width, exclude: &[&history] };
+            pruned_ranking(&scorer, &codebook.catalog, &encoded, (&search, least)).remove(0)
+        };
+        let plain = ranked(1000, 0.0).candidates;
+        let best = |level: usize| plain.iter().map(|one| one.token_log_probs[level]).fold(f32::MIN, f32::max);
+        let best: Vec<f32> = (0..4).map(best).collect();
+        let consistency = |one: &Candidate| {
+            let gaps = one.token_log_probs.iter().zip(&best).map(|(own, best)| f64::from(own - best));
+            gaps.fold(0.0, f64::min).exp()
+        };
+        let mut sorted: Vec<f64> = plain.iter().map(consistency).collect();
+        sorted.sort_by(f64::total_cmp);
+        let least = f64::midpoint(sorted[20], sorted[21]);
+        let (kept, doubted): (Vec<_>, Vec<_>) =
+            plain.iter().cloned().partition(|one| consistency(one) >= least);
+        assert!(kept.len() > 5 && doubted.len() > 5);
+        assert_eq!(ranked(1000, least).candidates, [kept, doubted].concat());
+        assert!(ranked(5, least).pruned > 0 && ranked(1000, least).pruned == 0);
     }
 }

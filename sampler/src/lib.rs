@@ -3,6 +3,7 @@
 pub mod baselines;
 pub mod beam;
 pub mod candidate;
+pub mod consistency;
 pub mod draws;
 pub mod exhaustive;
 pub mod free;

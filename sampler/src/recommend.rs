@@ -1,8 +1,9 @@
 //! A policy with everything it needs to propose items for histories.
 
-use crate::beam::{Search, beam_search};
+use crate::beam::{Search, pruned_beam_search};
 use crate::candidate::Candidate;
-use crate::exhaustive::rank_catalog;
+use crate::consistency::Pruned;
+use crate::exhaustive::pruned_ranking;
 use crate::free::{Free, free_beam_search};
 use crate::sessions::{Session, session_search};
 use crate::trie::Trie;
@@ -86,6 +87,22 @@ impl<'a> Recommender<'a> {
         progress: impl FnMut(u64) -> Result<(), E>,
     ) -> Result<Vec<Vec<Candidate>>, E> {
         self.in_batches(contexts, progress, |encoded, batch| self.found(encoded, (batch, seen), width))
+    }
+
+    /// As [`Self::candidates`], but paths whose consistency is below `least` make room for others; see [`crate::consistency`].
+    ///
+    /// # Errors
+    /// Whatever `progress` returns.
+    pub fn consistent_candidates<E>(
+        &self,
+        contexts: &[Context<'_>],
+        (width, least): (usize, f64),
+        seen: Seen,
+        progress: impl FnMut(u64) -> Result<(), E>,
+    ) -> Result<Vec<Pruned>, E> {
+        self.in_batches(contexts, progress, |encoded, batch| {
+            self.pruned(encoded, (&Search { width, exclude: &excluded(batch, seen) }, least))
+        })
     }
 
     /// What each context is shown, best first: its candidates or, of a policy that writes sessions, the items of the best of
@@ -174,12 +191,16 @@ impl<'a> Recommender<'a> {
         self.search(encoded, &Search { width, exclude: &excluded(contexts, seen) })
     }
 
-    /// Beam search; the whole catalog where codes do not depend on each other.
     fn search(&self, encoded: &Encoded, search: &Search<'_>) -> Vec<Vec<Candidate>> {
+        self.pruned(encoded, (search, 0.0)).into_iter().map(|found| found.candidates).collect()
+    }
+
+    /// Beam search; the whole catalog where codes do not depend on each other.
+    fn pruned(&self, encoded: &Encoded, search: (&Search<'_>, f64)) -> Vec<Pruned> {
         if self.model.writes_all_codes_at_once() && self.space == LogProbSpace::Full {
-            return rank_catalog(&self.scorer(), &self.codebook.catalog, encoded, search);
+            return pruned_ranking(&self.scorer(), &self.codebook.catalog, encoded, search);
         }
-        beam_search(&self.scorer(), &self.codebook.trie, encoded, search)
+        pruned_beam_search(&self.scorer(), &self.codebook.trie, encoded, search)
     }
 }
 

@@ -142,6 +142,7 @@ impl Finished {
             session_items: self.config.pretrain.session_items(),
             space: self.config.sample.log_prob_space,
             min_margin: self.config.sample.min_margin,
+            later: self.config.sample.later,
         })
     }
 

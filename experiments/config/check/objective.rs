@@ -1,7 +1,7 @@
 //! The ranges of what an arm optimises and of how candidates are found.
 
 use super::Check;
-use crate::config::{Alarms, Arm, Reference, Sample};
+use crate::config::{Alarms, Arm, Config, Reference, Sample};
 use align::divergence::Divergence;
 use align::dpo::{Dpo, PairLoss};
 use align::duration::DurationAware;
@@ -10,6 +10,7 @@ use align::grpo::Grpo;
 use align::ipa::Ipa;
 use align::objective::{Objective, Source};
 use align::pair_rule::{Contrast, PairRule};
+use align::rewarding::Reward;
 use align::surrogate::Surrogate;
 use sampler::method::Method;
 
@@ -163,6 +164,28 @@ fn grpo(grpo: &Grpo, keys: &mut Keys<'_>) {
     keys.not_negative("clip_high", grpo.clip_high);
     keys.not_negative("kl_weight", grpo.kl_weight);
     surrogate(grpo.surrogate, 1.0 + grpo.clip_high, keys);
+    if let Reward::Msra { discount, .. } = grpo.reward {
+        let share = (0.0..=1.0).contains(&discount);
+        keys.that("reward.discount", share, discount, "0 to 1");
+    }
+}
+
+/// Rewards look only at actions that sampling leaves.
+pub(super) fn later(config: &Config, check: &mut Check) {
+    let left = config.sample.later;
+    for (index, arm) in config.align.arms.iter().enumerate() {
+        for (_, term) in arm.objective.terms() {
+            let Objective::Grpo(Grpo { reward: Reward::Msra { later, .. }, .. }) = term else { continue };
+            if *later > left {
+                let message = format!(
+                    "arm `{}`: `reward.later` = {later} counts actions after the next one, of which `sample.later` = {left} leaves \
+                     too few; set `sample.later` = {later}",
+                    arm.name
+                );
+                check.between_keys(&format!("align.arms.{index}.objective"), message, "sample.later");
+            }
+        }
+    }
 }
 
 fn surrogate(surrogate: Surrogate, high: f64, keys: &mut Keys<'_>) {

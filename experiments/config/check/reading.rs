@@ -1,7 +1,7 @@
 //! What a policy reads beyond items and writes beyond one must suit its architecture.
 
 use super::Check;
-use crate::config::{Architecture, EncoderInput, Model, Pretrain};
+use crate::config::{Architecture, Config, EncoderInput, Model, Pretrain};
 use policy::model::{CodeDecoder, ContextBlock};
 
 /// What it reads.
@@ -44,5 +44,16 @@ pub(super) fn sessions(model: &Model, pretrain: &Pretrain, check: &mut Check) {
         let message = "`pretrain.sessions` needs a decoder whose items depend on those before them: `model.code_decoder` = \
                        \"depth\", or another architecture";
         check.between_keys("pretrain.sessions", message.into(), "model.code_decoder");
+    }
+}
+
+/// Pruning is measured on items, one by one.
+pub(super) fn pruning(config: &Config, check: &mut Check) {
+    let least = config.evaluate.min_consistency;
+    if least > 0.0 && config.pretrain.session_items() > 1 {
+        let message = format!(
+            "`evaluate.min_consistency` = {least} prunes searches of single items; a policy of `pretrain.sessions` writes several"
+        );
+        check.between_keys("evaluate.min_consistency", message, "pretrain.sessions");
     }
 }

@@ -8,12 +8,12 @@ use crate::stages::bench::{Bench, Shown, mean};
 use policy::history::{Context, Split};
 use policy::ids::{ItemId, SemanticId, UserId};
 use policy::log_prob::LogProbSpace;
-use policy::model::{Dropout, Policy};
+use policy::model::{Dropout, Encoded, Policy};
 use policy::random::Key;
 use reports::statistics::correlation::spearman;
 use reward::judge::Judge;
 use sampler::recommend::Recommender;
-use sampler::sampling::{Draws, Path, sample};
+use sampler::sampling::{Completion, Draws, Path, sample};
 
 /// Users whose items are drawn together.
 const BATCH: usize = 64;
@@ -37,14 +37,14 @@ struct Drawn {
 impl Gauge<'_> {
     /// `kl/pretrained`, `entropy`, `legality/free`, `judge/agreement`, and `drawn/<judge>`: the mean score of what `model` draws.
     pub(super) fn look(&self, model: &Policy, pretrained: &Policy) -> Vec<(String, f64)> {
-        let drawn = self.draw(model, DRAWN);
+        let (drawn, legality) = self.draw_and_check(model);
         let reference = self.log_probs(pretrained, &drawn.items);
         let divergence = drawn.log_probs.iter().zip(&reference).map(|(own, reference)| own - reference);
         let entropy = drawn.log_probs.iter().map(|own| -own);
         let mut metrics = vec![
             ("kl/pretrained".to_owned(), mean(divergence)),
             ("entropy".to_owned(), mean(entropy)),
-            ("legality/free".to_owned(), self.legality(model)),
+            ("legality/free".to_owned(), legality),
         ];
         let judges = self.bench.judges();
         let scores: Vec<Vec<f64>> =
@@ -64,7 +64,7 @@ impl Gauge<'_> {
     /// What choosing by the proxy, the first judge, among `n` draws of the pretrained policy gains with every judge:
     /// `best-of-n/<judge>` at `n`. Its divergence is `ln n - (n - 1) / n`.
     pub(super) fn best_of(&self, pretrained: &Policy) -> Vec<(u64, String, f64)> {
-        let items = self.draw(pretrained, MOST).items;
+        let items = self.draw(pretrained, MOST, |_, _| ()).items;
         let scores: Vec<(&str, Vec<Vec<f64>>)> =
             self.bench.judges().into_iter().map(|(key, judge)| (key, self.scores(judge, &items))).collect();
         let Some((_, proxy)) = scores.first() else { return Vec::new() };
@@ -84,14 +84,28 @@ impl Gauge<'_> {
         found
     }
 
-    fn draw(&self, model: &Policy, count: usize) -> Drawn {
+    /// Draws of items, and the share of draws over the whole vocabulary that are items; histories are read once for both.
+    fn draw_and_check(&self, model: &Policy) -> (Drawn, f64) {
+        let free = Recommender { space: LogProbSpace::Full, ..self.bench.recommender(model) };
+        let mut legal = Vec::new();
+        let drawn = self.draw(model, DRAWN, |users, encoded| {
+            let completions = self.completions(&free, (users, encoded), DRAWN).into_iter().flatten();
+            legal.extend(completions.map(|one| f64::from(u8::from(matches!(one.path, Path::Legal(_))))));
+        });
+        (drawn, mean(legal.into_iter()))
+    }
+
+    /// `count` items for every user; `each` may do more with the users of a batch and their histories, read.
+    fn draw(&self, model: &Policy, count: usize, mut each: impl FnMut(&[UserId], &Encoded)) -> Drawn {
         let recommender = self.over_items(model);
         let (mut items, mut log_probs) = (Vec::new(), Vec::new());
         for users in self.users.chunks(BATCH) {
-            for completion in self.completions(&recommender, users, count).into_iter().flatten() {
+            let encoded = recommender.encode(&self.contexts(users), Dropout::Off);
+            for completion in self.completions(&recommender, (users, &encoded), count).into_iter().flatten() {
                 items.push(completion.items(&self.bench.codebook.trie)[0]);
                 log_probs.push(total(completion.token_log_probs.iter()));
             }
+            each(users, &encoded);
         }
         Drawn { items: items.chunks(count).map(<[ItemId]>::to_vec).collect(), log_probs }
     }
@@ -111,27 +125,16 @@ impl Gauge<'_> {
         log_probs
     }
 
-    /// Share of draws over the whole vocabulary that are items.
-    fn legality(&self, model: &Policy) -> f64 {
-        let free = Recommender { space: LogProbSpace::Full, ..self.bench.recommender(model) };
-        let drawn =
-            self.users.chunks(BATCH).flat_map(|users| self.completions(&free, users, DRAWN)).flatten();
-        let legal: Vec<f64> =
-            drawn.map(|one| f64::from(u8::from(matches!(one.path, Path::Legal(_))))).collect();
-        mean(legal.into_iter())
-    }
-
     fn completions(
         &self,
         recommender: &Recommender<'_>,
-        users: &[UserId],
+        (users, encoded): (&[UserId], &Encoded),
         count: usize,
-    ) -> Vec<Vec<sampler::sampling::Completion>> {
+    ) -> Vec<Vec<Completion>> {
         let draws = Key::new(0).named("gauge");
         let keys: Vec<Key> = users.iter().map(|user| draws.at(user.index() as u64)).collect();
-        let encoded = recommender.encode(&self.contexts(users), Dropout::Off);
         let draws = Draws { group: count, temperature: 1.0, keys: &keys };
-        sample(&recommender.scorer(), &self.bench.codebook.trie, &encoded, &draws)
+        sample(&recommender.scorer(), &self.bench.codebook.trie, encoded, &draws)
     }
 
     /// Scores of each user's items.

@@ -56,22 +56,17 @@ fn json_lines(path: &Path) -> anyhow::Result<Vec<Row>> {
     text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(row).collect()
 }
 
-/// Every user whose last training item can be predicted, by the text of the history before it. Users of one history are one.
+/// Every user who can be sampled for, by the text of what is known of them then. Users of one history are one.
 fn histories(bench: &Bench) -> HashMap<String, (UserId, usize)> {
     let log = &bench.dataset.log;
-    let users = log.users().filter(|&user| log.train_items(user).len() > 1);
-    users
-        .map(|user| {
-            let known = log.train_items(user).len() - 1;
-            (prompt(&log.train_items(user)[..known], bench), (user, known))
-        })
-        .collect()
+    let known = log.users().filter_map(|user| Some((user, bench.known_to_sample(user)?)));
+    known.map(|(user, known)| (prompt(&log.train_items(user)[..known], bench), (user, known))).collect()
 }
 
 fn rollout(row: &Row, users: &HashMap<String, (UserId, usize)>, bench: &Bench) -> anyhow::Result<Rollout> {
     let &(user, known) = users
         .get(&row.prompt)
-        .context("`prompt` is the history of no user of this run before its last training item")?;
+        .context("`prompt` is the history of no user of this run when candidates are sampled")?;
     let [chosen, rejected] = [("chosen", &row.chosen), ("rejected", &row.rejected)]
         .map(|(name, text)| item(text, bench).with_context(|| format!("`{name}` = \"{text}\"")));
     let candidates = [chosen?, rejected?].map(|item| Candidate { item, token_log_probs: Vec::new() });

@@ -12,6 +12,7 @@ mod completions;
 mod downstream;
 mod exposures;
 mod gauge;
+mod groups;
 mod imported;
 mod preparation;
 mod probe;

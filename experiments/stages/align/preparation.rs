@@ -7,8 +7,6 @@ use super::{Round, downstream, imported};
 use crate::run::StageContext;
 use crate::stages::bench::{Bench, mean};
 use crate::stages::sample::rollouts::{self, Rollout, Scored};
-use align::advantage::batch_advantages;
-use align::grpo::{CandidateLogProbs, Grpo, rewards_with_kl};
 use align::objective::{Objective, Source};
 use align::pair_rule::{Contrast, Evidence, Label, PreferenceSet};
 use align::pairs::ScoredCandidates;
@@ -142,39 +140,4 @@ impl Preparation<'_> {
         let legality = (!legalities.is_empty()).then(|| mean(legalities.into_iter()));
         Ok(Completions { picked, legality })
     }
-}
-
-/// `advantages[term][rollout]`, empty for terms that are no policy gradient on groups.
-///
-/// # Errors
-/// A score is not finite.
-pub(super) fn advantages(
-    terms: &[(f64, &Objective)],
-    (rollouts, held): (&[Rollout], &Held),
-) -> anyhow::Result<Vec<Vec<Vec<f32>>>> {
-    let of = |term: &Objective| match term {
-        Objective::Grpo(config) => group_advantages(config, rollouts, held),
-        _ => Ok(vec![Vec::new(); rollouts.len()]),
-    };
-    terms.iter().map(|(_, term)| of(term)).collect()
-}
-
-fn group_advantages(config: &Grpo, rollouts: &[Rollout], held: &Held) -> anyhow::Result<Vec<Vec<f32>>> {
-    let logs = held.behavior.iter().zip(&held.reference);
-    let rewards: Vec<Vec<f64>> = rollouts
-        .iter()
-        .zip(logs)
-        .map(|(rollout, (behavior, reference))| {
-            let rows = behavior.iter().zip(reference).take(rollout.candidates.len());
-            let candidates: Vec<_> =
-                rows.map(|(behavior, reference)| CandidateLogProbs { behavior, reference }).collect();
-            rewards_with_kl(&rollout.scores, &candidates, config)
-        })
-        .collect();
-    let groups: Vec<&[f64]> = rewards.iter().map(Vec::as_slice).collect();
-    let mut advantages = batch_advantages(&groups, config.advantage)?;
-    for (advantages, weights) in advantages.iter_mut().zip(held.weights.iter().flatten()) {
-        advantages.iter_mut().zip(weights).for_each(|(advantage, weight)| *advantage *= weight);
-    }
-    Ok(advantages)
 }

@@ -4,15 +4,15 @@ use super::Round;
 use super::anchor::{Anchor, Held};
 use super::completions::Picked;
 use super::exposures::Exposures;
-use super::preparation::{Preparation, advantages};
+use super::groups::Groups;
+use super::preparation::Preparation;
 use super::scoring::{Rows, observed};
 use crate::run::StageContext;
 use crate::stages::bench::Bench;
 use crate::stages::pretrain::examples::{Example, examples};
 use crate::stages::pretrain::sessions::Rule;
 use crate::stages::sample::rollouts::Rollout;
-use align::advantage::reward_metrics;
-use align::objective::{Objective, Source};
+use align::objective::Objective;
 use align::pair_rule::{Position, PreferenceSet};
 use policy::ids::ItemId;
 use policy::random::Key;
@@ -28,6 +28,7 @@ pub(super) struct Samples<'a> {
     /// Where a term asks for them.
     pub(super) exposures: Option<Exposures<'a>>,
     metrics: Vec<(&'static str, f64)>,
+    spread: Vec<(&'static str, f64)>,
 }
 
 /// A rollout with what the objective derives from it.
@@ -88,10 +89,11 @@ impl<'a> Samples<'a> {
         let preparation = Preparation { round, anchor, bench, ctx };
         let (rollouts, sets) = preparation.compared()?;
         let held = preparation.held(&rollouts)?;
-        let advantages = advantages(&terms, (&rollouts, &held))?;
+        let Groups { advantages, spread, own_spread } = Groups::new(&terms, (&rollouts, &held), bench)?;
         let drawn = preparation.completions(&terms, &rollouts)?;
         let weight = held.mean_weight().map(|mean| ("sampling/importance_sampling_ratio/mean", mean));
-        let metrics = weight.into_iter().chain(drawn.legality.map(|share| ("legality", share))).collect();
+        let legality = drawn.legality.map(|share| ("legality", share));
+        let metrics = weight.into_iter().chain(legality).chain(own_spread).collect();
         let batch_size = round.section.batch_size;
         let pool =
             || examples((&bench.dataset.log, &Rule::point_wise()), round.pretrain.targets, Key::new(0));
@@ -100,18 +102,16 @@ impl<'a> Samples<'a> {
         let shown = terms.iter().any(|(_, term)| matches!(term, Objective::DurationAware(_)));
         let exposures = shown.then(|| Exposures::new(bench)).transpose()?;
         let all = assembled(rollouts, held, (sets, advantages, drawn.picked));
-        Ok(Self { terms, batch_size, all, examples, exposures, metrics })
+        Ok(Self { terms, batch_size, all, examples, exposures, metrics, spread })
     }
 
     /// What was measured on the way.
     pub(super) fn metrics(&self) -> impl Iterator<Item = (&'static str, f64)> + '_ {
         self.metrics.iter().copied()
     }
-    /// How the judge's scores differ within groups, if a term learns from groups.
-    pub(super) fn spread(&self) -> Vec<(&'static str, f64)> {
-        let groups = self.terms.iter().any(|(_, term)| term.source() == Some(Source::Groups));
-        let scores = self.all.iter().filter(|_| groups).map(|sample| sample.rollout.scores.as_slice());
-        reward_metrics(scores)
+    /// How the judge's scores differ within groups, if a term learns from them.
+    pub(super) fn spread(&self) -> impl Iterator<Item = (&'static str, f64)> + '_ {
+        self.spread.iter().copied()
     }
     pub(super) fn batches(&self) -> usize {
         self.all.len().div_ceil(self.batch_size)

@@ -5,7 +5,7 @@ use crate::stages::bench::Bench;
 use crate::stages::sample::rollouts::Rollout;
 use burn::prelude::*;
 use burn::tensor::TensorData;
-use policy::history::Context;
+use policy::history::{Context, Log};
 use policy::ids::{ItemId, SemanticId};
 use policy::model::{Dropout, Encoded, Policy};
 
@@ -30,6 +30,12 @@ pub(super) fn context<'a>(rollout: &Rollout, bench: &'a Bench) -> Context<'a> {
 /// What the user took next.
 pub(super) fn observed(rollout: &Rollout, bench: &Bench) -> ItemId {
     bench.dataset.log.history(rollout.user).items[rollout.known]
+}
+
+/// What the user took next, and up to `later` interactions after it. None of them is held out: rewards look no further than training.
+pub(super) fn actions<'a>(rollout: &Rollout, later: usize, log: &'a Log) -> &'a [ItemId] {
+    let training = log.train_items(rollout.user);
+    &training[rollout.known..training.len().min(rollout.known + 1 + later)]
 }
 
 /// Log-probabilities of some items of every rollout, without a gradient. Lists are equally long.
@@ -62,4 +68,30 @@ pub(super) fn stacked<'a>(rows: impl Iterator<Item = &'a Vec<f32>>, device: &Dev
     let (count, width) = (rows.len(), rows[0].len());
     let values: Vec<f32> = rows.into_iter().flatten().copied().collect();
     Tensor::from_data(TensorData::new(values, [count, width]), device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use policy::history::History;
+    use policy::ids::UserId;
+
+    #[test]
+    fn later_actions_end_with_the_training_part_however_many_are_asked_for() {
+        for length in 4..12 {
+            let items: Vec<ItemId> = (0..length).map(ItemId::new).collect();
+            let history = History { items: items.clone(), ..History::default() };
+            let log = Log { histories: vec![history], num_items: length, signals: Vec::new() };
+            for known in 1..length - 2 {
+                let user = UserId::new(0);
+                let rollout = Rollout { user, known, candidates: Vec::new(), scores: Vec::new() };
+                for later in 0..length + 2 {
+                    let found = actions(&rollout, later, &log);
+                    let left = length - 2 - known;
+                    assert_eq!(found, &items[known..known + left.min(1 + later)], "{length} {known} {later}");
+                    assert!(!found.contains(&items[length - 2]) && !found.contains(&items[length - 1]));
+                }
+            }
+        }
+    }
 }

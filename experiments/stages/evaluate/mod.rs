@@ -3,6 +3,7 @@
 mod cases;
 pub(super) mod groups;
 mod outside;
+mod pruning;
 mod scaling;
 mod systems;
 pub mod users;

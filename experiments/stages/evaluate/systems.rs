@@ -2,6 +2,7 @@
 
 use super::NamedPolicy;
 use super::groups::Slice;
+use super::pruning::pruning;
 use super::users::TestUsers;
 use crate::config::{Evaluate, FreeBeams};
 use crate::run::StageContext;
@@ -163,6 +164,9 @@ pub(super) fn policy_system(
     system.per_user.insert("legal_mass".into(), legal_mass(&policy.model, &lists, users, bench));
     if section.free_beams == FreeBeams::Measured {
         system.per_user.extend(free_beams(policy, setting, ctx)?);
+    }
+    if section.min_consistency > 0.0 {
+        system.per_user.extend(pruning(policy, setting, ctx)?);
     }
     Ok(system)
 }

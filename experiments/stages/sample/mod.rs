@@ -34,8 +34,8 @@ pub(super) fn margins(dir: &Path) -> anyhow::Result<BTreeMap<String, Vec<f64>>> 
     pairs::margins(dir)
 }
 
-/// Samples candidates for random users, each from a history whose last training item is left to be predicted, and
-/// writes `rollouts.parquet` and `pairs.parquet` (also readable as Hugging Face `prompt/chosen/rejected`).
+/// Samples candidates for random users, each from a history whose last training item (with `later`, an earlier one) is left to be
+/// predicted, and writes `rollouts.parquet` and `pairs.parquet` (also readable as Hugging Face `prompt/chosen/rejected`).
 ///
 /// Metrics are recorded at `step`, the steps the policy has behind it in its arm. Candidates that other processes found are taken
 /// from `shards`.
@@ -87,7 +87,7 @@ pub fn sample(
 /// The sampled users: those with at least two training items, drawn without replacement.
 fn users(section: &Sample, bench: &Bench, key: Key) -> Vec<UserId> {
     let log = &bench.dataset.log;
-    let mut users: Vec<UserId> = log.users().filter(|&user| log.train_items(user).len() > 1).collect();
+    let mut users: Vec<UserId> = log.users().filter(|&user| bench.known_to_sample(user).is_some()).collect();
     users.shuffle(&mut key.named("users").rng());
     users.truncate(section.users);
     users.sort_unstable();
@@ -120,10 +120,10 @@ fn find(
     bench.recommender(model).rollouts(&contexts, &wanted, each)
 }
 
-/// Training items without the last one, which is the target.
+/// Training items before the one to be predicted.
 fn context(bench: &Bench, user: UserId) -> Context<'_> {
-    let log = &bench.dataset.log;
-    log.read(user, 0..log.train_items(user).len() - 1)
+    let known = bench.known_to_sample(user).expect("users of whom nothing is known are left out");
+    bench.dataset.log.read(user, 0..known)
 }
 
 /// Scores of every judge: `by_judge[j][rollout][candidate]`, the proxy first.
