@@ -136,6 +136,7 @@ const OUT_OF_RANGE: &[&str] = &[
     "model.decoder_layers=65",
     "model.dropout=1.0",
     "model.user_buckets=10000001",
+    "model.item_dropout=1.0",
     "model.attention_bias=time",
     "model.dropout=nan",
     "pretrain.encoding=shared",
@@ -319,6 +320,7 @@ fn what_a_policy_reads_and_writes_must_suit_its_architecture() {
     let items = "model.architecture=item-context";
     refused(&[items, "model.attention_bias=position-and-time"], "model.attention_bias");
     refused(&[items, "model.encoder_input=two-branches"], "model.encoder_input");
+    refused(&[items, "model.item_dropout=0.5"], "model.item_dropout");
     refused(&[items, "model.code_decoder=parallel", "pretrain.sessions.items=2"], "pretrain.sessions");
     let good = [items, "model.context_block=hstu", "model.attention_bias=time", "pretrain.sessions.gap=60"];
     let config = load_with(MINIMAL, &good).unwrap();

@@ -149,6 +149,10 @@ pub struct Model {
     pub user_buckets: usize,
     /// What of an item the context of `item-context` and `lazy-decoder` shows.
     pub item_embedding: policy::model::ItemEmbedding,
+    /// Share of the items of a history that training reads by their codes alone where `item_embedding` is "codes-and-item": the policy
+    /// must know them by both. 0 = none.
+    #[serde(skip_serializing_if = "is_default")]
+    pub item_dropout: f64,
     /// How `item-context` writes the codes of the next item.
     pub code_decoder: policy::model::CodeDecoder,
     /// Whether the logits of `item-context`, `qwen3` and `lazy-decoder` come from the codes' embeddings or from a table of
@@ -201,6 +205,7 @@ impl Default for Model {
             attention_bias: policy::model::AttentionBias::Position,
             user_buckets: 0,
             item_embedding: policy::model::ItemEmbedding::Codes,
+            item_dropout: 0.0,
             code_decoder: policy::model::CodeDecoder::Depth,
             head: policy::model::HeadWeights::Tied,
             // That of `transformers` where nothing is said; released models read longer texts and take 1e6.

@@ -65,6 +65,7 @@ fn item_context(model: &Model, codebook: &Codebook) -> ItemContextConfig {
         context_block: model.context_block,
         attention_bias: model.attention_bias,
         item_embedding: model.item_embedding,
+        item_dropout: model.item_dropout,
         code_decoder: model.code_decoder,
         head: model.head,
         user_buckets: model.user_buckets,
@@ -105,6 +106,7 @@ fn lazy_decoder(model: &Model, codebook: &Codebook) -> LazyDecoderConfig {
         dropout_rate: model.dropout,
         layer_norm_epsilon: EPSILON,
         item_embedding: model.item_embedding,
+        item_dropout: model.item_dropout,
         head: model.head,
         user_buckets: model.user_buckets,
     }

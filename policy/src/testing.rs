@@ -58,6 +58,7 @@ pub(crate) fn item_context_config() -> ItemContextConfig {
         context_block: ContextBlock::Transformer,
         attention_bias: AttentionBias::Position,
         item_embedding: ItemEmbedding::CodesAndItem,
+        item_dropout: 0.0,
         code_decoder: CodeDecoder::Depth,
         head: HeadWeights::Own,
         user_buckets: 0,
@@ -98,6 +99,7 @@ pub(crate) fn lazy_decoder_config() -> LazyDecoderConfig {
         dropout_rate: 0.1,
         layer_norm_epsilon: 1e-6,
         item_embedding: ItemEmbedding::CodesAndItem,
+        item_dropout: 0.0,
         head: HeadWeights::Own,
         user_buckets: 0,
     }

@@ -187,6 +187,7 @@ mod tests {
             context_block: ContextBlock::Transformer,
             attention_bias: AttentionBias::Position,
             item_embedding: ItemEmbedding::Codes,
+            item_dropout: 0.0,
             code_decoder: CodeDecoder::Parallel,
             head: HeadWeights::Own,
             user_buckets: 0,

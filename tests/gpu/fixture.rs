@@ -72,6 +72,7 @@ fn item_context(codebook: &Codebook) -> ItemContextConfig {
         context_block: ContextBlock::Transformer,
         attention_bias: AttentionBias::Position,
         item_embedding: ItemEmbedding::CodesAndItem,
+        item_dropout: 0.0,
         code_decoder: CodeDecoder::Depth,
         head: HeadWeights::Own,
         user_buckets: 0,

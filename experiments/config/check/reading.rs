@@ -2,12 +2,13 @@
 
 use super::Check;
 use crate::config::{Architecture, Config, EncoderInput, Model, Pretrain};
-use policy::model::{CodeDecoder, ContextBlock};
+use policy::model::{CodeDecoder, ContextBlock, ItemEmbedding};
 
 /// What it reads.
 pub(super) fn model(model: &Model, check: &mut Check) {
     attention_bias(model, check);
     encoder_input(model, check);
+    item_dropout(model, check);
 }
 
 /// Only HSTU blocks know of times.
@@ -27,6 +28,18 @@ fn encoder_input(model: &Model, check: &mut Check) {
         let message = "`model.encoder_input` = \"two-branches\" needs an encoder that reads codes: `model.architecture` = \"t5\" \
                        or \"onerec-moe\"";
         check.between_keys("model.encoder_input", message.into(), "model.architecture");
+    }
+}
+
+/// Codes alone are what is left when an item's own vector is forgotten.
+fn item_dropout(model: &Model, check: &mut Check) {
+    check.within("model.item_dropout", model.item_dropout, 0.0..=0.95);
+    let reads_items = matches!(model.architecture, Architecture::ItemContext | Architecture::LazyDecoder)
+        && model.item_embedding == ItemEmbedding::CodesAndItem;
+    if model.item_dropout > 0.0 && !reads_items {
+        let message = "`model.item_dropout` needs items with vectors of their own: `model.item_embedding` = \"codes-and-item\" and \
+                       `model.architecture` = \"item-context\" or \"lazy-decoder\"";
+        check.between_keys("model.item_dropout", message.into(), "model.item_embedding");
     }
 }
 

@@ -25,6 +25,10 @@ impl Mask {
             scale: (1.0 - rate).recip() as f32,
         }
     }
+    /// Whether element `index` is dropped.
+    pub fn drops(self, index: u32) -> bool {
+        self.factor(index) == 0.0
+    }
     /// What kept elements are multiplied by.
     pub(super) fn scale(self) -> f32 {
         self.scale

@@ -90,8 +90,8 @@ pub enum SizeError {
     #[error("{0} must be at least 1")]
     Zero(&'static str),
     /// Dropout would remove everything, or is not a probability.
-    #[error("dropout_rate = {0} is out of range, must be in [0, 1)")]
-    Dropout(f64),
+    #[error("{0} = {1} is out of range, must be in [0, 1)")]
+    Dropout(&'static str, f64),
     /// Heads cannot share keys and values evenly.
     #[error("{heads} query heads do not divide among {groups} heads of keys and values")]
     Groups {
@@ -198,13 +198,20 @@ pub(super) fn is_zero(count: &usize) -> bool {
     *count == 0
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+pub(super) fn is_zero_rate(rate: &f64) -> bool {
+    *rate == 0.0
+}
+
 /// Checks what all architectures share.
 pub(super) fn check_counts(counts: &[(&'static str, usize)], dropout: f64) -> Result<(), SizeError> {
     if let Some((name, _)) = counts.iter().find(|(_, value)| *value == 0) {
         return Err(SizeError::Zero(name));
     }
-    if !(0.0..1.0).contains(&dropout) {
-        return Err(SizeError::Dropout(dropout));
-    }
-    Ok(())
+    check_share("dropout_rate", dropout)
+}
+
+/// Checks how much is dropped.
+pub(super) fn check_share(name: &'static str, share: f64) -> Result<(), SizeError> {
+    if (0.0..1.0).contains(&share) { Ok(()) } else { Err(SizeError::Dropout(name, share)) }
 }

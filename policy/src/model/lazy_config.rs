@@ -1,6 +1,6 @@
 //! Sizes of the policy with a lazy decoder.
 
-use super::config::{SizeError, check_counts, is_zero};
+use super::config::{SizeError, check_counts, check_share, is_zero, is_zero_rate};
 use super::grouped::GroupedHeads;
 use super::item_context::{HeadWeights, ItemEmbedding};
 use super::stack::{GENTLE, StackShape};
@@ -39,6 +39,9 @@ pub struct LazyDecoderConfig {
     pub layer_norm_epsilon: f64,
     /// What of an item the context shows.
     pub item_embedding: ItemEmbedding,
+    /// Share of the items that training reads by their codes alone, where they have vectors of their own.
+    #[serde(default, skip_serializing_if = "is_zero_rate")]
+    pub item_dropout: f64,
     /// Where logits come from.
     pub head: HeadWeights,
     /// Embeddings of users, one of which a history begins with; 0 = it begins with its first item.
@@ -61,6 +64,7 @@ impl LazyDecoderConfig {
             ("s_kv", self.s_kv),
         ];
         check_counts(&counts, self.dropout_rate)?;
+        check_share("item_dropout", self.item_dropout)?;
         let most = [("l_kv", self.l_kv, self.num_layers), ("s_kv", self.s_kv, 2)];
         match most.into_iter().find(|(_, value, most)| value > most) {
             Some((name, value, most)) => Err(SizeError::TooMany { name, value, most }),

@@ -15,6 +15,7 @@ use super::decoder::Memory;
 use super::encoded::Encoded;
 use super::grouped::GroupedHeads;
 use super::item_context::{HeadWeights, ItemEmbedding};
+use super::items::Items;
 use super::layers::{Dropout, EMBEDDING_STD, Matrix, Norm, RelativeBias, repeated};
 use super::lazy_block::LazyBlock;
 use super::lazy_config::LazyDecoderConfig;
@@ -37,7 +38,7 @@ const DECODER: u64 = 2;
 pub struct LazyDecoder {
     codes: Matrix,
     /// A row per item, the first for the empty history.
-    items: Option<Matrix>,
+    items: Option<Items>,
     users: Users,
     /// Of sinusoids, `[d, d]`.
     position: Matrix,
@@ -69,7 +70,7 @@ impl LazyDecoder {
         Ok(Self {
             codes: table(config.vocab_size, "codes"),
             items: (config.item_embedding == ItemEmbedding::CodesAndItem)
-                .then(|| table(config.num_items + 1, "items")),
+                .then(|| Items::new((config.num_items, d), config.item_dropout, key.named("items"), device)),
             users: Users::new(config.user_buckets, (d, EMBEDDING_STD), key, device),
             position: table(d, "position"),
             context: wide(parts * part, "context"),
@@ -134,7 +135,7 @@ impl Architecture for LazyDecoder {
     fn encode(&self, batch: &EncoderBatch, dropout: Dropout) -> Encoded {
         let mut x = self.codes.sums(&batch.tokens, batch.tokens_per_item);
         if let Some(items) = &self.items {
-            x = x + items.rows(&batch.items);
+            x = x + items.rows(&batch.items, dropout);
         }
         let (x, packing) = self.users.before(x, &batch.item_packing(), &batch.users);
         let places: Vec<usize> = packing.lengths().flat_map(|states| 0..states).collect();

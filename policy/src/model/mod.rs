@@ -12,6 +12,7 @@ mod experts;
 mod grouped;
 mod hstu;
 mod item_context;
+mod items;
 mod layers;
 mod lazy_block;
 mod lazy_config;

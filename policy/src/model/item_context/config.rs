@@ -1,6 +1,6 @@
 //! Sizes and choices of a policy with item-level context.
 
-use super::super::config::{SizeError, check_counts, is_zero};
+use super::super::config::{SizeError, check_counts, check_share, is_zero, is_zero_rate};
 use super::super::stack::{GENTLE, StackShape};
 use serde::{Deserialize, Serialize};
 
@@ -112,6 +112,9 @@ pub struct ItemContextConfig {
     pub attention_bias: AttentionBias,
     /// What of an item the context shows.
     pub item_embedding: ItemEmbedding,
+    /// Share of the items that training reads by their codes alone, where they have vectors of their own.
+    #[serde(default, skip_serializing_if = "is_zero_rate")]
+    pub item_dropout: f64,
     /// What writes the codes.
     pub code_decoder: CodeDecoder,
     /// Where logits come from.
@@ -133,7 +136,8 @@ impl ItemContextConfig {
             ("num_heads", self.num_heads),
             ("num_layers", self.num_layers),
         ];
-        check_counts(&counts, self.dropout_rate)
+        check_counts(&counts, self.dropout_rate)?;
+        check_share("item_dropout", self.item_dropout)
     }
     pub(super) fn stack(&self) -> StackShape {
         StackShape {

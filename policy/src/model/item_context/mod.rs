@@ -22,6 +22,7 @@ pub use config::{AttentionBias, CodeDecoder, ContextBlock, HeadWeights, ItemCont
 
 use super::config::SizeError;
 use super::encoded::Encoded;
+use super::items::Items;
 use super::layers::{Dropout, EMBEDDING_STD, Matrix};
 use super::policy::{Architecture, Context, DecoderCache, Head};
 use super::users::Users;
@@ -41,8 +42,7 @@ const DECODER: u64 = 2;
 #[derive(Module, Debug)]
 pub struct ItemContext {
     codes: Matrix,
-    /// A row per item, the first for the empty history.
-    items: Option<Matrix>,
+    items: Option<Items>,
     users: Users,
     context: ContextStack,
     decoder: Codes,
@@ -61,7 +61,7 @@ impl ItemContext {
         Ok(Self {
             codes: table(config.vocab_size, "codes"),
             items: (config.item_embedding == ItemEmbedding::CodesAndItem)
-                .then(|| table(config.num_items + 1, "items")),
+                .then(|| Items::new((config.num_items, d), config.item_dropout, key.named("items"), device)),
             users: Users::new(config.user_buckets, (d, EMBEDDING_STD), key, device),
             context: ContextStack::new(config, key.named("context"), device),
             decoder: Codes::new(config, key.named("decoder"), device),
@@ -93,7 +93,7 @@ impl Architecture for ItemContext {
         let dropout = dropout.part(CONTEXT);
         let mut x = self.codes.sums(&batch.tokens, batch.tokens_per_item);
         if let Some(items) = &self.items {
-            x = x + items.rows(&batch.items);
+            x = x + items.rows(&batch.items, dropout);
         }
         let items = batch.item_packing();
         let (x, packing) = self.users.before(x, &items, &batch.users);
