@@ -225,7 +225,9 @@ fn is_same_policy(known: &System<'_>, system: &System<'_>) -> bool {
 /// The same baseline, ranking alike: fitted and evaluated on the same data.
 fn is_twin(system: &System<'_>, found: &SystemResult) -> bool {
     let ranking = |result: &SystemResult| -> Vec<(String, f64)> {
-        let metrics = result.metrics.iter().filter(|(key, _)| !key.starts_with("judge/"));
+        // What judges and codes say of a list differs with the row's.
+        let of_items = |key: &str| key.starts_with("recall@") || key.starts_with("ndcg@");
+        let metrics = result.metrics.iter().filter(|(key, _)| of_items(key));
         metrics.map(|(key, estimate)| (key.clone(), estimate.value)).collect()
     };
     system.role == "baseline" && results(system).any(|known| ranking(known) == ranking(found))
