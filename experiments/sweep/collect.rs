@@ -135,6 +135,7 @@ fn cost(stage: &Stage) -> StageCost {
     let manifest = &stage.manifest;
     StageCost {
         stage: manifest.stage.clone(),
+        fingerprint: manifest.fingerprint.clone(),
         seconds: manifest.seconds,
         cpu_seconds: manifest.cpu_seconds,
         peak_memory: manifest.peak_memory,

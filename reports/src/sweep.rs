@@ -99,11 +99,13 @@ pub enum State {
     Unfinished,
 }
 
-/// What a stage cost.
+/// A stage: what it was a function of, and what it cost.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StageCost {
     /// Its name.
     pub stage: String,
+    /// That of its manifest: its configuration, inputs, seed and program.
+    pub fingerprint: String,
     /// Wall-clock seconds.
     pub seconds: f64,
     /// CPU seconds.

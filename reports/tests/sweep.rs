@@ -43,6 +43,7 @@ fn sweep(rows: &[(&str, f64)]) -> Sweep {
 fn run(row: &str, seed: u64, (ndcg, index): (&f64, usize)) -> RunResult {
     let cost = |stage: &str, seconds: f64| StageCost {
         stage: stage.into(),
+        fingerprint: String::new(),
         seconds,
         cpu_seconds: 1.8 * seconds,
         peak_memory: Some((seconds as u64 + 200) << 20),
