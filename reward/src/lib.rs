@@ -25,6 +25,7 @@ pub mod propensity;
 pub mod quality;
 pub mod ranking;
 pub mod rule;
+pub mod satisfaction;
 pub mod scenario;
 pub mod similarity;
 pub mod statistics;
