@@ -1,16 +1,18 @@
 //! What the model knows of an impression.
 //!
 //! Per column of behaviour, `ln(1 + x)` (and of shares `ln(1 + part) - ln(1 + whole)`): the value, and how far it is above the
-//! mean of the user's other impressions - of all that were rated, of those they approved of, and of those they did not. Then how
-//! many ratings are known, how long before and after the user's neighbouring impressions were, and what they said of those.
+//! mean of the user's other impressions. Then how long before and after the user's neighbouring impressions were, and what they
+//! said of those, where that is known.
 //!
-//! An impression's own verdict is in none of its numbers. Nor is the user's share of approval: with the own verdict left out it
-//! falls where the verdict is positive, and a model would learn to read that.
+//! An impression's own verdict is in none of its numbers, nor is it missing from any. Means over what the user approved of, or the
+//! share of it, would tell by their size whether the own verdict was left out of them: a model learns to read that, and is
+//! wrong wherever there is no verdict. Tried with boosted trees on `KuaiRand`: AUC .986 on what they learned from, .640 elsewhere; without
+//! these numbers .869.
 
 use super::impressions::Impressions;
 use crate::features::compress;
 
-/// Means of a user lean to those of everybody as if by so many impressions more.
+/// The mean of a user leans to everybody's as if by so many impressions more.
 const PRIOR: f64 = 2.0;
 /// `ln(1 + gap)` where there is no neighbour: longer than any.
 const NO_NEIGHBOUR: f32 = 25.0;
@@ -39,22 +41,23 @@ impl Features {
     /// Of all impressions, given the verdicts of those that are `known`.
     pub fn of(impressions: &Impressions<'_>, known: &[bool], knowledge: Knowledge) -> Self {
         let behaviour = Behaviour::of(impressions);
-        let known: Vec<Option<bool>> = impressions
-            .verdicts()
-            .iter()
-            .zip(known)
-            .map(|(verdict, &known)| verdict.filter(|_| known))
-            .collect();
-        let everybody = Means::over(&behaviour, &known, 0..known.len());
+        let said = impressions.verdicts().iter().zip(known);
+        let known: Vec<Option<bool>> = said.map(|(verdict, &known)| verdict.filter(|_| known)).collect();
+        let everybody = behaviour.sums(0..impressions.len());
         let rates = (knowledge == Knowledge::ItemRate).then(|| item_rates(impressions, &known));
         let mut values = Vec::new();
         for user in 0..impressions.num_users() {
             let own = impressions.of_user(user);
-            let means = Means::over(&behaviour, &known, own.clone());
+            let sums = behaviour.sums(own.clone());
             for at in own.clone() {
                 values.extend(behaviour.row(at));
-                means.append_distances(&everybody, (behaviour.row(at), known[at]), &mut values);
-                values.push((means.count(None) - f64::from(u8::from(known[at].is_some()))).ln_1p() as f32);
+                let usual = |column: usize| {
+                    let others = sums[column] - f64::from(behaviour.row(at)[column]);
+                    let prior = PRIOR * everybody[column] / impressions.len() as f64;
+                    (others + prior) / ((own.len() - 1) as f64 + PRIOR)
+                };
+                let distance = |(column, &x): (usize, &f32)| (f64::from(x) - usual(column)) as f32;
+                values.extend(behaviour.row(at).iter().enumerate().map(distance));
                 values.extend(neighbours(impressions, &known, (own.clone(), at)));
                 values.extend(rates.as_ref().map(|rates| rates[at]));
             }
@@ -84,18 +87,14 @@ impl Features {
     }
     /// How many of the columns, the first ones, are the behaviour itself.
     pub fn plain(&self) -> usize {
-        self.names.iter().take_while(|name| !name.contains(" above ")).count()
+        self.names.iter().take_while(|name| !name.ends_with(" above the usual")).count()
     }
 }
 
 fn names(behaviour: &Behaviour, knowledge: Knowledge) -> Vec<String> {
     let mut names = behaviour.names.clone();
-    for of in ["all", "approved", "disapproved"] {
-        names.extend(behaviour.names.iter().map(|name| format!("{name} above mean of {of}")));
-    }
-    names.extend(
-        ["known ratings", "gap before", "gap after", "verdict before", "verdict after"].map(String::from),
-    );
+    names.extend(behaviour.names.iter().map(|name| format!("{name} above the usual")));
+    names.extend(["gap before", "gap after", "verdict before", "verdict after"].map(String::from));
     names.extend((knowledge == Knowledge::ItemRate).then(|| "leak: approval of the item".to_owned()));
     names
 }
@@ -128,52 +127,13 @@ impl Behaviour {
         let width = self.names.len();
         &self.values[at * width..][..width]
     }
-}
-
-/// Sums of behaviour over rated impressions: all, approved, disapproved.
-struct Means {
-    counts: [f64; 3],
-    sums: [Vec<f64>; 3],
-}
-
-/// The sums that an impression of this verdict belongs to.
-const fn groups(verdict: bool) -> [usize; 2] {
-    [0, if verdict { 1 } else { 2 }]
-}
-
-impl Means {
-    fn over(behaviour: &Behaviour, known: &[Option<bool>], rows: std::ops::Range<usize>) -> Self {
-        let mut means =
-            Self { counts: [0.0; 3], sums: std::array::from_fn(|_| vec![0.0; behaviour.names.len()]) };
+    /// Of every column, over some impressions.
+    fn sums(&self, rows: std::ops::Range<usize>) -> Vec<f64> {
+        let mut sums = vec![0.0; self.names.len()];
         for at in rows {
-            for group in known[at].map(groups).into_iter().flatten() {
-                means.counts[group] += 1.0;
-                means.sums[group]
-                    .iter_mut()
-                    .zip(behaviour.row(at))
-                    .for_each(|(sum, &x)| *sum += f64::from(x));
-            }
+            sums.iter_mut().zip(self.row(at)).for_each(|(sum, &x)| *sum += f64::from(x));
         }
-        means
-    }
-    /// Impressions of this verdict, or rated ones.
-    fn count(&self, verdict: Option<bool>) -> f64 {
-        self.counts[verdict.map_or(0, |verdict| groups(verdict)[1])]
-    }
-    /// How far an impression is above each mean, itself left out of it.
-    fn append_distances(&self, everybody: &Self, (row, own): (&[f32], Option<bool>), out: &mut Vec<f32>) {
-        for group in 0..3 {
-            let counted = own.is_some_and(|verdict| groups(verdict).contains(&group));
-            let less = f64::from(u8::from(counted));
-            let count = self.counts[group] - less;
-            for (column, &x) in row.iter().enumerate() {
-                let x = f64::from(x);
-                let sum = self.sums[group][column] - less * x;
-                let others = everybody.sums[group][column] - less * x;
-                let prior = others / (everybody.counts[group] - less).max(1.0);
-                out.push((x - (sum + PRIOR * prior) / (count + PRIOR)) as f32);
-            }
-        }
+        sums
     }
 }
 
@@ -210,13 +170,12 @@ fn item_rates(impressions: &Impressions<'_>, known: &[Option<bool>]) -> Vec<f32>
             total[usize::from(*verdict)] += 1.0;
         }
     }
+    let prior = total[1] / f64::max(total[0] + total[1], 1.0);
     let rate = |(at, verdict): (usize, &Option<bool>)| {
-        let (mut said, mut total) = (said[item(at)], total);
+        let mut said = said[item(at)];
         if let Some(verdict) = verdict {
             said[usize::from(*verdict)] -= 1.0;
-            total[usize::from(*verdict)] -= 1.0;
         }
-        let prior = total[1] / f64::max(total[0] + total[1], 1.0);
         ((said[1] + prior) / (said[0] + said[1] + 1.0)) as f32
     };
     known.iter().enumerate().map(rate).collect()

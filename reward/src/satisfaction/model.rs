@@ -1,7 +1,7 @@
 //! The model: small networks on quantiles, averaged.
 //!
-//! Tried on validation pairs of `KuaiRand`'s training impressions: two hidden layers on quantiles (AUC .877) beat logistic regression
-//! on quantiles (.829) and on twelve quantile bins per column (.864).
+//! Tried on validation pairs of `KuaiRand`'s training impressions: two hidden layers on quantiles beat logistic regression on quantiles
+//! and on twelve quantile bins per column (AUC .877, .829 and .864).
 
 use super::features::Features;
 use super::impressions::Impressions;
