@@ -95,6 +95,8 @@ pub enum Command {
     Rollout(RolloutArgs),
     /// Write a log of the built-in world with its truth, or compare it with a real log
     Simulate(SimulateArgs),
+    /// Tell from behaviour what users did not rate, and examine that
+    Label(LabelArgs),
     /// Time a canonical workload on the CPU
     Bench(BenchArgs),
     /// Check what this machine and this build can do
@@ -520,6 +522,37 @@ pub struct UiArgs {
     /// Where to listen, on loopback; from another machine: ssh -L 8090:localhost:8090
     #[arg(long, default_value = "127.0.0.1:8090", value_name = "ADDRESS:PORT")]
     pub address: SocketAddr,
+}
+
+/// `recalign label`.
+#[derive(Args, Clone, Debug)]
+pub struct LabelArgs {
+    /// Experiment file (TOML); only its [data] counts
+    pub config: PathBuf,
+    /// Feedback column that is above 0 where the user approved
+    #[arg(long, value_name = "COLUMN")]
+    pub positive: String,
+    /// Feedback column that is above 0 where the user disapproved [default: whatever was not approved of]
+    #[arg(long, value_name = "COLUMN")]
+    pub negative: Option<String>,
+    /// Behaviour to be seen as a share of other behaviour or a length too, for example `play_time_ms/duration_ms`; repeatable
+    #[arg(long = "share", value_name = "PART/WHOLE")]
+    pub shares: Vec<String>,
+    /// Change a key of the experiment file, for example data.path=../data; repeatable
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// Of the held-out pairs, the weights and the order of training
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub seed: u64,
+    /// Bootstrap resamples of users behind every interval
+    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub resamples: u64,
+    /// Directory to make for labels.parquet and features.parquet; an empty one may be there
+    #[arg(long, value_name = "DIR")]
+    pub to: Option<PathBuf>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `recalign simulate`.

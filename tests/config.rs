@@ -368,6 +368,25 @@ fn a_log_needs_a_path_and_the_message_says_how_to_give_it() {
 }
 
 #[test]
+fn a_feedback_column_with_a_name_of_the_runs_own_log_is_named_before_anything_is_read() {
+    let source = |feedback: &str| {
+        let columns = format!("columns={{user='u', item='i', feedback=['like', '{feedback}']}}");
+        format!("data.source={{kind='csv', file='seen.csv', {columns}}}")
+    };
+    for name in ["user", "item", "position", "timestamp"] {
+        let found = problems(MINIMAL, &[&source(name), "data.path=d"]);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].key, "data.source.columns.feedback");
+        let expected = format!("the column `{name}` of seen.csv");
+        assert!(
+            found[0].message.contains(&expected) && found[0].message.contains("rename it in the file"),
+            "{found:?}"
+        );
+    }
+    load_with(MINIMAL, &[&source("place"), "data.path=d"]).unwrap();
+}
+
+#[test]
 fn columns_must_be_named_once() {
     let source =
         "data.source={kind='csv', file='a', separator=';', columns={user='u', item='u', feedback=['']}}";
@@ -456,17 +475,30 @@ fn ranges_are_not_judged_where_the_value_was_not_understood() {
 fn keys_of_judges_that_contradict_each_other_are_named() {
     let (_dir, path) = experiment(&format!(
         "{MINIMAL}[reward]\nwatch_time = 'generative'\nheld_out_architecture = 'p-score'\nlabel_noise = [0.9]\n\
+         watch_baseline = 'generative'\n\
          fusion = {{ kind = 'pareto' }}\n"
     ));
     let (code, _, stderr) = outcome(&["run", path.to_str().unwrap(), "--dry-run"]);
     assert_eq!(code, 2);
     for part in [
         "`reward.watch_time` is a head of point-wise judges",
+        "`reward.watch_baseline` is compared with `reward.watch_time`, which must be another one",
         "`reward.label_noise.0` = 0.9",
         "must be a weighted-sum",
     ] {
         assert!(stderr.contains(part), "{part}:\n{stderr}");
     }
+}
+
+#[test]
+fn a_metric_judge_has_no_towers_and_corrects_no_propensities() {
+    let found = problems(
+        MINIMAL,
+        &["reward.architecture=metric", "reward.watch_time=ordinal", "reward.propensity=shown"],
+    );
+    let keys: Vec<_> = found.iter().map(|problem| problem.key.as_str()).collect();
+    assert_eq!(keys, ["reward.watch_time", "reward.propensity"], "{found:?}");
+    assert!(problems(MINIMAL, &["reward.architecture=metrics"])[0].message.contains("metric"));
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod import;
 mod ingest;
 mod inspect;
 mod kills;
+mod label;
 mod migrate;
 mod objectives;
 mod off_policy;

@@ -9,6 +9,7 @@ pub mod exit;
 mod export;
 pub(crate) mod import;
 pub(crate) mod inspect;
+mod label;
 pub mod output;
 mod page;
 mod publish;
@@ -50,6 +51,7 @@ pub fn execute(command: Command) -> anyhow::Result<()> {
         Command::Publish(arguments) => publish::publish(&arguments),
         Command::Serve(arguments) => serve::serve(&arguments),
         Command::Simulate(arguments) => simulate::simulate(&arguments),
+        Command::Label(arguments) => label::label(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments),
         Command::Doctor { device } => doctor::doctor(device),
     }

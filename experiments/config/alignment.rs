@@ -38,7 +38,7 @@ pub struct Reward {
     pub evaluation_share: f64,
     /// How heads become one score. With `p-score`, the weights of the heads in the loss of the learned score.
     pub fusion: reward::fusion::Fusion,
-    /// Which reward model: `session`, `towers`, `retrieval` or `p-score`.
+    /// Which reward model: `session`, `towers`, `retrieval`, `p-score` or `metric`.
     #[serde(skip_serializing_if = "super::is_default")]
     pub architecture: reward::model::Kind,
     /// Another one for the held-out judge; absent: the same.
@@ -54,6 +54,10 @@ pub struct Reward {
     /// all but `session`.
     #[serde(skip_serializing_if = "super::is_default")]
     pub watch_time: Option<reward::watch::Kind>,
+    /// Another head that the proxy is also trained with, from the same weights on the same users in the same order: what
+    /// `watch_time` gains over it is told by paired intervals over users. Absent: not.
+    #[serde(skip_serializing_if = "super::is_default")]
+    pub watch_baseline: Option<reward::watch::Kind>,
     /// The feedback column with the probability that the interaction was shown: training counts every interaction as often
     /// as its inverse says, at most 20 times the mean. For heads alone: not with `p-score` or `watch_time`.
     #[serde(skip_serializing_if = "super::is_default")]
@@ -94,6 +98,7 @@ impl Default for Reward {
             ensemble: 0,
             watch_label: reward::labels::WatchLabel::default(),
             watch_time: None,
+            watch_baseline: None,
             propensity: None,
             resamples: 0,
             attainable: Attainable::Unknown,

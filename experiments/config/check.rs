@@ -10,6 +10,7 @@ use super::{
     Pretrain, Problem, Reward, Run, Sample, Stale,
 };
 use super::{Source, Targets, Tokenize};
+use crate::data::artifacts::RESERVED;
 use policy::collaborative::CollaborativeConfig;
 use policy::collaborative::contrastive::ContrastiveConfig;
 use policy::quantize::{Collisions, LearnedConfig, Quantizer};
@@ -20,6 +21,7 @@ use reward::world::{WorldConfig, WorldError};
 use std::collections::BTreeSet;
 use std::fmt::{Debug, Display};
 use std::ops::RangeInclusive;
+use std::path::Path;
 
 impl Config {
     /// Every value that is out of its range, and every contradiction between values.
@@ -129,7 +131,7 @@ fn data(data: &Data, check: &mut Check) {
 fn source(source: &Source, check: &mut Check) {
     match source {
         Source::World(world) => self::world(world, check),
-        Source::Csv { separator, columns, .. } => {
+        Source::Csv { separator, columns, file } => {
             let usable = separator.is_ascii() && !"\"\n\r".contains(*separator);
             check.that(
                 "data.source.separator",
@@ -137,10 +139,12 @@ fn source(source: &Source, check: &mut Check) {
                 format!("{separator:?}"),
                 "one ASCII character, not a quote",
             );
-            self::columns(columns, check);
+            self::columns((file, columns), check);
         }
-        Source::Parquet { columns, .. } | Source::Jsonl { columns, .. } | Source::Recbole { columns, .. } => {
-            self::columns(columns, check);
+        Source::Parquet { columns, file }
+        | Source::Jsonl { columns, file }
+        | Source::Recbole { columns, file } => {
+            self::columns((file, columns), check);
         }
         Source::S3rec { .. }
         | Source::Kuairand { .. }
@@ -161,7 +165,16 @@ fn world(world: &WorldConfig, check: &mut Check) {
     }
 }
 
-fn columns(columns: &Columns, check: &mut Check) {
+fn columns((file, columns): (&Path, &Columns), check: &mut Check) {
+    for name in columns.feedback.iter().filter(|name| RESERVED.contains(&name.as_str())) {
+        let message = format!(
+            "`data.source.columns.feedback` names the column `{name}` of {}, but the run's own log has a column of that name \
+             (it has {}); rename it in the file, for example to `{name}_in_list`, or leave it out",
+            file.display(),
+            RESERVED.join(", ")
+        );
+        check.problems.push(Problem::new("data.source.columns.feedback", message));
+    }
     let mut seen = BTreeSet::new();
     let feedback = columns.feedback.iter().map(|name| ("feedback", name));
     let named = [("user", &columns.user), ("item", &columns.item)].into_iter();
@@ -360,12 +373,18 @@ fn attainable(config: &Config, check: &mut Check) {
 fn reward_models(reward: &Reward, check: &mut Check) {
     let kinds = [Some(reward.architecture), reward.held_out_architecture];
     let any = |kind| kinds.contains(&Some(kind));
-    if reward.watch_time.is_some() && any(Kind::Session) {
-        let message = "`reward.watch_time` is a head of point-wise judges: it needs `reward.architecture` (and \
+    if reward.watch_time.is_some() && (any(Kind::Session) || any(Kind::Metric)) {
+        let message = "`reward.watch_time` is a head of point-wise judges with towers: it needs `reward.architecture` (and \
                        `reward.held_out_architecture`, where given) to be \"towers\", \"retrieval\" or \"p-score\"";
         check.between_keys("reward.watch_time", message.into(), "reward.architecture");
     }
-    if reward.propensity.is_some() && (any(Kind::PScore) || reward.watch_time.is_some()) {
+    if reward.watch_baseline.is_some() && [None, reward.watch_baseline].contains(&reward.watch_time) {
+        let message = "`reward.watch_baseline` is compared with `reward.watch_time`, which must be another one of \
+                       \"regression\", \"ordinal\" and \"generative\"";
+        check.between_keys("reward.watch_baseline", message.into(), "reward.watch_time");
+    }
+    let corrects_less = any(Kind::PScore) || any(Kind::Metric) || reward.watch_time.is_some();
+    if reward.propensity.is_some() && corrects_less {
         let message = "`reward.propensity` corrects the heads alone: leave out `reward.watch_time`, and use \"session\" or \
                        \"towers\" as `reward.architecture`";
         check.between_keys("reward.propensity", message.into(), "reward.architecture");

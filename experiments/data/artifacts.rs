@@ -16,8 +16,9 @@ const INTERACTIONS: &str = "interactions.parquet";
 const ITEMS: &str = "items.parquet";
 const USERS: &str = "users.parquet";
 const EMBEDDINGS: &str = "embeddings.safetensors";
-/// Columns before the signals, and before the attributes.
-const INTERACTION_COLUMNS: usize = 4;
+/// Columns of the interactions before the signals, which must have other names.
+pub const RESERVED: [&str; 4] = ["user", "item", "position", "timestamp"];
+/// Columns before the attributes.
 const ITEM_COLUMNS: usize = 3;
 
 /// Writes every artifact to the path that `path_of` gives its name.
@@ -84,11 +85,12 @@ fn interactions(log: &Log) -> Vec<Column> {
         histories().flat_map(|history| history.items.iter().map(|item| item.index() as u32)).collect();
     let positions: Vec<u32> = histories().flat_map(|history| 0..history.items.len() as u32).collect();
     let times: Vec<i64> = histories().flat_map(|history| history.timestamps.iter().copied()).collect();
+    let [user, item, position, timestamp] = RESERVED;
     let mut columns = vec![
-        Column::new("user".into(), users),
-        Column::new("item".into(), items),
-        Column::new("position".into(), positions),
-        Column::new("timestamp".into(), times),
+        Column::new(user.into(), users),
+        Column::new(item.into(), items),
+        Column::new(position.into(), positions),
+        Column::new(timestamp.into(), times),
     ];
     let width = log.signals.len();
     for (at, name) in log.signals.iter().enumerate() {
@@ -131,7 +133,7 @@ fn split(log: &Log) -> serde_json::Value {
 
 fn read_log(path: &Path, users: usize, num_items: usize) -> Result<Log, DataError> {
     let frame = read_parquet(path)?;
-    let signals = names_after(&frame, INTERACTION_COLUMNS);
+    let signals = names_after(&frame, RESERVED.len());
     let feedback = float_rows(path, &frame, &signals)?;
     let broken = |source| unexpected(path, Some(source));
     let column = |name: &str| frame.column(name).map_err(broken);

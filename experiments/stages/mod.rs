@@ -10,5 +10,5 @@ pub mod pretrain;
 pub mod report;
 pub mod reward;
 pub mod sample;
-mod table;
+pub(crate) mod table;
 pub mod tokenize;

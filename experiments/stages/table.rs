@@ -6,7 +6,7 @@ use polars::prelude::{ChunkedArray, Column, DataFrame, DataType, ParquetWriter, 
 use std::path::Path;
 
 /// Writes columns of equal length.
-pub(super) fn write(path: &Path, columns: Vec<Column>) -> anyhow::Result<()> {
+pub(crate) fn write(path: &Path, columns: Vec<Column>) -> anyhow::Result<()> {
     let height = columns.first().map_or(0, Column::len);
     let mut bytes = Vec::new();
     DataFrame::new(height, columns)

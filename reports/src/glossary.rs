@@ -343,6 +343,18 @@ pub const ENTRIES: &[Entry] = &[
         "Share of pairs of examples with different watch times that the judge's prediction orders right; one half is chance.",
     ),
     entry(
+        "watch_baseline/mae_gain",
+        "watch time",
+        Up,
+        "Mean absolute error of the watch time of the same judge with the head of reward.watch_baseline, less the proxy's.",
+    ),
+    entry(
+        "watch_baseline/xauc_gain",
+        "share",
+        Up,
+        "XAUC of the proxy's watch time less that of the same judge with the head of reward.watch_baseline.",
+    ),
+    entry(
         "learning_curve/<head>/auc",
         "share",
         Up,

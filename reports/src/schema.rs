@@ -196,6 +196,9 @@ pub struct JudgeReport {
     /// The Bayes-optimal prediction of every head, given all that the built-in world knows but the dice; `reward.attainable`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attainable: Vec<TrialHead>,
+    /// The proxy's watch times beside those of the same judge with another head; `reward.watch_baseline`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch_baseline: Option<WatchBaseline>,
     /// The proxy trained again, on fewer users (`reward.learning_curve`) or with labels turned over
     /// (`reward.label_noise`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -265,6 +268,17 @@ pub struct JudgeQuality {
     /// How well watch time is predicted, by a judge with a head for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watch_time: Option<WatchQuality>,
+}
+
+/// A judge like the proxy, with another watch-time head, and how far the proxy is better: paired, on the same users.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WatchBaseline {
+    /// The other judge's own quality.
+    pub quality: WatchQuality,
+    /// Its mean absolute error less the proxy's: above 0 where the proxy is better.
+    pub mae_gain: Estimate,
+    /// The proxy's XAUC less its own; absent when all watch times are equal.
+    pub xauc_gain: Option<Estimate>,
 }
 
 /// A watch-time head on held-out users.

@@ -194,13 +194,15 @@ fn every_metric_of_the_run_is_in_the_glossary() {
 
 #[test]
 fn what_the_instruments_of_the_judges_say_is_shown() {
-    use reports::schema::{DriftStep, Estimate, JudgeTrial, TrialHead, WatchQuality};
+    use reports::schema::{DriftStep, Estimate, JudgeTrial, TrialHead, WatchBaseline, WatchQuality};
     let estimate = |value| Estimate { value, low: value - 0.01, high: value + 0.01 };
     let mut fixture = Fixture::complete();
     let report = &mut fixture.judges;
     report.judges[0].heads[0].intervals.insert("pair_accuracy".into(), estimate(0.617));
     let kind = "generative".to_owned();
     report.judges[0].watch_time = Some(WatchQuality { kind, mae: estimate(7.25), xauc: None });
+    let quality = WatchQuality { kind: "regression".into(), mae: estimate(8.75), xauc: None };
+    report.watch_baseline = Some(WatchBaseline { quality, mae_gain: estimate(1.625), xauc_gain: None });
     report.disagreement = Some(0.0123);
     let head =
         TrialHead { head: "like".into(), auc: Some(0.654), log_loss: 0.321, expected_auc: Some(0.647) };
@@ -228,6 +230,9 @@ fn what_the_instruments_of_the_judges_say_is_shown() {
         "0.456",
         "0.876",
         "generative",
+        "regression",
+        "8.75",
+        "1.62",
         "held-out score",
     ] {
         assert!(files["report.md"].contains(text) && files["index.html"].contains(text), "{text}");

@@ -5,6 +5,7 @@
 
 use crate::context::Context;
 use crate::labels::Session;
+use crate::model::metric::Crowd;
 use crate::model::{ListInput, Outputs, RewardModel, UserInput};
 use burn::prelude::*;
 use burn::tensor::TensorData;
@@ -45,6 +46,14 @@ impl NegativeSampler {
             item = self.any(rng);
         }
         item
+    }
+    /// The share of this item among those of a batch in which every observed one is followed by `negatives` drawn ones.
+    fn share(&self, item: ItemId, negatives: usize) -> f64 {
+        let before = |at: usize| if at == 0 { 0 } else { self.cumulative[at - 1] };
+        let (items, total) = (self.cumulative.len(), before(self.cumulative.len()));
+        let seen = (before(item.index() + 1) - before(item.index())) as f64 / total.max(1) as f64;
+        let drawn = f64::midpoint(seen, (items as f64).recip());
+        (seen + negatives as f64 * drawn) / (1 + negatives) as f64
     }
     fn any(&self, rng: &mut impl Rng) -> ItemId {
         let total = self.cumulative[self.cumulative.len() - 1];
@@ -132,6 +141,7 @@ pub struct Batch {
     labels: Vec<f32>,
     watch_times: Option<Vec<f32>>,
     weights: Option<Vec<f32>>,
+    crowd: Crowd,
 }
 
 /// What a step learns from.
@@ -142,6 +152,8 @@ pub struct Targets {
     pub watch_times: Option<Vec<f32>>,
     /// `[c, 1]`: how much each list counts, where propensities are corrected for.
     pub weights: Option<Tensor<2>>,
+    /// The first item of every list.
+    pub crowd: Crowd,
 }
 
 struct List {
@@ -190,6 +202,7 @@ impl Batch {
             labels,
             watch_times: watch_times(context, sessions),
             weights: weights(context, sessions, &lists),
+            crowd: crowd(context, &lists, negatives),
         }
     }
 
@@ -226,7 +239,7 @@ impl Batch {
         });
         let labels = Tensor::from_data(TensorData::new(self.labels, [c, heads]), device);
         let weights = self.weights.map(|weights| Tensor::from_data(TensorData::new(weights, [c, 1]), device));
-        (outputs, Targets { labels, watch_times: self.watch_times, weights })
+        (outputs, Targets { labels, watch_times: self.watch_times, weights, crowd: self.crowd })
     }
 }
 
@@ -244,6 +257,16 @@ fn watch_times(context: &Context, sessions: &[Session]) -> Option<Vec<f32>> {
         return None;
     }
     sessions.iter().map(|&session| labels.watch_time(context.feedback(), session)).collect()
+}
+
+/// What a list is told apart from: models that contrast judge lists of one item.
+fn crowd(context: &Context, lists: &[List], negatives: Negatives<'_>) -> Crowd {
+    let drawn = if context.config().labels.needs_negatives() { negatives.per_session } else { 0 };
+    let log_q = |list: &List| negatives.sampler.share(list.items[0], drawn).ln() as f32;
+    Crowd {
+        items: lists.iter().map(|list| list.items[0].index()).collect(),
+        log_q: lists.iter().map(log_q).collect(),
+    }
 }
 
 /// The mean weight of an observed list's interactions; sampled lists count once.

@@ -187,6 +187,15 @@ impl Context {
         Self { log, features, durations, config: self.config.clone() }
     }
 
+    /// The same with another watch-time head, whose scales are fitted on `users`.
+    ///
+    /// # Errors
+    /// The log has no watch times.
+    pub fn with_watch(&self, kind: watch::Kind, users: &[UserId]) -> Result<Self, ContextError> {
+        let watch = Some(codec(kind, self.feedback(), (&self.config.labels, users))?);
+        Ok(Self { config: ContextConfig { watch, ..self.config.clone() }, ..self.clone() })
+    }
+
     /// The log.
     pub fn log(&self) -> &Log {
         &self.log

@@ -206,7 +206,7 @@ impl Behaviour {
     }
 }
 
-fn compress(value: f32) -> f32 {
+pub(crate) fn compress(value: f32) -> f32 {
     value.abs().ln_1p().copysign(value)
 }
 

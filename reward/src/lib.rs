@@ -26,6 +26,7 @@ pub mod quality;
 pub mod ranking;
 pub mod reasoning;
 pub mod rule;
+pub mod satisfaction;
 pub mod scenario;
 pub mod similarity;
 pub mod statistics;

@@ -209,12 +209,16 @@ impl<'a> Trainer<'a> {
         };
         let mut batch = Batch::new(self.context, sessions, negatives);
         batch.turn_labels(sessions, self.config.label_noise, self.key.named("noise"));
-        let (outputs, Targets { labels, watch_times, weights }) = batch.forward(&self.model, &self.device);
+        let (outputs, Targets { labels, watch_times, weights, crowd }) =
+            batch.forward(&self.model, &self.device);
         let (heads, targets) = (outputs.heads.clone(), labels.clone());
         let mut loss = match weights {
             Some(weights) => weighted_cross_entropy(heads, targets, weights),
             None => binary_cross_entropy(heads, targets),
         };
+        if let Some(contrast) = self.model.contrast(&outputs, &labels, &crowd) {
+            loss = loss + contrast;
+        }
         if let Some(personal) = &outputs.personal {
             loss = loss + personal_loss(personal, labels, &self.config.score_weights);
         }

@@ -10,7 +10,7 @@ use reports::statistics::interval;
 use reward::judge::Judge as _;
 use reward::model_judge::ModelJudge;
 use reward::quality::{Examination, ExaminationResult, HeadResult};
-use reward::statistics::{HeadStatistics, draws};
+use reward::statistics::{HeadStatistics, Rows, draws};
 use std::collections::BTreeMap;
 
 /// The questions, and how answers are judged.
@@ -88,27 +88,32 @@ impl Examiner<'_> {
     }
 
     fn watch_time(&self, judge: &ModelJudge) -> anyhow::Result<Option<WatchQuality>> {
-        let Some(kind) = self.school.section.watch_time else { return Ok(None) };
         let Some((times, truth)) = self.examination.watch_times(judge, self.school.context) else {
             return Ok(None);
         };
-        let rows = truth.rows(&times);
-        let users = rows.num_users();
-        // Without resamples the estimate is its own interval.
-        let estimate = |statistic: &Statistic<'_>| {
-            let value = statistic(&vec![1.0; users])?;
-            Some(self.bootstrap(users, statistic).unwrap_or(Estimate { value, low: value, high: value }))
-        };
-        let Some(mae) = estimate(&|draws| rows.mae(draws)) else { return Ok(None) };
-        let xauc = estimate(&|draws| rows.xauc(draws));
+        let Some(quality) = self.watch_quality(judge, truth.rows(&times)) else { return Ok(None) };
         let stage = self.school.stage;
-        stage.metric(0, &format!("{}/watch_time/mae", judge.name()), mae.value)?;
-        if let Some(xauc) = xauc {
+        stage.metric(0, &format!("{}/watch_time/mae", judge.name()), quality.mae.value)?;
+        if let Some(xauc) = quality.xauc {
             stage.metric(0, &format!("{}/watch_time/xauc", judge.name()), xauc.value)?;
         }
-        let kind = serde_json::to_value(kind)?.as_str().unwrap_or_default().to_string();
+        Ok(Some(quality))
+    }
+
+    /// How well these watch times are predicted by a judge.
+    pub(super) fn watch_quality(&self, judge: &ModelJudge, rows: Rows<'_>) -> Option<WatchQuality> {
+        let mae = self.estimate(rows.num_users(), &|draws| rows.mae(draws))?;
+        let xauc = self.estimate(rows.num_users(), &|draws| rows.xauc(draws));
+        let kind = judge.context().config().watch.as_ref()?.kind();
+        let kind = serde_json::to_value(kind).ok()?.as_str()?.to_owned();
         tracing::info!("{} judge, watch time by {kind}: MAE {:.4}", judge.name(), mae.value);
-        Ok(Some(WatchQuality { kind, mae, xauc }))
+        Some(WatchQuality { kind, mae, xauc })
+    }
+
+    /// A statistic with its interval; without resamples it is its own.
+    pub(super) fn estimate(&self, users: usize, statistic: &Statistic<'_>) -> Option<Estimate> {
+        let value = statistic(&vec![1.0; users])?;
+        Some(self.bootstrap(users, statistic).unwrap_or(Estimate { value, low: value, high: value }))
     }
 
     pub(super) fn bootstrap(&self, users: usize, statistic: &Statistic<'_>) -> Option<Estimate> {

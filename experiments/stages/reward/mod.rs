@@ -6,6 +6,7 @@
 //! has seen.
 
 mod attainable;
+mod baseline;
 mod course;
 mod drift;
 mod examine;
@@ -152,6 +153,7 @@ fn report(judges: &Judges, examiner: &examine::Examiner<'_>) -> anyhow::Result<J
         agreement: spearman(&proxy_scores, &held_out_scores),
         disagreement: judges.ensemble.as_ref().map(|ensemble| examination.disagreement(ensemble)),
         attainable: examiner.attainable.map(Attainable::heads).unwrap_or_default(),
+        watch_baseline: baseline::compared(&judges.proxy, examiner, (&judges.split, &proxy))?,
         trials: trials::trials(examiner, &judges.split.proxy)?,
         drift: drift::drift(judges, school),
         judges: [vec![proxy, held_out], members].concat(),

@@ -147,6 +147,7 @@ fn every_instrument_reports_and_every_judge_is_loaded_again() {
         "reward.held_out_architecture=towers",
         "reward.ensemble=2",
         "reward.watch_time=generative",
+        "reward.watch_baseline=regression",
         "reward.watch_label=duration-aware",
         "reward.resamples=50",
         "reward.learning_curve=[0.5]",
@@ -169,6 +170,14 @@ fn every_instrument_reports_and_every_judge_is_loaded_again() {
             assert!(head.intervals.contains_key("ndcg"), "{head:?}");
         }
     }
+    let baseline = report.watch_baseline.as_ref().unwrap();
+    let (theirs, own) = (&baseline.quality, report.judges[0].watch_time.as_ref().unwrap());
+    assert_eq!([theirs.kind.as_str(), own.kind.as_str()], ["regression", "generative"]);
+    assert!((theirs.mae.value - own.mae.value - baseline.mae_gain.value).abs() < 1e-9);
+    let xauc_gain = own.xauc.unwrap().value - theirs.xauc.unwrap().value;
+    assert!((xauc_gain - baseline.xauc_gain.unwrap().value).abs() < 1e-9);
+    let width = |estimate: reports::schema::Estimate| estimate.high - estimate.low;
+    assert!(width(baseline.mae_gain) < width(theirs.mae) + width(own.mae), "{baseline:?} {own:?}");
     assert!(report.disagreement.unwrap() > 0.0);
     let terms: Vec<_> = report.trials.iter().map(|trial| (trial.train_users, trial.label_noise)).collect();
     assert_eq!(terms, [(12, 0.0), (24, 0.3)]);

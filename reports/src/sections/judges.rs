@@ -21,6 +21,7 @@ pub(super) fn judges(run: &Run, figures: &Figures<'_>) -> Result<Section, Report
             blocks.extend(interval_table(report));
             blocks.extend(attainable_table(report));
             blocks.extend(watch_table(report));
+            blocks.extend(watch_baseline(report));
             blocks.extend(trial_table(report));
             blocks.extend(drift_table(report));
             blocks.extend(figures.block("judge-data")?);
@@ -151,6 +152,22 @@ fn watch_table(report: &JudgeReport) -> Option<Block> {
     };
     let rows = report.judges.iter().filter_map(row).collect();
     table("Predicted watch time, in the log's unit", &["judge", "kind"], &["MAE", "XAUC"], rows)
+}
+
+/// The proxy's head for watch time against another one.
+fn watch_baseline(report: &JudgeReport) -> Option<Block> {
+    let baseline = report.watch_baseline.as_ref()?;
+    let estimate = |estimate, name| estimate_cell(estimate, &format!("judges.watch_baseline.{name}"));
+    let row = vec![
+        vec![Span::text(&baseline.quality.kind)],
+        estimate(Some(&baseline.quality.mae), "quality.mae"),
+        estimate(baseline.quality.xauc.as_ref(), "quality.xauc"),
+        estimate(Some(&baseline.mae_gain), "mae_gain"),
+        estimate(baseline.xauc_gain.as_ref(), "xauc_gain"),
+    ];
+    let caption = "The same judge with another head for watch time, and how far the proxy is better on the same users (paired; \
+                   above 0: the proxy is)";
+    table(caption, &["other head"], &["its MAE", "its XAUC", "gain in MAE", "gain in XAUC"], vec![row])
 }
 
 /// One row per trial and head.

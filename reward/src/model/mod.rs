@@ -1,4 +1,4 @@
-//! The reward models: one interface, one checkpoint format, four architectures.
+//! The reward models: one interface, one checkpoint format, five architectures.
 //!
 //! A model turns item features into vectors, histories into user vectors, and both into logits per head. What of a pair
 //! depends on the item alone, or on the user alone, is a *side* that is computed once and reused for every pair
@@ -6,10 +6,12 @@
 
 mod encoder;
 pub(crate) mod layers;
+pub mod metric;
 mod retrieval;
 mod session;
 mod towers;
 
+pub use metric::MetricModel;
 pub use session::SessionModel;
 pub use towers::TowersModel;
 
@@ -18,6 +20,7 @@ use burn::prelude::*;
 use burn::tensor::activation;
 use encoder::Encoder;
 use layers::Init;
+use metric::Crowd;
 use policy::random::Key;
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +37,8 @@ pub enum Kind {
     Retrieval,
     /// `towers`, and a score learned from all of them (OneRec's technical report, 2506.13695).
     PScore,
+    /// Users and items as directions, learned by contrast within the batch.
+    Metric,
 }
 
 impl Kind {
@@ -93,7 +98,7 @@ pub struct Outputs {
     pub heads: Tensor<2>,
     /// `[c, 1]`: logit of the learned score, of a model that has one.
     pub personal: Option<Tensor<2>>,
-    /// `[c, d]`: what further heads read; point-wise models have it.
+    /// `[c, ..]`: what further heads and losses read; point-wise models have it.
     pub states: Option<Tensor<2>>,
 }
 
@@ -123,6 +128,8 @@ pub enum RewardModel {
     Session(SessionModel),
     /// See [`TowersModel`].
     Towers(TowersModel),
+    /// See [`MetricModel`].
+    Metric(MetricModel),
 }
 
 impl RewardModel {
@@ -131,6 +138,7 @@ impl RewardModel {
         let init = Init { key, device };
         match config.kind {
             Kind::Session => Self::Session(SessionModel::new(config, init)),
+            Kind::Metric => Self::Metric(MetricModel::new(config, init)),
             Kind::Towers | Kind::Retrieval | Kind::PScore => Self::Towers(TowersModel::new(config, init)),
         }
     }
@@ -138,6 +146,7 @@ impl RewardModel {
         match self {
             Self::Session(model) => model,
             Self::Towers(model) => model,
+            Self::Metric(model) => model,
         }
     }
     /// Whether an item's score depends on the items shown beside it.
@@ -199,6 +208,14 @@ impl RewardModel {
         input.items = input.items.slice([0..lists, 0..length, 0..columns - own]);
         let outputs = self.architecture().outputs(input);
         Outputs { heads: outputs.heads + worth, ..outputs }
+    }
+    /// The contrast of every list's item with the others of the batch, of a model that learns by it.
+    ///
+    /// # Shapes
+    /// `labels: [c, x]`; output `[1]`.
+    pub fn contrast(&self, outputs: &Outputs, labels: &Tensor<2>, crowd: &Crowd) -> Option<Tensor<1>> {
+        let Self::Metric(model) = self else { return None };
+        Some(model.contrast(outputs.states.as_ref()?, labels, crowd))
     }
     /// The watch-time head's mean loss over the lists, where there is one.
     ///

@@ -58,7 +58,7 @@ fn a_like_that_depends_on_a_feature_is_learnt() {
 
 #[test]
 fn towers_and_the_learned_score_learn_it_too() {
-    for kind in [Kind::Towers, Kind::Retrieval, Kind::PScore] {
+    for kind in [Kind::Towers, Kind::Retrieval, Kind::PScore, Kind::Metric] {
         let result = examine_as(Rule::LikeByFeature, TrainingConfig { kind, ..config(16) });
         assert!(result.heads[0].auc.unwrap() > 0.8, "{kind:?}: {:?}", result.heads[0]);
         // With one head the learned score must rank as the head does.

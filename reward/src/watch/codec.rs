@@ -40,6 +40,14 @@ impl Codec {
             Kind::Generative => Self::Generative(Vocabulary::fit(times)),
         }
     }
+    /// Whose codec it is.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Regression { .. } => Kind::Regression,
+            Self::Ordinal { .. } => Kind::Ordinal,
+            Self::Generative(_) => Kind::Generative,
+        }
+    }
     /// What errors are measured in: the mean watch time, or the mean of the means.
     pub(super) fn scale(&self) -> f64 {
         match self {
