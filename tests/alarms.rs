@@ -3,6 +3,8 @@
 //! `truth` has its own world with a planted flaw in `gauge`, and what alarms do (stop, lower the step) is in `objectives`.
 
 use crate::support::{copy_tree, experiment, metrics, outcome};
+use recalign::config;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// A world and a policy that take seconds, and a limit for every alarm that a healthy round stays within.
@@ -78,6 +80,9 @@ struct Planted {
     raised: &'static [Expected],
 }
 
+/// Many large steps on the same pairs.
+const BY_HEART: &[&str] = &["align.learning_rate=0.01", "align.epochs=6"];
+
 const PLANTED: [Planted; 8] = [
     Planted {
         failure: "steps far too large",
@@ -92,7 +97,7 @@ const PLANTED: [Planted; 8] = [
     Planted {
         failure: "pairs learnt by heart, with nothing that holds the vocabulary",
         objective: "{ kind = 'dpo' }",
-        sets: &["align.learning_rate=0.01", "align.epochs=6"],
+        sets: BY_HEART,
         raised: &[
             ("legality", "squeezes probability out of the catalog"),
             ("entropy", "the policy stops exploring"),
@@ -106,7 +111,7 @@ const PLANTED: [Planted; 8] = [
         raised: &[("chosen_decline", "takes probability from the preferred items too")],
     },
     Planted {
-        failure: "a loss a hundred times too steep",
+        failure: "a loss five hundred times as steep as usual",
         objective: "{ kind = 'dpo', beta = 50.0 }",
         sets: &[],
         raised: &[("grad_norm", "the update is about to diverge")],
@@ -137,7 +142,7 @@ const PLANTED: [Planted; 8] = [
     },
 ];
 
-/// What the alarm `legality` recommends, for the second failure.
+/// What the alarm `legality` recommends, against the failure of [`BY_HEART`].
 const REMEDIED: &str = "align.arms=[{ name = 'a', objective = { kind = 'sum', terms = [{ objective = { kind = 'dpo' } }, \
                         { objective = { kind = 'ntp', further = 2 } }] } }]";
 
@@ -167,7 +172,7 @@ fn prepared() -> (tempfile::TempDir, PathBuf) {
 #[test]
 fn every_alarm_names_the_failure_planted_for_it_and_healthy_runs_raise_none() {
     let (dir, base) = prepared();
-    let remedied = [REMEDIED, PLANTED[1].sets[0], PLANTED[1].sets[1]];
+    let remedied = [&[REMEDIED], BY_HEART].concat();
     for (name, sets) in [("healthy", &[][..]), ("remedied", &remedied)] {
         let log = aligned(&base, &dir.path().join(name), sets);
         assert!(!log.contains("alarm "), "{name}: {log}");
@@ -178,6 +183,18 @@ fn every_alarm_names_the_failure_planted_for_it_and_healthy_runs_raise_none() {
         let sets: Vec<&str> = std::iter::once(arm.as_str()).chain(planted.sets.iter().copied()).collect();
         let log = aligned(&base, &run, &sets);
         planted.is_raised(&log, &run);
+    }
+}
+
+#[test]
+fn every_alarm_has_a_limit_in_the_healthy_run_and_a_failure_planted_for_it() {
+    let (_dir, config) = experiment(CONFIG);
+    let alarms = config::load(&config, &[]).unwrap().align.alarms.all();
+    let planted: BTreeSet<&str> =
+        PLANTED.iter().flat_map(|planted| planted.raised.iter().map(|(name, _)| *name)).collect();
+    for (name, alarm) in alarms {
+        assert!(alarm.is_some(), "{name} has no limit");
+        assert!(planted.contains(name) || name == "truth", "nothing is planted for {name}");
     }
 }
 

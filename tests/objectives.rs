@@ -1,6 +1,8 @@
 //! Objectives, references, ways to sample, shards and imported preferences, through the program.
 
 use crate::support::{MINIMAL, experiment, metrics, outcome};
+use recalign::stages::ingest;
+use recalign::stages::sample::rollouts;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -90,6 +92,14 @@ fn codes_of_the_next_and_later_items_reward_and_pruning_is_measured() {
     // The candidates are the same; three items can only share more codes with them than one.
     assert!(reward("pars") > 0.0 && reward("pars") < 2.0);
     assert!(reward("msra") > reward("pars") && reward("msra") < 6.0);
+
+    // What is predicted, and two more items, are of the training part, which leaves out two: nothing held out is a reward.
+    let log = ingest::load(&run.join("stages/01-ingest")).unwrap().log;
+    let sampled = artifact(&run, "sample-msra-1", "");
+    for rollout in rollouts::read(&sampled, "judge/proxy").unwrap().rollouts {
+        let training = log.history(rollout.user).items.len() - 2;
+        assert_eq!(rollout.known, (training - 1).saturating_sub(2).max(1), "{rollout:?}");
+    }
 
     let evaluation = fs::read(artifact(&run, "evaluate", "evaluation.json")).unwrap();
     let evaluation: reports::schema::Evaluation = serde_json::from_slice(&evaluation).unwrap();

@@ -88,7 +88,8 @@ fn seed(ctx: &StageContext) -> u64 {
     ctx.key().named("bootstrap").bits()
 }
 
-/// `system - base` of every metric both have per user, over all users and over every group, paired over users.
+/// `system - base` of every metric both have per user, over all users and over every group, paired over users. What pruning changes is a
+/// difference already.
 fn compare(
     system: &System,
     base: &System,
@@ -100,5 +101,6 @@ fn compare(
         let difference = paired_bootstrap(&values, base.get(&metric)?, section.resamples, seed(ctx));
         Some(Comparison { system: system.name.clone(), metric, difference })
     };
-    system.columns(&users.slices).into_iter().filter_map(difference).collect()
+    let columns = system.columns(&users.slices).into_iter();
+    columns.filter(|(metric, _)| !metric.starts_with(pruning::PREFIX)).filter_map(difference).collect()
 }

@@ -8,6 +8,9 @@ use sampler::consistency::{ANY, Pruned};
 use sampler::recommend::Seen;
 use std::collections::BTreeMap;
 
+/// What the keys of changes begin with.
+pub(super) const PREFIX: &str = "pruning/";
+
 /// The policy's lists with pruning less those of the same search with nothing pruned, user by user: `pruning/recall@K`, `pruning/ndcg@K`,
 /// `pruning/judge/<judge>`; and `pruning/paths`, how many paths made room for others.
 ///
@@ -36,9 +39,9 @@ pub(super) fn pruning(
     let without = measured(&all);
     let change = |(metric, with): (String, Vec<f64>)| {
         let change = with.iter().zip(&without[&metric]).map(|(with, without)| with - without).collect();
-        (format!("pruning/{metric}"), change)
+        (format!("{PREFIX}{metric}"), change)
     };
     let mut changes: BTreeMap<_, _> = measured(&pruned).into_iter().map(change).collect();
-    changes.insert("pruning/paths".into(), pruned.iter().map(|list| list.pruned as f64).collect());
+    changes.insert(format!("{PREFIX}paths"), pruned.iter().map(|list| list.pruned as f64).collect());
     Ok(changes)
 }
