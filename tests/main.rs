@@ -4,6 +4,7 @@
 mod arena;
 mod cli;
 mod config;
+mod directories;
 mod evaluate;
 mod export;
 mod faults;
