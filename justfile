@@ -62,6 +62,10 @@ bench-serving PYTHON DIR *ARGS:
     cargo build --release
     {{PYTHON}} experiments/bench/load.py compare {{DIR}} --write reports/published/serving {{ARGS}}
 
+# a million requests for which an item that is not in the catalogue must never appear (20 minutes and more); REQUESTS of them
+million REQUESTS="1000000":
+    RECALIGN_REQUESTS={{REQUESTS}} cargo test --release --test integration never_appears -- --nocapture
+
 # the kernels one by one
 bench-kernels *ARGS:
     cargo bench -p policy --bench kernels {{ARGS}}

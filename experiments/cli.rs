@@ -390,7 +390,7 @@ pub struct ServeArgs {
     /// How long a request waits for others to be answered with it
     #[arg(long, default_value_t = Limits::default().wait.as_millis() as u64, value_name = "MILLISECONDS")]
     pub max_wait: u64,
-    /// Histories that may wait or be computed; more are refused with 429
+    /// Histories that may be ahead of a request, waiting or computed; with more it is refused with 429
     #[arg(long, default_value_t = Limits::default().queue, value_name = "N")]
     pub max_queue: usize,
     /// A request not answered by then is refused with 503

@@ -1,68 +1,15 @@
 //! Exported directories: what is in them, what verification finds, and that transformers computes the same.
 #![expect(clippy::print_stderr, reason = "tests say what they skip")]
 
-use crate::support::{outcome, project};
+use crate::directories::{copied, export, item_context, json_of, qwen3, t5};
+use crate::support::{copy_tree, outcome, project, python};
 use reports::schema::RunRecord;
 use safetensors::SafeTensors;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::sync::OnceLock;
-
-/// A finished run in a few seconds, once per test binary.
-fn run_of(architecture: &'static str, stages: &'static str) -> &'static Path {
-    static DIR: OnceLock<tempfile::TempDir> = OnceLock::new();
-    static T5: OnceLock<PathBuf> = OnceLock::new();
-    static QWEN3: OnceLock<PathBuf> = OnceLock::new();
-    static ITEM_CONTEXT: OnceLock<PathBuf> = OnceLock::new();
-    let made = match architecture {
-        "t5" => &T5,
-        "qwen3" => &QWEN3,
-        _ => &ITEM_CONTEXT,
-    };
-    made.get_or_init(|| {
-        let run = DIR.get_or_init(|| tempfile::tempdir().unwrap()).path().join(architecture);
-        let config = project("experiments/configs/quickstart.toml");
-        let (architecture, stages) =
-            (format!("model.architecture={architecture}"), format!("run.stages={stages}"));
-        let set = ["run.budget=smoke", architecture.as_str(), stages.as_str()];
-        let set: Vec<&str> = set.into_iter().flat_map(|pair| ["--set", pair]).collect();
-        let place = ["run", config.to_str().unwrap(), "--run-dir", run.to_str().unwrap()];
-        let (code, _, log) = outcome(&[place.as_slice(), &set].concat());
-        assert_eq!(code, 0, "{log}");
-        run
-    })
-}
-
-pub(crate) fn t5() -> &'static Path {
-    run_of("t5", "alignment")
-}
-
-pub(crate) fn item_context() -> &'static Path {
-    run_of("item-context", "pretraining")
-}
-
-/// Exports and returns what was printed.
-pub(crate) fn export(run: &Path, to: &Path, more: &[&str]) -> String {
-    let arguments = ["export", run.to_str().unwrap(), "--to", to.to_str().unwrap()];
-    let (code, stdout, log) = outcome(&[arguments.as_slice(), more].concat());
-    assert_eq!(code, 0, "{log}");
-    stdout
-}
-
-/// The aligned T5 policy, exported.
-fn exported() -> (tempfile::TempDir, PathBuf) {
-    let dir = tempfile::tempdir().unwrap();
-    let to = dir.path().join("export");
-    export(t5(), &to, &["--policy", "ipa"]);
-    (dir, to)
-}
-
-fn json(path: &Path) -> Value {
-    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
-}
 
 fn files(dir: &Path) -> BTreeSet<String> {
     fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
@@ -74,7 +21,7 @@ fn verify(dir: &Path) -> (i32, String, String) {
 
 #[test]
 fn an_export_has_what_serving_teams_need_and_verifies() {
-    let (_dir, to) = exported();
+    let (_dir, to) = copied();
     let expected = [
         "README.md",
         "SHA256SUMS",
@@ -98,7 +45,7 @@ fn an_export_has_what_serving_teams_need_and_verifies() {
     assert_eq!(code, 0, "{log}");
     assert!(stdout.contains("replayed 32 requests: logits differ by 0.0e0"), "{stdout}");
 
-    let manifest = json(&to.join("manifest.json"));
+    let manifest = json_of(&to.join("manifest.json"));
     let record: RunRecord = serde_json::from_slice(&fs::read(t5().join("run.json")).unwrap()).unwrap();
     assert_eq!(manifest["run"]["config_sha256"], record.config_sha256);
     let lineage: Vec<_> = manifest["lineage"]
@@ -127,8 +74,8 @@ fn an_export_has_what_serving_teams_need_and_verifies() {
 /// Each of these loads without an error in some version of transformers and computes something else, or is refused.
 #[test]
 fn the_layout_avoids_the_traps_of_hugging_face() {
-    let (_dir, to) = exported();
-    let config = json(&to.join("config.json"));
+    let (_dir, to) = copied();
+    let config = json_of(&to.join("config.json"));
     for (key, expected) in [
         ("model_type", Value::from("t5")),
         ("tie_word_embeddings", true.into()),
@@ -142,7 +89,7 @@ fn the_layout_avoids_the_traps_of_hugging_face() {
     ] {
         assert_eq!(config[key], expected, "{key}");
     }
-    let generation = json(&to.join("generation_config.json"));
+    let generation = json_of(&to.join("generation_config.json"));
     assert_eq!(
         (&generation["decoder_start_token_id"], generation.get("eos_token_id")),
         (&Value::from(0), None)
@@ -157,13 +104,13 @@ fn the_layout_avoids_the_traps_of_hugging_face() {
         !names.iter().any(|name| name.starts_with("lm_head") || name.contains("embed_tokens")),
         "{names:?}"
     );
-    let words = json(&to.join("tokenizer.json"))["model"]["vocab"].as_object().unwrap().len();
+    let words = json_of(&to.join("tokenizer.json"))["model"]["vocab"].as_object().unwrap().len();
     assert_eq!(config["vocab_size"], words, "every row of the embedding has a word");
 }
 
 #[test]
 fn any_flipped_byte_is_found_and_its_file_named() {
-    let (_dir, to) = exported();
+    let (_dir, to) = copied();
     let judge = files(&to.join("judge")).into_iter().map(|file| format!("judge/{file}"));
     let all: Vec<String> = files(&to).into_iter().filter(|file| file != "judge").chain(judge).collect();
     for file in &all {
@@ -199,7 +146,7 @@ fn any_flipped_byte_is_found_and_its_file_named() {
 /// Consistent hashes do not help who replaced the weights: the answers are others.
 #[test]
 fn other_weights_under_correct_hashes_fail_the_golden_requests() {
-    let (dir, to) = exported();
+    let (dir, to) = copied();
     let other = dir.path().join("other");
     export(t5(), &other, &["--policy", "pretrained"]);
     fs::copy(other.join("model.safetensors"), to.join("model.safetensors")).unwrap();
@@ -211,7 +158,7 @@ fn other_weights_under_correct_hashes_fail_the_golden_requests() {
 
 /// Makes manifest and sums fit the files again.
 fn rehash(to: &Path) {
-    let mut manifest = json(&to.join("manifest.json"));
+    let mut manifest = json_of(&to.join("manifest.json"));
     let sha256 = |file: &str| recalign::run::hash::of_file(&to.join(file)).unwrap().sha256;
     manifest["files"]["model.safetensors"]["sha256"] = sha256("model.safetensors").into();
     fs::write(to.join("manifest.json"), serde_json::to_vec_pretty(&manifest).unwrap()).unwrap();
@@ -224,7 +171,7 @@ fn rehash(to: &Path) {
 
 #[test]
 fn two_exports_of_one_policy_are_the_same_bytes_and_a_rounded_one_is_close() {
-    let (dir, to) = exported();
+    let (dir, to) = copied();
     let (again, rounded) = (dir.path().join("again"), dir.path().join("rounded"));
     // What an interrupted export left is no obstacle.
     fs::create_dir(dir.path().join("again.partial")).unwrap();
@@ -234,7 +181,7 @@ fn two_exports_of_one_policy_are_the_same_bytes_and_a_rounded_one_is_close() {
         assert_eq!(fs::read(to.join(file)).unwrap(), fs::read(again.join(file)).unwrap(), "{file}");
     }
     export(t5(), &rounded, &["--policy", "ipa", "--dtype", "bf16"]);
-    assert_eq!(json(&rounded.join("config.json"))["torch_dtype"], "bfloat16");
+    assert_eq!(json_of(&rounded.join("config.json"))["torch_dtype"], "bfloat16");
     let size = |dir: &Path| fs::metadata(dir.join("model.safetensors")).unwrap().len();
     assert!(size(&rounded) * 10 < size(&to) * 6, "{} of {}", size(&rounded), size(&to));
     assert_eq!(verify(&rounded).0, 0);
@@ -252,7 +199,7 @@ fn two_exports_of_one_policy_are_the_same_bytes_and_a_rounded_one_is_close() {
 
 #[test]
 fn what_cannot_be_exported_is_refused_with_the_remedy() {
-    let (dir, to) = exported();
+    let (dir, to) = copied();
     let (run, occupied) = (t5().to_str().unwrap(), to.to_str().unwrap());
     let fresh = dir.path().join("fresh");
     let fresh = fresh.to_str().unwrap();
@@ -290,20 +237,6 @@ fn a_damaged_run_is_not_exported() {
     assert!(!to.exists());
 }
 
-/// Copies a directory with what is in it.
-pub(crate) fn copy_tree(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy_tree(&path, &target);
-        } else {
-            fs::copy(&path, &target).unwrap();
-        }
-    }
-}
-
 #[test]
 fn what_hugging_face_cannot_express_is_a_native_bundle_and_says_so() {
     let dir = tempfile::tempdir().unwrap();
@@ -317,15 +250,8 @@ fn what_hugging_face_cannot_express_is_a_native_bundle_and_says_so() {
     for absent in ["tokenizer.json", "generation_config.json", "recommend.py", "judge"] {
         assert!(!found.contains(absent), "{absent}");
     }
-    assert_eq!(json(&to.join("serving.json"))["layout"], "native");
+    assert_eq!(json_of(&to.join("serving.json"))["layout"], "native");
     assert_eq!(verify(&to).0, 0);
-}
-
-/// A Python with torch and transformers, where there is one.
-fn python() -> Option<PathBuf> {
-    let named = std::env::var_os("RECALIGN_PYTHON").map(PathBuf::from);
-    let usual = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/recalign-peers/bin/python"));
-    named.or_else(usual).filter(|python| python.is_file())
 }
 
 #[test]
@@ -337,7 +263,7 @@ fn transformers_computes_the_same_from_the_directory_alone() {
         return;
     };
     let dir = tempfile::tempdir().unwrap();
-    for (run, policy) in [(t5(), "ipa"), (run_of("qwen3", "pretraining"), "pretrained")] {
+    for (run, policy) in [(t5(), "ipa"), (qwen3(), "pretrained")] {
         let to = dir.path().join(run.file_name().unwrap());
         export(run, &to, &["--policy", policy, "--golden", "24"]);
         let output =

@@ -5,6 +5,7 @@ mod alarms;
 mod arena;
 mod cli;
 mod config;
+mod directories;
 mod evaluate;
 mod export;
 mod faults;

@@ -1,63 +1,15 @@
 //! Items that come after a run, and codebooks that are made anew: through the program, and through the service's sockets.
 
-use crate::export::{copy_tree, export, t5};
+use crate::directories::{export, exported, json_of, policy, refreshed, semantic_ids, t5};
 use crate::serve::client::{Client, Serving};
-use crate::support::{outcome, project};
+use crate::support::{copy_tree, outcome};
 use polars::prelude::*;
 use recalign::run::commit::rename;
 use recalign::run::hash::of_file;
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
-
-/// An exported directory, once per test binary.
-fn exported() -> &'static Path {
-    static DIR: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
-    &DIR.get_or_init(|| {
-        let dir = tempfile::tempdir().unwrap();
-        let to = dir.path().join("export");
-        export(t5(), &to, &["--policy", "ipa"]);
-        (dir, to)
-    })
-    .1
-}
-
-/// The same items under other codebooks, so few codes that a digit is needed, and a policy trained with them.
-fn refreshed() -> &'static Path {
-    static DIR: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
-    &DIR.get_or_init(|| {
-        let dir = tempfile::tempdir().unwrap();
-        let (run, to) = (dir.path().join("run"), dir.path().join("export"));
-        let config = project("experiments/configs/quickstart.toml");
-        let set = [
-            "run.budget=smoke",
-            "run.stages=pretraining",
-            "run.seed=43",
-            "tokenize.levels=2",
-            "tokenize.codes=16",
-        ];
-        let set: Vec<&str> = set.into_iter().flat_map(|pair| ["--set", pair]).collect();
-        let place = ["run", config.to_str().unwrap(), "--run-dir", run.to_str().unwrap()];
-        let (code, _, log) = outcome(&[place.as_slice(), &set].concat());
-        assert_eq!(code, 0, "{log}");
-        export(&run, &to, &[]);
-        (dir, to)
-    })
-    .1
-}
-
-/// A table of semantic IDs: ids and codes.
-fn semantic_ids(dir: &Path) -> Vec<(String, Vec<u32>)> {
-    let table = ParquetReader::new(fs::File::open(dir.join("sid_map.parquet")).unwrap()).finish().unwrap();
-    let ids = table.column("raw_id").unwrap().str().unwrap().iter().flatten().map(str::to_owned);
-    let levels: Vec<Vec<u32>> = (0..)
-        .map_while(|level| table.column(&format!("code_{level}")).ok())
-        .map(|column| column.u32().unwrap().into_no_null_iter().collect())
-        .collect();
-    ids.enumerate().map(|(row, id)| (id, levels.iter().map(|codes| codes[row]).collect())).collect()
-}
+use std::path::Path;
 
 /// The vectors that the run's items had.
 fn vectors() -> Vec<Vec<f32>> {
@@ -107,10 +59,6 @@ fn borrowed(items: &[(String, Vec<f32>)]) -> Vec<Row<'_>> {
 fn assign(dir: &Path, items: &Path, to: &Path, more: &[&str]) -> (i32, String, String) {
     let [dir, items, to] = [dir, items, to].map(|path| path.to_str().unwrap());
     outcome(&[&["export", "assign", dir, "--items", items, "--to", to], more].concat())
-}
-
-fn json_of(path: &Path) -> Value {
-    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
 #[test]
@@ -426,11 +374,6 @@ fn a_directory_against_itself_moves_nothing_and_a_damaged_one_is_refused() {
     assert!(log.contains("does not verify: serving.json"), "{log}");
 }
 
-/// The policy of a directory, as answers name it.
-fn policy(dir: &Path) -> String {
-    json_of(&dir.join("serving.json"))["policy_sha256"].as_str().unwrap().to_owned()
-}
-
 #[test]
 fn during_a_roll_out_codes_of_the_directory_before_are_understood() {
     let serving = Serving::start(refreshed(), &["--also-reads", exported().to_str().unwrap()]);
@@ -463,7 +406,7 @@ fn during_a_roll_out_codes_of_the_directory_before_are_understood() {
     ] {
         let (status, body) = ask(wish);
         let message = body["error"]["message"].as_str().unwrap();
-        assert_eq!((status, &body["error"]["code"]), (400, &json!("codes")), "{body}");
+        assert_eq!((status, &body["error"]["code"]), (409, &json!("codes")), "{body}");
         assert!(message.contains(why) && message.contains("requests[0].codes_of"), "{message}");
         assert!(message.contains(&policy(exported())) && message.contains(&policy(refreshed())), "{message}");
     }
@@ -489,7 +432,7 @@ fn without_a_roll_out_codes_are_those_of_the_directory_that_serves() {
     assert_eq!(ask(json!({"history": [codes]})), by_id);
     assert_eq!(ask(json!({"history": [codes], "codes_of": policy(exported())})), by_id);
     let (status, body) = ask(json!({"history": [codes], "codes_of": policy(refreshed())}));
-    assert_eq!(status, 400, "{body}");
+    assert_eq!(status, 409, "{body}");
     assert!(body["error"]["message"].as_str().unwrap().contains(&policy(exported())), "{body}");
     let (code, _, log) =
         outcome(&["serve", exported().to_str().unwrap(), "--also-reads", t5().to_str().unwrap()]);

@@ -129,7 +129,7 @@ const READ_MLFLOW: &str = "import json, sys, mlflow\n\
 fn mlflow_has_every_value_that_was_published() {
     let Some(python) = python("mlflow") else { return };
     let dir = tempfile::tempdir().unwrap();
-    let run = crate::export::t5();
+    let run = crate::directories::t5();
     let server = Mlflow::start(&python, dir.path());
     let arguments =
         ["publish", "mlflow", run.to_str().unwrap(), "--url", &server.url, "--experiment", "sweep & co"];

@@ -1,36 +1,20 @@
 //! The service through its sockets: every route, broken input, overload, reloading and draining under load.
 
 pub(crate) mod client;
+mod contract;
 
-use crate::export::{copy_tree, export, item_context, t5};
-use crate::support::outcome;
+use crate::directories::{export, exported, item_context, semantic_ids, t5};
+use crate::support::{copy_tree, outcome};
 use client::{Client, Serving};
-use polars::prelude::{ParquetReader, SerReader as _};
 use recalign::run::commit::rename;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// An exported directory, once per test binary: the aligned policy with its judge.
-fn exported() -> &'static Path {
-    static DIR: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
-    &DIR.get_or_init(|| {
-        let dir = tempfile::tempdir().unwrap();
-        let to = dir.path().join("export");
-        export(t5(), &to, &["--policy", "ipa"]);
-        (dir, to)
-    })
-    .1
-}
-
 /// The ids of the catalog.
 fn ids() -> Vec<String> {
-    let file = std::fs::File::open(exported().join("sid_map.parquet")).unwrap();
-    let table = ParquetReader::new(file).finish().unwrap();
-    table.column("raw_id").unwrap().str().unwrap().iter().flatten().map(str::to_owned).collect()
+    semantic_ids(exported()).into_iter().map(|(id, _)| id).collect()
 }
 
 /// Numbers that look drawn: histories must differ, not be random.
@@ -150,7 +134,7 @@ fn the_judge_orders_what_the_policy_found() {
     export(item_context(), &native, &[]);
     let serving = Serving::start(&native, &[]);
     let (status, body) = serving.client().post("/v1/recommend", &wish("judge"));
-    assert_eq!((status, &body["error"]["code"]), (400, &json!("no-judge")));
+    assert_eq!((status, &body["error"]["code"]), (409, &json!("no-judge")));
     assert_eq!(serving.client().post("/v1/recommend", &wish("policy")).0, 200);
 }
 
@@ -214,6 +198,27 @@ fn a_client_that_stops_sending_is_told_and_let_go() {
     assert!(client.read().is_none(), "the connection is closed");
 }
 
+/// A wish of one of all kinds, and the items that its answer may show.
+fn wish(number: usize, history: &[String], items: &[(String, Vec<u32>)]) -> (Value, BTreeSet<String>) {
+    let some = |count: usize| items.iter().cycle().skip(number % items.len()).take(count);
+    let ids = |count: usize| some(count).map(|(id, _)| id.clone()).collect::<BTreeSet<String>>();
+    let seen: BTreeSet<String> = history.iter().cloned().collect();
+    let all: BTreeSet<String> = items.iter().map(|(id, _)| id.clone()).collect();
+    let unseen = &all - &seen;
+    match number % 64 {
+        0 => (json!({"history": history, "k": 20, "beam": 20, "rank_by": "judge"}), unseen),
+        1..4 => (json!({"history": history, "allow": ids(30), "k": 50}), &ids(30) - &seen),
+        4..8 => (json!({"history": history, "block": ids(40), "k": 100, "beam": 100}), &unseen - &ids(40)),
+        8..16 => {
+            let codes: Vec<_> = some(7).map(|(_, codes)| codes).collect();
+            (json!({"history": codes, "k": 20, "beam": 20}), &all - &ids(7))
+        }
+        16..24 => (json!({"history": history, "seen": "allow", "k": 1, "beam": 1}), all),
+        24..28 => (json!({"history": ["nobody", [99, 99, 99], ""]}), all),
+        _ => (json!({"history": history, "k": 10, "beam": 20}), unseen),
+    }
+}
+
 /// How many requests the next test sends; `RECALIGN_REQUESTS=1000000` for longer.
 fn many() -> usize {
     std::env::var("RECALIGN_REQUESTS").ok().and_then(|count| count.parse().ok()).unwrap_or(10_000)
@@ -223,19 +228,30 @@ fn many() -> usize {
 fn an_item_that_is_not_in_the_catalog_never_appears() {
     let serving = Serving::start(exported(), &[]);
     let mut client = serving.client();
-    let ids: BTreeSet<String> = ids().into_iter().collect();
-    for requests in histories(many()).chunks(64) {
-        let wishes: Vec<Value> =
-            requests.iter().map(|history| json!({"history": history, "beam": 20})).collect();
+    let (items, mut shown_items) = (semantic_ids(exported()), BTreeSet::new());
+    for (batch, histories) in histories(many()).chunks(64).enumerate() {
+        let numbered = histories.iter().enumerate();
+        let (wishes, allowed): (Vec<Value>, Vec<BTreeSet<String>>) =
+            numbered.map(|(at, history)| wish(64 * batch + at, history, &items)).unzip();
         let (status, answer) = client.post("/v1/recommend", &json!({ "requests": wishes }));
         assert_eq!(status, 200, "{answer}");
-        for (at, history) in requests.iter().enumerate() {
+        for (at, (wish, allowed)) in wishes.iter().zip(allowed).enumerate() {
             let shown = recommended(&answer, at);
-            let distinct: BTreeSet<&String> = shown.iter().collect();
-            assert!(shown.iter().all(|id| ids.contains(id) && !history.contains(id)), "{shown:?}");
-            assert_eq!((shown.len(), distinct.len()), (10, 10), "{shown:?}");
+            let distinct: BTreeSet<String> = shown.iter().cloned().collect();
+            assert!(distinct.is_subset(&allowed) && distinct.len() == shown.len(), "{wish}: {shown:?}");
+            assert!(
+                shown.len() <= wish["k"].as_u64().unwrap_or(10) as usize && !shown.is_empty(),
+                "{wish}: {shown:?}"
+            );
+            shown_items.extend(distinct);
         }
     }
+    assert!(
+        shown_items.len() > items.len() / 2,
+        "answers differ: {} of {} items",
+        shown_items.len(),
+        items.len()
+    );
 }
 
 /// Statuses of `each` requests from each of `clients` clients that do not wait for each other.
@@ -267,6 +283,16 @@ fn overload_is_refused_politely_and_passes() {
 }
 
 #[test]
+fn who_waits_for_answers_is_not_refused_whatever_a_request_brings() {
+    let serving = Serving::start(exported(), &["--max-queue", "0"]);
+    let wishes: Vec<Value> = histories(64).iter().map(|history| json!({"history": history})).collect();
+    let mut client = serving.client();
+    for _ in 0..5 {
+        assert_eq!(client.post("/v1/recommend", &json!({ "requests": wishes })).0, 200);
+    }
+}
+
+#[test]
 fn requests_that_arrive_together_are_answered_together() {
     let serving = Serving::start(exported(), &["--max-wait", "300", "--max-batch", "8"]);
     assert_eq!(flood(&serving, 8, 1), [200; 8]);
@@ -285,6 +311,15 @@ fn an_answer_that_would_be_late_is_refused() {
         histories(64).iter().map(|history| json!({"history": history, "beam": 100})).collect();
     let (status, body) = serving.client().post("/v1/recommend", &json!({ "requests": wishes }));
     assert_eq!((status, &body["error"]["code"]), (503, &json!("late")));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_service_does_without_huge_pages() {
+    let serving = Serving::start(exported(), &[]);
+    let memory = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", serving.process())).unwrap();
+    let huge = memory.lines().find_map(|line| line.strip_prefix("AnonHugePages:")).unwrap();
+    assert_eq!(huge.split_whitespace().next(), Some("0"), "{memory}");
 }
 
 #[cfg(unix)]

@@ -54,6 +54,13 @@ pub(crate) fn rounds(ci: usize) -> usize {
     ci * factor
 }
 
+/// A Python with what other checks need, where there is one: torch, transformers, schemathesis.
+pub(crate) fn python() -> Option<PathBuf> {
+    let named = std::env::var_os("RECALIGN_PYTHON").map(PathBuf::from);
+    let usual = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/recalign-peers/bin/python"));
+    named.or_else(usual).filter(|python| python.is_file())
+}
+
 /// Copies a directory with everything in it.
 pub(crate) fn copy_tree(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();

@@ -1,8 +1,8 @@
 //! The pages over run directories, through their socket: what is shown, what is refused, runs that grow.
 
-use crate::export::{copy_tree, t5};
+use crate::directories::t5;
 use crate::serve::client::{Client, Response, Serving};
-use crate::support::outcome;
+use crate::support::{copy_tree, outcome};
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

@@ -18,6 +18,7 @@ mod run;
 mod serve;
 mod signals;
 mod simulate;
+mod small_pages;
 mod sweep;
 mod table;
 mod ui;

@@ -2,6 +2,7 @@
 
 use super::exit::SIGNAL_BASE;
 use super::signals::Signals;
+use super::small_pages;
 use crate::cli::ServeArgs;
 use crate::serve::Settings;
 use crate::serve::access::AccessLog;
@@ -16,6 +17,7 @@ use tracing::info;
 const HTTP_THREADS: usize = 2;
 
 pub(super) fn serve(arguments: &ServeArgs) -> anyhow::Result<()> {
+    small_pages::ensure();
     let (settings, device) = (settings(arguments)?, arguments.device.open()?);
     let log = if arguments.access_log { AccessLog::to(std::io::stdout()) } else { AccessLog::off() };
     let runtime =
@@ -48,12 +50,6 @@ fn settings(arguments: &ServeArgs) -> anyhow::Result<Settings> {
     ] {
         ensure!(value > 0, "{option} 0 would refuse every request; use at least 1");
     }
-    ensure!(
-        limits.queue >= limits.batch,
-        "--max-queue {} has no room for one request of --max-batch {}",
-        limits.queue,
-        limits.batch
-    );
     Ok(Settings {
         dir: arguments.dir.clone(),
         address: arguments.address,

@@ -98,7 +98,7 @@ fn refusal(position: usize, why: &str, (current, old): (&Reader<'_>, Option<&Rea
     let serving = format!("{} (which serves)", current.policy);
     let both = old
         .map_or_else(|| serving.clone(), |old| format!("{serving} and {} (which is read too)", old.policy));
-    Refusal::bad(
+    Refusal::conflict(
         "codes",
         format!(
             "requests[{position}].codes_of {why} {both}; name the policy whose codes these are, or send ids of the log"

@@ -26,6 +26,10 @@ impl Refusal {
     pub fn bad(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message)
     }
+    /// A request that the directory which serves cannot answer; another one could.
+    pub fn conflict(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, code, message)
+    }
     /// More work than there is room for.
     pub fn overloaded() -> Self {
         Self::new(

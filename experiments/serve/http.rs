@@ -65,7 +65,7 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .route("/openapi.json", get(|| async { json(StatusCode::OK, &openapi::document()) }))
+        .route("/openapi.json", get(contract))
         .fallback(|| async {
             Refusal::new(StatusCode::NOT_FOUND, "not-found", "no such route; see /openapi.json")
         })
@@ -126,7 +126,7 @@ async fn recommend(State(service): Shared, request: Request) -> Reply {
     let Batch::<Recommend> { requests } = body(request).await?;
     let judge = requests.iter().any(|wish| wish.rank_by == RankBy::Judge);
     if judge && service.current.get().judge.is_none() {
-        return Err(Refusal::bad("no-judge", "this directory has no judge; leave out rank_by"));
+        return Err(Refusal::conflict("no-judge", "this directory has no judge; leave out rank_by"));
     }
     ask(&service, requests.into_iter().map(Task::Recommend).collect()).await
 }
@@ -179,6 +179,10 @@ async fn model(State(service): Shared) -> Response<Body> {
             "shadow": shadow,
         }),
     )
+}
+
+async fn contract(State(service): Shared) -> Response<Body> {
+    json(StatusCode::OK, &openapi::document(&service.limits, service.token.as_ref()))
 }
 
 async fn ready(State(service): Shared) -> Reply {

@@ -20,7 +20,8 @@ pub struct Limits {
     pub batch: usize,
     /// How long the oldest request of a batch waits for others.
     pub wait: Duration,
-    /// Histories that wait or are being answered; more are refused with 429.
+    /// Histories that may be ahead of a request, waiting or being answered; with more it is refused with 429. A batch by default: it
+    /// is answered while the next one gathers.
     pub queue: usize,
     /// A request that is not answered after this time is refused with 503.
     pub time: Duration,
@@ -37,7 +38,7 @@ impl Default for Limits {
         Self {
             batch: 64,
             wait: Duration::from_millis(2),
-            queue: 128,
+            queue: 64,
             time: Duration::from_secs(2),
             beam: 100,
             body: 1 << 20,

@@ -2,6 +2,9 @@
 //!
 //! The thread takes what waits, up to [`Limits::batch`] histories; the oldest waits at most [`Limits::wait`] for company. While a
 //! batch is computed the next one gathers, so under load batches grow by themselves and nobody waits for a clock.
+//!
+//! A request is taken in if what is ahead of it, not what it brings, is within [`Limits::queue`]. That bounds how long it waits, and
+//! a client who sends full batches one after the other is never refused for their size.
 
 use super::api::Answers;
 use super::current::Current;
@@ -17,10 +20,11 @@ use anyhow::Context as _;
 use axum::http::StatusCode;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Instant;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 type Outcome = Result<Answers, Refusal>;
 
@@ -29,15 +33,35 @@ struct Job {
     tasks: Vec<Task>,
     arrived: Instant,
     reply: oneshot::Sender<Outcome>,
-    /// Its room in the queue, until it is answered.
-    room: OwnedSemaphorePermit,
+    place: Place,
+}
+
+/// A request's histories among [`Queue::occupied`], until they are answered.
+struct Place {
+    occupied: Arc<AtomicUsize>,
+    histories: usize,
+}
+
+impl Place {
+    /// Takes a place if at most `most` histories are ahead.
+    fn take(occupied: &Arc<AtomicUsize>, histories: usize, most: usize) -> Option<Self> {
+        let behind = |ahead: usize| (ahead <= most).then(|| ahead + histories);
+        occupied.fetch_update(Ordering::Relaxed, Ordering::Relaxed, behind).ok()?;
+        Some(Self { occupied: Arc::clone(occupied), histories })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.occupied.fetch_sub(self.histories, Ordering::Relaxed);
+    }
 }
 
 /// The way to the thread that computes. When the last one is dropped, the thread ends.
 #[derive(Clone)]
 pub struct Queue {
     sender: Sender<Job>,
-    room: Arc<Semaphore>,
+    occupied: Arc<AtomicUsize>,
     limits: Limits,
 }
 
@@ -56,7 +80,7 @@ impl Queue {
         let limits = worker.limits;
         let thread = std::thread::Builder::new().name("answers".into()).spawn(move || worker.run(&receiver));
         let thread = thread.context("cannot start the thread that answers")?;
-        Ok((Self { sender, room: Arc::new(Semaphore::new(limits.queue)), limits }, thread))
+        Ok((Self { sender, occupied: Arc::default(), limits }, thread))
     }
 
     /// Waits for the answers.
@@ -65,10 +89,10 @@ impl Queue {
     /// The queue is full, or the answer is not there in time.
     pub async fn ask(&self, tasks: Vec<Task>) -> Outcome {
         let gone = || Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the service is stopping");
-        let count = u32::try_from(tasks.len()).unwrap_or(u32::MAX);
-        let room = self.room.clone().try_acquire_many_owned(count).map_err(|_| Refusal::overloaded())?;
+        let place = Place::take(&self.occupied, tasks.len(), self.limits.queue);
+        let place = place.ok_or_else(Refusal::overloaded)?;
         let (reply, answer) = oneshot::channel();
-        let job = Job { tasks, arrived: clock::now(), reply, room };
+        let job = Job { tasks, arrived: clock::now(), reply, place };
         self.sender.send(job).map_err(|_| gone())?;
         match tokio::time::timeout(self.limits.time, answer).await {
             Err(_) => Err(Refusal::late()),
@@ -78,7 +102,7 @@ impl Queue {
 
     /// Histories that wait or are being answered.
     pub fn occupied(&self) -> usize {
-        self.limits.queue - self.room.available_permits()
+        self.occupied.load(Ordering::Relaxed)
     }
 }
 
@@ -132,7 +156,7 @@ impl Worker {
                 Err(_) => Err(defect()),
             };
             // Whoever hears the answer may ask again at once: there must be room by then.
-            drop(job.room);
+            drop(job.place);
             // Who asked may be gone.
             drop(job.reply.send(outcome));
         }
@@ -144,4 +168,22 @@ impl Worker {
 
 fn defect() -> Refusal {
     Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "defect", "the service failed; please report this")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_ahead_decides_and_not_what_a_request_brings() {
+        let occupied = Arc::default();
+        let first = Place::take(&occupied, 64, 0).expect("nobody is ahead");
+        assert!(Place::take(&occupied, 1, 63).is_none());
+        let second = Place::take(&occupied, 64, 64).expect("64 are ahead");
+        assert!(Place::take(&occupied, 1, 127).is_none());
+        drop(first);
+        assert_eq!(occupied.load(Ordering::Relaxed), 64);
+        drop(second);
+        assert!(Place::take(&occupied, 1, 0).is_some(), "answers make room");
+    }
 }

@@ -74,8 +74,12 @@ impl Serving {
         panic!("fewer than {count} lines on standard output");
     }
     #[cfg(unix)]
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+    #[cfg(unix)]
     pub(crate) fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.process().to_string()]).status();
         assert!(sent.unwrap().success());
     }
     #[cfg(unix)]
