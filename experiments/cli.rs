@@ -527,7 +527,7 @@ pub struct UiArgs {
 /// `recalign label`.
 #[derive(Args, Clone, Debug)]
 pub struct LabelArgs {
-    /// Experiment file (TOML); only its [data] counts
+    /// Experiment file (TOML); only its `data` section counts
     pub config: PathBuf,
     /// Feedback column that is above 0 where the user approved
     #[arg(long, value_name = "COLUMN")]

@@ -24,7 +24,8 @@ fn help_lists_every_verb_and_every_exit_code() {
         verbs,
         [
             "run", "sweep", "compare", "watch", "ui", "report", "verify", "evaluate", "inspect", "arena",
-            "export", "import", "publish", "serve", "rollout", "simulate", "label", "bench", "doctor", "help",
+            "export", "import", "publish", "serve", "rollout", "simulate", "label", "bench", "doctor",
+            "help",
         ],
         "a verb was added or lost"
     );
