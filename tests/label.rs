@@ -90,6 +90,7 @@ fn what_cannot_be_learned_from_is_named() {
     assert!(unknown.contains("no feedback column `love`") && unknown.contains("long_view"), "{unknown}");
     assert!(problem(&["--positive", "like", "--negative", "like"]).contains("`like` is named twice"));
     assert!(problem(&["--positive", "like", "--share", "watch_time"]).contains("PART/WHOLE"));
+    assert!(problem(&["--positive", "like", "--share", "watch_time/like"]).contains("`like` is a verdict"));
     let share = problem(&["--positive", "like", "--share", "watch_time/length"]);
     assert!(share.contains("no feedback column `length`"), "{share}");
     // Everybody leaves a feed, and without one nobody does.

@@ -29,6 +29,9 @@ pub enum SatisfactionError {
     /// One column plays two parts.
     #[error("`{0}` is named twice; name every verdict and every share once")]
     Twice(String),
+    /// A verdict is to be read as behaviour.
+    #[error("`{0}` is a verdict: a share with it would give away what is to be told")]
+    Verdict(String),
     /// The only columns are verdicts.
     #[error(
         "besides the verdicts the log has no feedback column; name what users did among the feedback columns"
@@ -74,6 +77,12 @@ impl Columns {
         let negative = names.negative.map(find).transpose()?;
         let verdict = |column: &usize| *column == positive || Some(*column) == negative;
         let behaviour: Vec<usize> = (0..signals.len()).filter(|column| !verdict(column)).collect();
+        let mut halves = names.shares.iter().flat_map(|(part, whole)| [part, whole]);
+        if let Some(name) =
+            halves.find(|name| *name == names.positive || Some(name.as_str()) == names.negative)
+        {
+            return Err(SatisfactionError::Verdict(name.clone()));
+        }
         let share = |(part, whole): &(String, String)| Ok([find(part)?, find(whole)?]);
         let shares = names.shares.iter().map(share).collect::<Result<_, _>>()?;
         if behaviour.is_empty() {

@@ -167,6 +167,9 @@ fn two_columns_of_verdicts_leave_what_nobody_rated() {
     log.signals = ["like", "hate"].map(String::from).to_vec();
     let names = |negative| Names { positive: "like", negative, shares: &[] };
     assert_eq!(Columns::find(&log.signals, names(Some("hate"))), Err(SatisfactionError::NoBehaviour));
+    let shares = [("watched".to_owned(), "like".to_owned())];
+    let told = Columns::find(&log.signals, Names { shares: &shares, ..names(None) });
+    assert_eq!(told, Err(SatisfactionError::Verdict("like".into())));
     let unknown = Columns::find(&log.signals, names(Some("hated"))).unwrap_err();
     assert_eq!(unknown.to_string(), "the log has no feedback column `hated`; its columns are [like, hate]");
 
