@@ -9,7 +9,7 @@ fn help_lists_every_verb_and_every_exit_code() {
     assert_eq!(code, 0);
     for word in [
         "run", "sweep", "compare", "watch", "report", "verify", "evaluate", "inspect", "rollout", "arena",
-        "export", "serve", "simulate", "bench", "doctor", "130", "143", "NO_COLOR",
+        "export", "serve", "simulate", "label", "bench", "doctor", "130", "143", "NO_COLOR",
     ] {
         assert!(stdout.contains(word), "--help does not mention {word}:\n{stdout}");
     }
