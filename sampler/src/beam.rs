@@ -8,7 +8,7 @@ use crate::candidate::Candidate;
 use crate::consistency::{Pruned, Rule};
 use crate::level::{Continuations, Level};
 use crate::trie::{Node, Trie};
-use policy::ids::ItemId;
+use policy::ids::{Code, ItemId};
 use policy::log_prob::Scorer;
 use policy::model::Encoded;
 use policy::vocab::PAD;
@@ -118,6 +118,8 @@ struct Next {
     log_prob: f64,
     token_log_prob: f32,
     log_consistency: f64,
+    /// Below it is nothing to show.
+    spent: bool,
 }
 
 impl Step<'_> {
@@ -131,13 +133,15 @@ impl Step<'_> {
                 compare(&mut next[from..]);
             }
         }
-        let better = |a: &Next, b: &Next| b.log_prob.total_cmp(&a.log_prob).then(a.node.cmp(&b.node));
+        let more_probable = |a: &Next, b: &Next| b.log_prob.total_cmp(&a.log_prob).then(a.node.cmp(&b.node));
+        let better = |a: &Next, b: &Next| a.spent.cmp(&b.spent).then_with(|| more_probable(a, b));
         let pruned = self.rule.keep(&mut next, search.width, (better, |one: &Next| one.log_consistency));
         let hypotheses = next.into_iter().map(|one| extended(&beam.hypotheses[one.parent], one)).collect();
         Beam { hypotheses, pruned: beam.pruned + pruned }
     }
 
-    /// The legal continuations of a hypothesis; of whole IDs those that have something to show, and of prefixes too while paths are pruned.
+    /// The legal continuations of a hypothesis; of whole IDs those that have something to show. Where paths are pruned, a prefix of nothing
+    /// but what was seen takes no place of another; it only fills up, because all users have equally many rows.
     fn continued<'s>(
         &'s self,
         (user, parent): (usize, usize),
@@ -145,28 +149,29 @@ impl Step<'_> {
         exclude: &'s [ItemId],
     ) -> impl Iterator<Item = Next> + 's {
         let trie = self.level.trie;
-        // Where paths are pruned, a prefix of nothing but what was seen must not take the place of another.
-        let looks = self.level.depth + 1 == trie.levels() || self.rule.is_on();
-        let excluded = move |node| looks && trie.items_below(node).iter().all(|item| exclude.contains(item));
+        let is_last = self.level.depth + 1 == trie.levels();
+        let looks = is_last || self.rule.is_on();
+        let spent = move |node| looks && trie.items_below(node).iter().all(|item| exclude.contains(item));
         let log_probs = self.continuations.row(user * self.rows_per_user + parent);
-        let children = trie.children(hypothesis.node).zip(log_probs);
-        children.filter(move |((_, node), _)| !excluded(*node)).map(move |((_, node), &token_log_prob)| {
-            Next {
-                node,
-                parent,
-                log_prob: hypothesis.log_prob + f64::from(token_log_prob),
-                token_log_prob,
-                log_consistency: hypothesis.log_consistency,
-            }
-        })
+        let next = move |((_, node), &token_log_prob): ((Code, Node), &f32)| Next {
+            node,
+            parent,
+            log_prob: hypothesis.log_prob + f64::from(token_log_prob),
+            token_log_prob,
+            log_consistency: hypothesis.log_consistency,
+            spent: spent(node),
+        };
+        trie.children(hypothesis.node).zip(log_probs).map(next).filter(move |one| !(is_last && one.spent))
     }
 }
 
-/// Holds the continuations of one hypothesis against the best of them.
+/// Holds the continuations of one hypothesis against the best of them; with nothing to show they are consistent with nothing.
 fn compare(next: &mut [Next]) {
-    let best = next.iter().map(|one| one.token_log_prob).fold(f32::NEG_INFINITY, f32::max);
+    let shown = next.iter().filter(|one| !one.spent);
+    let best = shown.map(|one| one.token_log_prob).fold(f32::NEG_INFINITY, f32::max);
     for one in next {
-        one.log_consistency = one.log_consistency.min(f64::from(one.token_log_prob) - f64::from(best));
+        let own = if one.spent { f64::NEG_INFINITY } else { f64::from(one.token_log_prob) - f64::from(best) };
+        one.log_consistency = one.log_consistency.min(own);
     }
 }
 

@@ -98,6 +98,19 @@ fn any_consistency_prunes_nothing_and_leaves_out_what_was_seen_early() {
 }
 
 #[test]
+fn users_who_have_seen_whole_branches_are_searched_as_if_alone() {
+    let fixture = fixture();
+    let (_, branch) = fixture.trie.children(fixture.trie.root()).next().unwrap();
+    let seen = fixture.trie.items_below(branch);
+    for (width, least) in [(60, ANY), (60, 0.3), (7, 0.3)] {
+        let mixed = fixture.pruned(LogProbSpace::Trie, (width, least), &[seen, &[], &[]]);
+        let alike = fixture.pruned(LogProbSpace::Trie, (width, least), &[seen; 3]);
+        let nothing = fixture.pruned(LogProbSpace::Trie, (width, least), &NOTHING);
+        assert_eq!(mixed, [alike[0].clone(), nothing[1].clone(), nothing[2].clone()], "{width} {least}");
+    }
+}
+
+#[test]
 fn the_greedy_path_is_consistent_whatever_is_asked() {
     let fixture = fixture();
     let greedy = fixture.pruned(LogProbSpace::Trie, (1, 0.0), &NOTHING);
