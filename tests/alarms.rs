@@ -129,9 +129,10 @@ const PLANTED: [Planted; 8] = [
         raised: &[("stale", "of another policy than the one that learns")],
     },
     Planted {
+        // Of this seed, they disagree.
         failure: "judges that have learnt nothing",
         objective: "{ kind = 'grpo', kl_weight = 0.0 }",
-        sets: &["reward.epochs=1", "reward.learning_rate=1e-6", "align.learning_rate=0.01"],
+        sets: &["run.seed=3", "reward.epochs=1", "reward.learning_rate=1e-6", "align.learning_rate=0.02"],
         raised: &[("goodhart", "the proxy is being exploited")],
     },
     Planted {

@@ -13,8 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// reused. The other stages' are.
 fn revision(stage: &str) -> u32 {
     match stage {
-        "evaluate" | "reward" => 4,
-        _ if stage.starts_with("align-") => 4,
+        "evaluate" => 5,
+        _ if stage.starts_with("align-") => 5,
+        "pretrain" | "reward" => 4,
         _ => 3,
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! A step scores only the codes that may follow; ties go to the lower code path, so a result is a function of the
 //! weights alone. After `d` codes every user has exactly `min(width, prefixes of length d)` hypotheses: either all
-//! of them, or `width`, each with at least one continuation. Rows therefore need no padding.
+//! of them, or `width`, each with at least one continuation. Rows therefore need no padding. A prefix of nothing but
+//! excluded items takes no place of another: it only fills up, so that a list is as long as the beam is wide while
+//! there are items to show.
 
 use crate::candidate::Candidate;
 use crate::consistency::{Pruned, Rule};
@@ -48,8 +50,7 @@ pub fn beam_search(
     found.into_iter().map(|found| found.candidates).collect()
 }
 
-/// The same, but paths whose consistency is below `least` come after all others ([`crate::consistency`]). As many IDs are found as the
-/// beam is wide, while so many have an item to show. With 0 it is [`beam_search`].
+/// The same, but paths whose consistency is below `least` come after all others ([`crate::consistency`]). With 0 it is [`beam_search`].
 ///
 /// # Panics
 /// As [`beam_search`].
@@ -71,6 +72,7 @@ pub fn pruned_beam_search(
         log_consistency: 0.0,
         token_log_probs: Vec::new(),
     };
+    let excluded: Vec<Vec<ItemId>> = search.exclude.iter().map(|items| sorted(items)).collect();
     let mut beams = vec![Beam { hypotheses: vec![start], pruned: 0 }; users];
     let mut cache = scorer.model.start(encoded);
     let mut tokens = vec![PAD; users];
@@ -81,7 +83,8 @@ pub fn pruned_beam_search(
         let level = Level { scorer, trie, depth };
         let continuations = level.continuations(states, &nodes);
         let step = Step { level, continuations, rows_per_user, rule: Rule::at_least(least) };
-        beams = beams.par_iter().enumerate().map(|(user, beam)| step.advance(user, beam, search)).collect();
+        let advance = |(user, beam)| step.advance((user, &excluded[user]), beam, search.width);
+        beams = beams.par_iter().enumerate().map(advance).collect();
         if depth + 1 < trie.levels() {
             cache.reorder(&parent_rows(&beams, rows_per_user));
         }
@@ -123,36 +126,35 @@ struct Next {
 }
 
 impl Step<'_> {
-    /// The best continuations of one user's hypotheses.
-    fn advance(&self, user: usize, beam: &Beam, search: &Search<'_>) -> Beam {
+    /// The best continuations of one user's hypotheses. `excluded`: sorted.
+    fn advance(&self, (user, excluded): (usize, &[ItemId]), beam: &Beam, width: usize) -> Beam {
         let mut next: Vec<Next> = Vec::new();
         for (parent, hypothesis) in beam.hypotheses.iter().enumerate() {
             let from = next.len();
-            next.extend(self.continued((user, parent), hypothesis, search.exclude[user]));
+            next.extend(self.continued(user * self.rows_per_user + parent, (parent, hypothesis), excluded));
             if self.rule.is_on() {
                 compare(&mut next[from..]);
             }
         }
         let more_probable = |a: &Next, b: &Next| b.log_prob.total_cmp(&a.log_prob).then(a.node.cmp(&b.node));
         let better = |a: &Next, b: &Next| a.spent.cmp(&b.spent).then_with(|| more_probable(a, b));
-        let pruned = self.rule.keep(&mut next, search.width, (better, |one: &Next| one.log_consistency));
+        let pruned = self.rule.keep(&mut next, width, (better, |one: &Next| one.log_consistency));
         let hypotheses = next.into_iter().map(|one| extended(&beam.hypotheses[one.parent], one)).collect();
         Beam { hypotheses, pruned: beam.pruned + pruned }
     }
 
-    /// The legal continuations of a hypothesis; of whole IDs those that have something to show. Where paths are pruned, a prefix of nothing
-    /// but what was seen takes no place of another; it only fills up, because all users have equally many rows.
+    /// The legal continuations of a hypothesis; of whole IDs those that have something to show.
     fn continued<'s>(
         &'s self,
-        (user, parent): (usize, usize),
-        hypothesis: &'s Hypothesis,
-        exclude: &'s [ItemId],
+        row: usize,
+        (parent, hypothesis): (usize, &'s Hypothesis),
+        excluded: &'s [ItemId],
     ) -> impl Iterator<Item = Next> + 's {
         let trie = self.level.trie;
         let is_last = self.level.depth + 1 == trie.levels();
-        let looks = is_last || self.rule.is_on();
-        let spent = move |node| looks && trie.items_below(node).iter().all(|item| exclude.contains(item));
-        let log_probs = self.continuations.row(user * self.rows_per_user + parent);
+        let is_excluded = |item: &ItemId| excluded.binary_search(item).is_ok();
+        let spent = move |node| !excluded.is_empty() && trie.items_below(node).iter().all(is_excluded);
+        let log_probs = self.continuations.row(row);
         let next = move |((_, node), &token_log_prob): ((Code, Node), &f32)| Next {
             node,
             parent,
@@ -180,6 +182,12 @@ fn extended(hypothesis: &Hypothesis, next: Next) -> Hypothesis {
     token_log_probs.push(next.token_log_prob);
     let Next { node, parent, log_prob, log_consistency, .. } = next;
     Hypothesis { node, parent, log_prob, log_consistency, token_log_probs }
+}
+
+fn sorted(items: &[ItemId]) -> Vec<ItemId> {
+    let mut items = items.to_vec();
+    items.sort_unstable();
+    items
 }
 
 fn hypotheses(beams: &[Beam]) -> impl Iterator<Item = &Hypothesis> {

@@ -16,10 +16,6 @@
 use crate::candidate::{Candidate, keep_best};
 use std::cmp::Ordering;
 
-/// A least consistency below that of any path: nothing is pruned, but prefixes below which everything was seen are left out early, as in
-/// every search with pruning. A plain beam leaves items out at the last code alone; what pruning changes is seen beside this.
-pub const ANY: f64 = f64::MIN_POSITIVE;
-
 /// What a search with pruning found for a user.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Pruned {

@@ -4,7 +4,7 @@ use super::NamedPolicy;
 use super::systems::{Setting, judged, ranking, ranks};
 use crate::run::StageContext;
 use policy::ids::ItemId;
-use sampler::consistency::{ANY, Pruned};
+use sampler::consistency::Pruned;
 use sampler::recommend::Seen;
 use std::collections::BTreeMap;
 
@@ -35,7 +35,7 @@ pub(super) fn pruning(
         let lists: Vec<Vec<ItemId>> = found.iter().map(items).collect();
         ranking(&ranks(&lists, users), &section.cutoffs).chain(judged(&lists, setting)).collect()
     };
-    let (all, pruned) = (search(ANY)?, search(section.min_consistency)?);
+    let (all, pruned) = (search(0.0)?, search(section.min_consistency)?);
     let without = measured(&all);
     let change = |(metric, with): (String, Vec<f64>)| {
         let change = with.iter().zip(&without[&metric]).map(|(with, without)| with - without).collect();
