@@ -121,7 +121,7 @@ fn kuairands_likes_and_hates_are_told_from_behaviour_and_given_away_by_the_video
     ]);
     assert_eq!(summary["examined_users"], 664);
     let auc = |name| of(&summary, name, "auc");
-    assert!(auc("model") > 0.82 && auc("play_time_ms / duration_ms") < 0.75, "{summary}");
+    assert!(auc("model") > 0.82 && auc("model") > auc("play_time_ms / duration_ms") + 0.05, "{summary}");
     assert!(of(&summary, "model", "recall") > 0.619 && of(&summary, "model", "f1") > 0.720, "{summary}");
     assert!(auc("leak: approval of the item") > 0.97, "{summary}");
 }
