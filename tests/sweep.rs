@@ -324,7 +324,7 @@ fn a_sweep_killed_again_and_again_ends_with_the_bytes_of_an_undisturbed_one() {
     let lines = whole.results()["lines"].clone();
     let trained = lines.as_array().unwrap().iter().filter(|line| line["role"] != "baseline");
     let labels: Vec<&str> = trained.map(|line| line["label"].as_str().unwrap()).collect();
-    assert_eq!(labels, ["pretrained", "grpo, aligned", "dpo, aligned"], "the rows share their policies");
+    assert_eq!(labels, ["pretrained", "grpo", "dpo"], "the rows share their policies");
     let arguments = killed.arguments();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     for kill in 0..rounds(5) as u64 {

@@ -324,9 +324,15 @@ fn labels(lines: &[Line]) -> Vec<String> {
         let rows = lines.iter().filter(|other| other.role != "baseline").map(|other| &other.row);
         unique(&line.system) && rows.collect::<BTreeSet<_>>().len() > 1
     };
+    // The only policy of its row, but for one that is called otherwise.
+    let is_alone = |line: &Line| {
+        let own = lines.iter().filter(|other| other.row == line.row && other.role != "baseline");
+        own.filter(|other| !(other.role == "base" && is_shared(other))).count() == 1
+    };
     let label = |line: &Line| match line.role.as_str() {
         "baseline" if unique(&line.system) => line.system.clone(),
         "base" if is_shared(line) => line.system.clone(),
+        "aligned" if is_alone(line) => line.row.clone(),
         "baseline" => format!("{} ({})", line.system, line.row),
         "base" => line.row.clone(),
         _ => format!("{}, {}", line.row, line.system),
