@@ -10,7 +10,7 @@ use crate::data::new_items::NewItemFiles;
 use crate::device::DeviceChoice;
 use crate::export::assign::{self, Assign};
 use crate::export::description::Layout;
-use crate::export::diff::{self, AnswerDifference, Difference};
+use crate::export::diff::{self, AnswerDifference, CatalogDifference, Difference};
 use crate::export::migrate;
 use crate::export::verify::{self, Drift};
 use crate::export::{self, Export};
@@ -93,6 +93,11 @@ fn verify(dir: &Path) -> anyhow::Result<()> {
     }
 }
 
+fn catalog_text(catalog: &CatalogDifference) -> String {
+    let CatalogDifference { kept, moved, removed, added } = catalog;
+    format!("items: {kept} keep their semantic ID, {moved} moved, {removed} removed, {added} added")
+}
+
 fn answers_text(answers: &AnswerDifference) -> String {
     let AnswerDifference { requests, same_first, overlap, score_drift } = answers;
     format!(
@@ -112,12 +117,7 @@ fn difference_text(difference: &Difference) -> anyhow::Result<String> {
     for (name, a, b) in &difference.settings {
         writeln!(text, "{name}: {a} -> {b}")?;
     }
-    let catalog = &difference.catalog;
-    writeln!(
-        text,
-        "items: {} keep their semantic ID, {} moved, {} removed, {} added",
-        catalog.kept, catalog.moved, catalog.removed, catalog.added
-    )?;
+    writeln!(text, "{}", catalog_text(&difference.catalog))?;
     writeln!(text, "{}", answers_text(&difference.answers))?;
     Ok(text)
 }

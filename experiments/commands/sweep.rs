@@ -105,7 +105,6 @@ fn describe(plan: &Plan) -> String {
         seconds: sum.seconds + own.seconds,
         unknown: sum.unknown + own.unknown,
         shared: sum.shared + own.shared,
-        outdated: sum.outdated + own.outdated,
     });
     let _ = writeln!(
         text,
@@ -114,12 +113,9 @@ fn describe(plan: &Plan) -> String {
         total.shared,
         total.unknown
     );
-    if total.outdated > 0 {
-        let _ = writeln!(
-            text,
-            "finished stages of an older program: {}; --allow-drift replaces them",
-            total.outdated
-        );
+    let older = outdated(plan).len();
+    if older > 0 {
+        let _ = writeln!(text, "finished stages of an older program: {older}; --allow-drift replaces them");
     }
     text
 }

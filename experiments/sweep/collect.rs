@@ -219,8 +219,10 @@ fn is_same_policy(known: &System<'_>, system: &System<'_>) -> bool {
         };
         system.runs.iter().map(|run| run.member.seed).zip(results(system).map(values)).collect()
     };
-    let of_known = numbers(known);
-    known.role == "base" && numbers(system).iter().all(|own| of_known.contains(own))
+    known.role == "base" && {
+        let known = numbers(known);
+        numbers(system).iter().all(|own| known.contains(own))
+    }
 }
 
 /// The same baseline, ranking alike: fitted and evaluated on the same data.

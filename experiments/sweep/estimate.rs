@@ -18,8 +18,6 @@ pub struct Estimate {
     pub unknown: usize,
     /// Stages that are done, or that an earlier run of the plan computes.
     pub shared: usize,
-    /// Stages that an older program finished, to be replaced.
-    pub outdated: usize,
 }
 
 /// A finished stage of some run.
@@ -50,9 +48,7 @@ fn one(
         let part = relevant(stage, &config);
         let shared = !computed.insert(format!("{stage} {} {part:?}", run.config.run.seed));
         let done = done.iter().find(|done| done.directory == directory);
-        let outdated = done.is_some_and(|done| older_program(done).is_some());
-        found.outdated += usize::from(outdated);
-        if shared || done.is_some() && !outdated {
+        if shared || done.is_some_and(|done| older_program(done).is_none()) {
             found.shared += 1;
         } else if let Some(seconds) = seconds(stage, &part, known) {
             found.seconds += seconds;

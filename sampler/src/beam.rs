@@ -90,11 +90,11 @@ pub fn pruned_beam_search(
         }
         tokens = next_tokens(&beams, level);
     }
-    let found = |(beam, exclude): (Beam, &&[ItemId])| Pruned {
-        candidates: expand(beam.hypotheses, trie, exclude),
+    let found = |(beam, excluded): (Beam, &Vec<ItemId>)| Pruned {
+        candidates: expand(beam.hypotheses, trie, excluded),
         pruned: beam.pruned,
     };
-    beams.into_iter().zip(search.exclude).map(found).collect()
+    beams.into_iter().zip(&excluded).map(found).collect()
 }
 
 /// How to search.
@@ -210,10 +210,12 @@ fn next_tokens(beams: &[Beam], level: Level<'_>) -> Vec<u32> {
     hypotheses(beams).map(token).collect()
 }
 
-fn expand(hypotheses: Vec<Hypothesis>, trie: &Trie, exclude: &[ItemId]) -> Vec<Candidate> {
+/// `excluded`: sorted.
+fn expand(hypotheses: Vec<Hypothesis>, trie: &Trie, excluded: &[ItemId]) -> Vec<Candidate> {
     let mut candidates = Vec::with_capacity(hypotheses.len());
     for hypothesis in hypotheses {
-        for &item in trie.items(hypothesis.node).iter().filter(|item| !exclude.contains(item)) {
+        let items = trie.items(hypothesis.node).iter();
+        for &item in items.filter(|item| excluded.binary_search(item).is_err()) {
             candidates.push(Candidate { item, token_log_probs: hypothesis.token_log_probs.clone() });
         }
     }

@@ -1,6 +1,7 @@
 //! What `recalign export migrate` prints.
 
 use super::super::table;
+use super::catalog_text;
 use crate::export::migrate::{AnswerMove, Change, Migration};
 use std::fmt::Write as _;
 
@@ -10,11 +11,7 @@ pub(super) fn text(migration: &Migration) -> anyhow::Result<String> {
     let sizes = |sizes: &[usize]| sizes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" x ");
     let mut text = String::new();
     writeln!(text, "codes: {} -> {}", sizes(before), sizes(after))?;
-    writeln!(
-        text,
-        "items: {} keep their semantic ID, {} moved, {} removed, {} added\n",
-        catalog.kept, catalog.moved, catalog.removed, catalog.added
-    )?;
+    writeln!(text, "{}\n", catalog_text(catalog))?;
     let share = |share: f64| format!("{:.1} %", 100.0 * share);
     let rows: Vec<Vec<String>> = (1..)
         .zip(levels)

@@ -44,16 +44,14 @@ struct Names(BTreeMap<String, usize>);
 
 impl Names {
     fn of(database: &Connection) -> anyhow::Result<Self> {
-        let mut runs: BTreeMap<String, Vec<Option<String>>> = BTreeMap::new();
-        for_each(database, "SELECT * FROM metrics ORDER BY id", |row| {
-            let ids = runs.entry(row.get("run_name")?).or_default();
-            let id = identifier(row);
-            if !ids.contains(&id) {
-                ids.push(id);
-            }
+        let named = database.prepare("SELECT run_id FROM metrics").is_ok();
+        let columns = if named { "run_name, run_id" } else { "run_name" };
+        let mut runs = BTreeMap::new();
+        for_each(database, &format!("SELECT DISTINCT {columns} FROM metrics"), |row| {
+            *runs.entry(row.get("run_name")?).or_insert(0) += 1;
             Ok(())
         })?;
-        Ok(Self(runs.into_iter().map(|(name, ids)| (name, ids.len())).collect()))
+        Ok(Self(runs))
     }
 
     fn of_row(&self, row: &Row<'_>) -> anyhow::Result<String> {

@@ -166,7 +166,8 @@ pub(super) fn policy_system(
         system.per_user.extend(free_beams(policy, setting, ctx)?);
     }
     if section.min_consistency > 0.0 {
-        system.per_user.extend(pruning(policy, setting, ctx)?);
+        let changes = pruning((policy, &system.per_user), setting, ctx)?;
+        system.per_user.extend(changes);
     }
     Ok(system)
 }
