@@ -343,6 +343,18 @@ pub const ENTRIES: &[Entry] = &[
         "Share of pairs of examples with different watch times that the judge's prediction orders right; one half is chance.",
     ),
     entry(
+        "inferred/<head>/auc",
+        "share",
+        Up,
+        "AUC, expected over the dice, of what can be inferred of a label from the log alone (reward.inferred_users).",
+    ),
+    entry(
+        "inferred/<head>/gap",
+        "share",
+        Down,
+        "By how much the proxy's AUC is below what can be inferred from the log alone, on the same impressions.",
+    ),
+    entry(
         "watch_baseline/mae_gain",
         "watch time",
         Up,

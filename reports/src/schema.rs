@@ -196,6 +196,9 @@ pub struct JudgeReport {
     /// The Bayes-optimal prediction of every head, given all that the built-in world knows but the dice; `reward.attainable`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attainable: Vec<TrialHead>,
+    /// The proxy beside what the log alone tells of some evaluation users; `reward.inferred_users`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inferred: Vec<InferredHead>,
     /// The proxy's watch times beside those of the same judge with another head; `reward.watch_baseline`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watch_baseline: Option<WatchBaseline>,
@@ -234,6 +237,21 @@ pub struct TrialHead {
     /// The AUC expected over the dice that decided the labels, where their chances are known (`reward.attainable`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_auc: Option<f64>,
+}
+
+/// One head of the proxy beside the posterior given the log alone, on the same impressions; AUCs are expected over the dice.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InferredHead {
+    /// Head name.
+    pub head: String,
+    /// Users whose impressions these are.
+    pub users: u64,
+    /// Of the posterior's chances: what no judge that learns from logs exceeds.
+    pub auc: Estimate,
+    /// Of the proxy's.
+    pub proxy: Estimate,
+    /// By how much the proxy is below, paired over users.
+    pub gap: Estimate,
 }
 
 /// A fifth of sampled items, by how far they are from what their user chose.

@@ -194,7 +194,9 @@ fn every_metric_of_the_run_is_in_the_glossary() {
 
 #[test]
 fn what_the_instruments_of_the_judges_say_is_shown() {
-    use reports::schema::{DriftStep, Estimate, JudgeTrial, TrialHead, WatchBaseline, WatchQuality};
+    use reports::schema::{
+        DriftStep, Estimate, InferredHead, JudgeTrial, TrialHead, WatchBaseline, WatchQuality,
+    };
     let estimate = |value| Estimate { value, low: value - 0.01, high: value + 0.01 };
     let mut fixture = Fixture::complete();
     let report = &mut fixture.judges;
@@ -209,6 +211,9 @@ fn what_the_instruments_of_the_judges_say_is_shown() {
     let best = TrialHead { auc: Some(0.801), expected_auc: Some(0.802), ..head.clone() };
     report.trials.push(JudgeTrial { share: 0.1, train_users: 777, label_noise: 0.0, heads: vec![head] });
     report.attainable.push(best);
+    let users = 123;
+    let (auc, proxy, gap) = (estimate(0.777), estimate(0.733), estimate(0.0441));
+    report.inferred.push(InferredHead { head: "like".into(), users, auc, proxy, gap });
     report.judges[0].heads[0].head = "like".into();
     report.judges[0].heads[0].intervals.insert("auc_gap".into(), estimate(0.155));
     report.drift.push(DriftStep {
@@ -223,6 +228,8 @@ fn what_the_instruments_of_the_judges_say_is_shown() {
         "0.617",
         "0.802",
         "0.155",
+        "0.733",
+        "0.044",
         "7.25",
         "0.0123",
         "777",

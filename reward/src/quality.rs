@@ -77,6 +77,10 @@ impl Truth {
     pub fn rows<'a>(&'a self, scores: &'a [f64]) -> Rows<'a> {
         Rows { scores, labels: &self.labels, users: &self.users }
     }
+    /// The number of every row's user, from 0.
+    pub fn users(&self) -> &[usize] {
+        &self.users
+    }
 }
 
 impl Examination {

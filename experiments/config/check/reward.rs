@@ -18,6 +18,7 @@ pub(super) fn reward(reward: &Reward, check: &mut Check) {
     let share = reward.evaluation_share;
     check.that("reward.evaluation_share", share > 0.0 && share <= 0.9, share, "above 0 and at most 0.9");
     check.within("reward.ensemble", reward.ensemble, 0..=100);
+    check.within("reward.inferred_users", reward.inferred_users, 0..=10_000);
     check.within("reward.resamples", reward.resamples, 0..=1_000_000);
     for (at, &share) in reward.learning_curve.iter().enumerate() {
         let key = format!("reward.learning_curve.{at}");
@@ -33,6 +34,7 @@ pub(super) fn reward(reward: &Reward, check: &mut Check) {
 /// Only of a world is everything known.
 pub(super) fn attainable(config: &Config, check: &mut Check) {
     let Config { data, reward, .. } = config;
+    inferred(config, check);
     if reward.attainable == Attainable::Unknown {
         return;
     }
@@ -44,6 +46,23 @@ pub(super) fn attainable(config: &Config, check: &mut Check) {
         let message = "`reward.attainable` = \"measured\" needs `reward.watch_label` = \"median\": what is long in comparison with \
                        a user's other watches is no property of one impression";
         check.between_keys("reward.attainable", message.into(), "reward.watch_label");
+    }
+}
+
+/// The world's laws of a slate are of its users and its service.
+fn inferred(config: &Config, check: &mut Check) {
+    let Config { data, reward, .. } = config;
+    if reward.inferred_users == 0 {
+        return;
+    }
+    if reward.attainable == Attainable::Unknown {
+        let message = "`reward.inferred_users` needs `reward.attainable` = \"measured\"";
+        check.between_keys("reward.inferred_users", message.into(), "reward.attainable");
+    }
+    if matches!(&data.source, Source::World(world) if world.feed.is_some()) {
+        let message =
+            "`reward.inferred_users` needs users who pick their items: a world without `data.source.feed`";
+        check.between_keys("reward.inferred_users", message.into(), "data.source.feed");
     }
 }
 

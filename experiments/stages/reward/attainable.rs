@@ -10,9 +10,12 @@ use reward::context::Context;
 use reward::quality::{Examination, ExaminationResult, HeadResult, Truth};
 use reward::statistics::{HeadStatistics, Rows};
 use reward::world::{BayesJudge, World, WorldConfig};
+use std::sync::Arc;
 
 /// The Bayes-optimal answers to an examination.
 pub(super) struct Attainable {
+    world: Arc<World>,
+    judge: BayesJudge,
     heads: Vec<String>,
     results: Vec<HeadResult>,
     /// Per head, the chance of every label.
@@ -26,14 +29,22 @@ impl Attainable {
         examination: &Examination,
     ) -> anyhow::Result<Self> {
         let world = world.context("reward.attainable needs the built-in world")?;
-        let judge = BayesJudge::new(World::generate(world), &context.config().labels);
+        let world = Arc::new(World::generate(world));
+        let judge = BayesJudge::new(world.clone(), &context.config().labels);
         let judge = judge.context("reward.attainable needs feedback and reward.watch_label = \"median\"")?;
         let ExaminationResult { heads: results, predictions: chances, .. } = examination.examine(&judge);
-        let found = Self { heads: context.head_names(), results, chances };
+        let found = Self { world, judge, heads: context.head_names(), results, chances };
         for TrialHead { head, auc, .. } in found.heads() {
             tracing::info!("attainable, {head}: AUC {:.3}", auc.unwrap_or(f64::NAN));
         }
         Ok(found)
+    }
+
+    pub(super) fn world(&self) -> &Arc<World> {
+        &self.world
+    }
+    pub(super) fn judge(&self) -> &BayesJudge {
+        &self.judge
     }
 
     /// What no judge exceeds.

@@ -11,6 +11,7 @@ mod course;
 mod drift;
 mod examine;
 mod files;
+mod inferred;
 mod split;
 mod training;
 mod trials;
@@ -153,6 +154,7 @@ fn report(judges: &Judges, examiner: &examine::Examiner<'_>) -> anyhow::Result<J
         agreement: spearman(&proxy_scores, &held_out_scores),
         disagreement: judges.ensemble.as_ref().map(|ensemble| examination.disagreement(ensemble)),
         attainable: examiner.attainable.map(Attainable::heads).unwrap_or_default(),
+        inferred: inferred::inferred(judges, examiner)?,
         watch_baseline: baseline::compared(&judges.proxy, examiner, (&judges.split, &proxy))?,
         trials: trials::trials(examiner, &judges.split.proxy)?,
         drift: drift::drift(judges, school),

@@ -201,11 +201,19 @@ fn judges_of_a_world_are_compared_with_what_could_be_known() {
         "reward.architecture=towers",
         "reward.item_identity=learned",
         "reward.attainable=measured",
+        "reward.inferred_users=3",
         "reward.resamples=20",
         "reward.learning_curve=[0.5]",
     ]);
     let report: JudgeReport = read_json(&fixture.train("run").join("judges.json")).unwrap();
     assert_eq!(report.attainable.len(), 4);
+    for head in &report.inferred {
+        assert!(
+            head.users == 3 && (head.auc.value - head.proxy.value - head.gap.value).abs() < 1e-9,
+            "{head:?}"
+        );
+    }
+    assert_eq!(report.inferred.len(), 4);
     for (best, head) in report.attainable.iter().zip(&report.judges[0].heads) {
         let (own, gap) = (head.intervals["expected_auc"].value, head.intervals["auc_gap"].value);
         let expected = best.expected_auc.unwrap();

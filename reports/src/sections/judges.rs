@@ -5,7 +5,9 @@ use crate::document::{Block, Cell, Column, Section, Span, Table, paragraph};
 use crate::error::ReportError;
 use crate::load::Run;
 use crate::number;
-use crate::schema::{DriftStep, Estimate, HeadQuality, JudgeQuality, JudgeReport, JudgeTrial, TrialHead};
+use crate::schema::{
+    DriftStep, Estimate, HeadQuality, InferredHead, JudgeQuality, JudgeReport, JudgeTrial, TrialHead,
+};
 
 pub(super) fn judges(run: &Run, figures: &Figures<'_>) -> Result<Section, ReportError> {
     let mut blocks = Vec::new();
@@ -20,6 +22,7 @@ pub(super) fn judges(run: &Run, figures: &Figures<'_>) -> Result<Section, Report
             blocks.push(agreement(report));
             blocks.extend(interval_table(report));
             blocks.extend(attainable_table(report));
+            blocks.extend(inferred_table(report));
             blocks.extend(watch_table(report));
             blocks.extend(watch_baseline(report));
             blocks.extend(trial_table(report));
@@ -130,6 +133,25 @@ fn attainable_table(report: &JudgeReport) -> Option<Block> {
                    it the judges are; AUCs are expected over the dice";
     let numbers = ["Bayes-optimal AUC", "AUC", "gap"];
     table(caption, &["head", "judge"], &numbers, pairs.filter_map(row).collect())
+}
+
+/// One row per head for which it was inferred what the log tells.
+fn inferred_table(report: &JudgeReport) -> Option<Block> {
+    let row = |head: &InferredHead| {
+        let path = |key: &str| format!("judges.inferred.{}.{key}", head.head);
+        let estimate = |estimate, key| estimate_cell(Some(estimate), &path(key));
+        vec![
+            vec![Span::text(&head.head)],
+            number_cell(number::count(head.users), &path("users")),
+            estimate(&head.auc, "auc"),
+            estimate(&head.proxy, "proxy"),
+            estimate(&head.gap, "gap"),
+        ]
+    };
+    let caption = "What can be inferred from the log alone, by somebody who knows the world's laws and items: no judge that learns \
+                   from logs is better. The proxy on the same impressions; AUCs are expected over the dice";
+    let numbers = ["users", "inferred: AUC", "proxy: AUC", "gap"];
+    table(caption, &["head"], &numbers, report.inferred.iter().map(row).collect())
 }
 
 fn estimate_cell(estimate: Option<&Estimate>, path: &str) -> Cell {

@@ -10,6 +10,46 @@ use policy::ids::{ItemId, UserId};
 use rayon::prelude::*;
 use std::sync::Arc;
 
+/// The chance of every label of an impression, given who sees what in which state.
+#[derive(Clone, Debug)]
+pub(super) struct Chances {
+    heads: Vec<Head>,
+    names: Vec<String>,
+    /// Seconds that make a watch long.
+    long: f64,
+}
+
+impl Chances {
+    /// `None` where a label is no property of one impression (`next`, or duration-aware watch times).
+    pub(super) fn new(labels: &Labels) -> Option<Self> {
+        let long = labels.watch_threshold()?;
+        let heads = labels.heads().to_vec();
+        let names = heads.iter().map(|head| head.name().to_string()).collect();
+        (!labels.needs_negatives()).then_some(Self { heads, names, long })
+    }
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
+    }
+    /// In the order of the heads.
+    pub(super) fn of<'a>(
+        &'a self,
+        person: Person<'_>,
+        state: &State,
+        (item, place): (ItemId, usize),
+    ) -> impl Iterator<Item = f64> + 'a {
+        let laws = person.laws(state, item, Likes::Logged).1;
+        let looked = person.simulator.config.examination(place);
+        let expected = person.expected(state, (item, place), Likes::Logged);
+        self.heads.iter().map(move |head| match head {
+            Head::Swt => looked * laws.watched_beyond(self.long),
+            Head::Vtr => expected.long_view,
+            Head::Wtr => expected.follow,
+            Head::Ltr => expected.like,
+            Head::Next => 1.0,
+        })
+    }
+}
+
 /// The Bayes-optimal prediction of reward models' labels, given the user's hidden state: no judge has a better expected AUC or
 /// log loss. What one can learn from logged histories lies below it, since no history tells a user's tastes exactly.
 ///
@@ -17,35 +57,14 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct BayesJudge {
     world: Arc<World>,
-    heads: Vec<(Head, String)>,
-    names: Vec<String>,
-    /// Seconds that make a watch long.
-    long: f64,
+    chances: Chances,
 }
 
 impl BayesJudge {
     /// For these labels of the world's own log; `None` where a label is no property of one impression (`next`, or duration-aware
     /// watch times).
     pub fn new(world: impl Into<Arc<World>>, labels: &Labels) -> Option<Self> {
-        let long = labels.watch_threshold()?;
-        let heads: Vec<_> = labels.heads().iter().map(|head| (*head, head.name().to_string())).collect();
-        let names = heads.iter().map(|(_, name)| name.clone()).collect();
-        (!labels.needs_negatives()).then(|| Self { world: world.into(), heads, names, long })
-    }
-
-    /// The chance of every label, in the order of the heads.
-    fn chances(&self, person: Person<'_>, state: &State, (item, place): (ItemId, usize)) -> Vec<f32> {
-        let laws = person.laws(state, item, Likes::Logged).1;
-        let looked = person.simulator.config.examination(place);
-        let expected = person.expected(state, (item, place), Likes::Logged);
-        let chance = |(head, _): &(Head, String)| match head {
-            Head::Swt => looked * laws.watched_beyond(self.long),
-            Head::Vtr => expected.long_view,
-            Head::Wtr => expected.follow,
-            Head::Ltr => expected.like,
-            Head::Next => 1.0,
-        };
-        self.heads.iter().map(|head| chance(head) as f32).collect()
+        Some(Self { world: world.into(), chances: Chances::new(labels)? })
     }
 
     /// Places in slates of what this user was shown; without a feed everything is shown first.
@@ -61,7 +80,8 @@ impl BayesJudge {
         let logged = self.world.log.history(user).items.get(known);
         let score = |&item: &ItemId| {
             let place = if logged == Some(&item) { places.get(known).copied().unwrap_or(0) } else { 0 };
-            let heads = self.chances(person, &state, (item, place));
+            let heads: Vec<f32> =
+                self.chances.of(person, &state, (item, place)).map(|chance| chance as f32).collect();
             let fused = heads.iter().sum::<f32>() / heads.len() as f32;
             Score { heads, fused }
         };
@@ -74,7 +94,7 @@ impl Judge for BayesJudge {
         "bayes"
     }
     fn heads(&self) -> &[String] {
-        &self.names
+        self.chances.names()
     }
     fn score(&self, requests: &[Request<'_>]) -> Vec<Vec<Score>> {
         let users: Vec<&[Request<'_>]> = requests.chunk_by(|a, b| a.user == b.user).collect();

@@ -209,6 +209,22 @@ impl Laws {
         if ratio < MAX_WATCH_RATIO { normal_cdf((self.mu - ratio.ln()) / self.spread) } else { 0.0 }
     }
 
+    /// The log likelihood of logged feedback on an item that was looked at, in the order of [`SIGNALS`], up to what depends
+    /// on nothing but the feedback. Long views and skips follow from the watch ratio.
+    pub(super) fn log_likelihood(&self, logged: &[f32]) -> f64 {
+        let flips = [(2, self.like), (3, self.follow), (4, self.share), (5, self.dislike), (7, self.comment)];
+        let flip = |(column, chance): (usize, f64)| {
+            let happened = logged.get(column).map(|&value| value > 0.5);
+            happened.map_or(0.0, |happened| if happened { chance } else { 1.0 - chance }.ln())
+        };
+        self.watched(f64::from(logged[0])) + flips.into_iter().map(flip).sum::<f64>()
+    }
+
+    fn watched(&self, ratio: f64) -> f64 {
+        let away = (self.mu - ratio.ln()) / self.spread;
+        if ratio < MAX_WATCH_RATIO { -0.5 * away * away } else { normal_cdf(away).ln() }
+    }
+
     /// One draw of the same; a comment if `comment`, a uniform number, says so.
     pub(super) fn sampled(&self, rng: &mut impl Rng, comment: f64) -> Feedback {
         let noise: f64 = rng.sample(StandardNormal);

@@ -3,7 +3,7 @@
 use super::blueprint;
 use super::config::WorldConfig;
 use super::math::dot;
-use super::weighted::Weighted;
+use super::weighted::{Weighted, uniform};
 use policy::embeddings::Embeddings;
 use policy::ids::ItemId;
 use policy::random::Key;
@@ -124,8 +124,16 @@ impl Items {
     }
     /// An item of this topic by popularity; `None` for a topic without items.
     pub(super) fn draw_of_topic(&self, topic: u16, rng: &mut impl Rng) -> Option<ItemId> {
+        self.of_topic_at(topic, || uniform(rng))
+    }
+    /// The same, given a uniform number.
+    pub(super) fn of_topic_at(&self, topic: u16, uniform: impl FnOnce() -> f64) -> Option<ItemId> {
         let topic = &self.topics[usize::from(topic)];
-        (!topic.members.is_empty()).then(|| topic.members[topic.by_popularity.draw(rng)])
+        (!topic.members.is_empty()).then(|| topic.members[topic.by_popularity.at(uniform())])
+    }
+    /// The share of attention that a topic's items have together.
+    pub(super) fn topic_share(&self, topic: u16) -> f64 {
+        self.topics[usize::from(topic)].by_popularity.total()
     }
 
     /// How much `next` continues `previous`, in `[-1, 1]`.

@@ -8,7 +8,7 @@
 use super::feedback::{Feedback, Likes};
 use super::items::{EPOCH, HORIZON};
 use super::person::Person;
-use super::users::State;
+use super::users::Drifting;
 use super::weighted::uniform;
 use policy::history::History;
 use policy::ids::ItemId;
@@ -17,8 +17,8 @@ use rand::rngs::ChaCha8Rng;
 use rand::{Rng, RngExt};
 
 /// Items proposed per step because of an interest, and because they are popular; a slate needs more of them.
-const BY_INTEREST: usize = 7;
-const BY_POPULARITY: usize = 5;
+pub(super) const BY_INTEREST: usize = 7;
+pub(super) const BY_POPULARITY: usize = 5;
 /// Items watched in one sitting, on average, where users do not leave a feed.
 const SITTING: f64 = 6.0;
 
@@ -80,7 +80,7 @@ fn length(person: Person<'_>) -> usize {
 /// A user in front of the service.
 struct Session<'a> {
     person: Person<'a>,
-    state: State,
+    state: Drifting,
     now: i64,
     /// The items of `shown`.
     seen: Seen,
@@ -221,12 +221,7 @@ impl Session<'_> {
         if item.released > self.now || self.seen.contains(id) {
             return;
         }
-        let exposure = &self.person.simulator.config.exposure;
-        let utility = self.person.utility(&self.state, item);
-        let logit = exposure.relevance * f64::from(utility)
-            + exposure.popularity_bias * item.log_popularity
-            + bonus
-            + item.lift;
+        let (utility, logit) = self.person.attraction(&self.state, (id, bonus));
         pool.push(Proposal { item: id, utility, logit });
     }
 

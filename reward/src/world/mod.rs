@@ -24,6 +24,7 @@ mod logger;
 mod math;
 mod oracle;
 mod person;
+mod posterior;
 mod simulator;
 mod slates;
 mod users;
@@ -35,13 +36,14 @@ pub use config::{ClickBait, Dynamics, Exposure, Feed, Marginals, Signals, WorldC
 pub use feedback::{Feedback, SIGNALS};
 pub use logger::Impression;
 pub use oracle::OracleJudge;
+pub use posterior::LogJudge;
 pub use simulator::{Foreseen, Simulator};
 
 use person::Person;
 use policy::history::Log;
 use policy::ids::UserId;
 use rayon::prelude::*;
-use users::{State, User};
+use users::{Drifting, User};
 
 /// A generated world: its truth and the log its logging policy left behind.
 #[derive(Clone, Debug)]
@@ -84,7 +86,7 @@ impl World {
     fn person(&self, user: UserId) -> Person<'_> {
         Person { simulator: &self.simulator, user: &self.users[user.index()], id: user }
     }
-    fn state(&self, user: UserId, known: usize) -> State {
+    fn state(&self, user: UserId, known: usize) -> Drifting {
         self.person(user).after(&self.log.history(user).items[..known])
     }
 }

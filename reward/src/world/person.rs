@@ -4,7 +4,7 @@ use super::Simulator;
 use super::feedback::{Feedback, Given, Laws, Likes};
 use super::items::Item;
 use super::math::{dot, logistic};
-use super::users::{State, User};
+use super::users::{Drifting, State, User};
 use policy::ids::{ItemId, UserId};
 use policy::random::Key;
 
@@ -29,15 +29,15 @@ impl<'a> Person<'a> {
         self.simulator.key.named(purpose).at(self.id.index() as u64)
     }
     /// Before the first interaction.
-    pub(super) fn start(&self) -> State {
-        State::start(self.user, self.key("drift"))
+    pub(super) fn start(&self) -> Drifting {
+        Drifting::start(self.user, self.key("drift"))
     }
     /// After this item too.
-    pub(super) fn advance(&self, state: &mut State, item: ItemId) {
+    pub(super) fn advance(&self, state: &mut Drifting, item: ItemId) {
         state.advance(self.user, &self.simulator.config.dynamics, (item, self.item(item)));
     }
     /// After these items.
-    pub(super) fn after(&self, items: &[ItemId]) -> State {
+    pub(super) fn after(&self, items: &[ItemId]) -> Drifting {
         let mut state = self.start();
         for &item in items {
             self.advance(&mut state, item);
@@ -56,6 +56,18 @@ impl<'a> Person<'a> {
             + 0.6 * dot(&state.continuation, &item.latent)
             - 0.35 * (item.log_duration - user.patience).abs()
             - self.simulator.config.dynamics.fatigue as f32 * state.fatigue(item.topic)
+    }
+
+    /// The utility of an item and its log odds of being taken from a pool, with a bonus for how it came there.
+    #[inline]
+    pub(super) fn attraction(&self, state: &State, (id, bonus): (ItemId, f64)) -> (f32, f64) {
+        let (item, exposure) = (self.item(id), &self.simulator.config.exposure);
+        let utility = self.utility(state, item);
+        let logit = exposure.relevance * f64::from(utility)
+            + exposure.popularity_bias * item.log_popularity
+            + bonus
+            + item.lift;
+        (utility, logit)
     }
 
     /// The utility and the laws that follow from it.

@@ -100,6 +100,10 @@ impl Simulator {
     }
 
     pub(super) fn user(&self, user: UserId) -> User {
-        User::generate(&self.items, &self.config, self.key.named("users").at(user.index() as u64))
+        self.user_of(self.key.named("users").at(user.index() as u64))
+    }
+    /// Any user, as this key draws them.
+    pub(super) fn user_of(&self, key: Key) -> User {
+        User::generate(&self.items, &self.config, key)
     }
 }

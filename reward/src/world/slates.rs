@@ -8,7 +8,7 @@
 use super::World;
 use super::feedback::{Feedback, Likes};
 use super::person::Person;
-use super::users::State;
+use super::users::Drifting;
 use policy::ids::{ItemId, UserId};
 use rayon::prelude::*;
 
@@ -85,14 +85,14 @@ impl World {
 /// A slate as it is shown.
 struct Walk<'a> {
     person: Person<'a>,
-    state: State,
+    state: Drifting,
     place: usize,
     /// The probability that the user is still there.
     present: f64,
 }
 
 impl<'a> Walk<'a> {
-    fn start(person: Person<'a>, state: State) -> Self {
+    fn start(person: Person<'a>, state: Drifting) -> Self {
         Self { person, state, place: 0, present: 1.0 }
     }
 

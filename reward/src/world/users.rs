@@ -4,15 +4,18 @@
     reason = "iterators are calls here, not loops, in a build without LTO"
 )]
 
-use super::config::{Dynamics, WorldConfig};
+use super::config::{Dynamics, Marginals, WorldConfig};
 use super::items::{BRAND, Item, Items, LATENT, TASTE, gaussian, normal, turned, unit};
 use policy::ids::ItemId;
 use policy::random::Key;
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
+use std::ops::Deref;
 
 /// Most interests of a user.
-const MAX_INTERESTS: usize = 4;
+pub(super) const MAX_INTERESTS: usize = 4;
+/// Fewest.
+pub(super) const MIN_INTERESTS: usize = 2;
 /// How many recent topics tire the user.
 const FATIGUE_WINDOW: usize = 8;
 /// What remains of fatigue after one interaction.
@@ -34,6 +37,23 @@ pub(super) struct User {
     pub(super) restlessness: f64,
 }
 
+/// Where one interest comes from.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Interest {
+    pub(super) topic: u16,
+    /// How the user's direction differs from the topic's centre, standard normal.
+    pub(super) own: [f32; LATENT],
+    /// See [`Interests::bases`], standard normal.
+    pub(super) base: f32,
+}
+
+impl Interest {
+    pub(super) fn draw(items: &Items, rng: &mut ChaCha8Rng) -> Self {
+        let topic = items.get(items.draw(rng)).topic;
+        Self { topic, own: gaussian(rng), base: normal(rng) }
+    }
+}
+
 /// Topics, and the user's own direction within each.
 #[derive(Clone, Debug)]
 pub(super) struct Interests {
@@ -53,7 +73,7 @@ impl User {
             interests: Interests::generate(items, &mut rng),
             taste: gaussian(&mut rng),
             brands: gaussian(&mut rng),
-            patience: marginals.duration as f32 + 0.5 * normal(&mut rng),
+            patience: Self::patience(normal(&mut rng), marginals),
             activity: (marginals.activity as f32 + marginals.activity_spread as f32 * normal(&mut rng)).exp(),
             restlessness: config
                 .feed
@@ -63,27 +83,66 @@ impl User {
     }
 }
 
+impl User {
+    /// The preferred log duration of a user who differs from the average by this standard normal number.
+    pub(super) fn patience(standard: f32, marginals: &Marginals) -> f32 {
+        marginals.duration as f32 + 0.5 * standard
+    }
+    /// The inverse of [`User::patience`].
+    pub(super) fn standard_patience(patience: f32, marginals: &Marginals) -> f32 {
+        (patience - marginals.duration as f32) / 0.5
+    }
+}
+
 impl Interests {
     fn generate(items: &Items, rng: &mut ChaCha8Rng) -> Self {
-        let count = rng.random_range(2..=MAX_INTERESTS);
+        let count = rng.random_range(MIN_INTERESTS..=MAX_INTERESTS);
+        let mut drawn = [Interest::default(); MAX_INTERESTS];
+        drawn[..count].fill_with(|| Interest::draw(items, rng));
+        Self::of(items, &drawn[..count])
+    }
+
+    /// At most [`MAX_INTERESTS`] of them.
+    pub(super) fn of(items: &Items, drawn: &[Interest]) -> Self {
         let mut interests = Self {
-            count,
+            count: drawn.len(),
             topics: [0; MAX_INTERESTS],
             directions: [[0.0; MAX_INTERESTS]; LATENT],
             bases: [0.0; MAX_INTERESTS],
         };
-        for interest in 0..count {
-            let topic = items.get(items.draw(rng)).topic;
-            let centre = items.topic_centre(topic);
-            let own = gaussian::<LATENT>(rng);
-            interests.topics[interest] = topic;
+        for (interest, Interest { topic, own, base }) in drawn.iter().enumerate() {
+            let centre = items.topic_centre(*topic);
+            interests.topics[interest] = *topic;
             let direction: [f32; LATENT] = unit(std::array::from_fn(|i| centre[i] + 0.12 * own[i]));
             for (row, value) in interests.directions.iter_mut().zip(direction) {
                 row[interest] = value;
             }
-            interests.bases[interest] = 0.7 * normal(rng);
+            interests.bases[interest] = 0.7 * base;
         }
         interests
+    }
+
+    /// The log weights before the first interaction, given a standard normal number for each.
+    pub(super) fn at_first(&self, mut normal: impl FnMut() -> f32) -> [f32; MAX_INTERESTS] {
+        let mut log_weights = [0.0; MAX_INTERESTS];
+        for (weight, base) in log_weights.iter_mut().zip(&self.bases).take(self.count) {
+            *weight = base + 0.5 * normal();
+        }
+        log_weights
+    }
+
+    /// The log weights one interaction later.
+    pub(super) fn drift(
+        &self,
+        log_weights: &mut [f32; MAX_INTERESTS],
+        dynamics: &Dynamics,
+        mut normal: impl FnMut() -> f32,
+    ) {
+        let (keep, step) = (dynamics.keep as f32, dynamics.step as f32);
+        for k in 0..self.count.min(MAX_INTERESTS) {
+            let base = self.bases[k];
+            log_weights[k] = base + keep * (log_weights[k] - base) + step * normal();
+        }
     }
 
     /// The cosines with a latent vector; 0 where there is no interest.
@@ -100,12 +159,11 @@ impl Interests {
 }
 
 /// Where a user stands after some interactions.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct State {
     log_weights: [f32; MAX_INTERESTS],
     /// Of the interests, summing to 1.
     weights: [f32; MAX_INTERESTS],
-    drift: ChaCha8Rng,
     /// The latest item.
     pub(super) previous: Option<ItemId>,
     /// Where its continuations lie; zero before the first item.
@@ -114,38 +172,59 @@ pub(super) struct State {
     recent: [Option<u16>; FATIGUE_WINDOW],
 }
 
-impl State {
+/// A state and how its interests go on to drift.
+#[derive(Debug)]
+pub(super) struct Drifting {
+    state: State,
+    drift: ChaCha8Rng,
+}
+
+impl Drifting {
     /// Before the first interaction.
     pub(super) fn start(user: &User, drift: Key) -> Self {
-        let mut rng = drift.rng();
-        let mut log_weights = [0.0; MAX_INTERESTS];
-        for (weight, base) in log_weights.iter_mut().zip(&user.interests.bases).take(user.interests.count) {
-            *weight = base + 0.5 * normal(&mut rng);
-        }
-        let mut state = Self {
+        let mut drift = drift.rng();
+        let log_weights = user.interests.at_first(|| normal(&mut drift));
+        let mut state = State {
             log_weights,
             weights: [0.0; MAX_INTERESTS],
-            drift: rng,
             previous: None,
             continuation: [0.0; LATENT],
             recent: [None; FATIGUE_WINDOW],
         };
         state.weigh(user);
-        state
+        Self { state, drift }
     }
 
     /// After this item too: interests drift one step (Ornstein-Uhlenbeck on the log weights), the topic tires.
     pub(super) fn advance(&mut self, user: &User, dynamics: &Dynamics, (id, item): (ItemId, &Item)) {
-        let (keep, step) = (dynamics.keep as f32, dynamics.step as f32);
-        for k in 0..user.interests.count.min(MAX_INTERESTS) {
-            let base = user.interests.bases[k];
-            self.log_weights[k] = base + keep * (self.log_weights[k] - base) + step * normal(&mut self.drift);
-        }
+        let Self { state, drift } = self;
+        user.interests.drift(&mut state.log_weights, dynamics, || normal(drift));
+        state.weigh(user);
+        state.previous = Some(id);
+        state.continuation = turned(&item.latent);
+        state.recent.copy_within(0..FATIGUE_WINDOW - 1, 1);
+        state.recent[0] = Some(item.topic);
+    }
+}
+
+impl Deref for Drifting {
+    type Target = State;
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl State {
+    /// The same place with other interests.
+    pub(super) fn set_log_weights(&mut self, user: &User, log_weights: [f32; MAX_INTERESTS]) {
+        self.log_weights = log_weights;
         self.weigh(user);
-        self.previous = Some(id);
-        self.continuation = turned(&item.latent);
-        self.recent.copy_within(0..FATIGUE_WINDOW - 1, 1);
-        self.recent[0] = Some(item.topic);
+    }
+
+    /// How likely this is the topic that an interest proposes.
+    pub(super) fn topic_weight(&self, user: &User, topic: u16) -> f32 {
+        let own = user.interests.topics.iter().zip(&self.weights).take(user.interests.count);
+        own.filter(|(of, _)| **of == topic).map(|(_, weight)| weight).sum()
     }
 
     fn weigh(&mut self, user: &User) {

@@ -29,7 +29,17 @@ impl Weighted {
     /// An index in proportion to its weight.
     #[inline]
     pub(super) fn draw(&self, rng: &mut impl Rng) -> usize {
-        let uniform = uniform(rng);
+        self.at(uniform(rng))
+    }
+
+    /// The sum of all weights.
+    pub(super) fn total(&self) -> f64 {
+        self.sums.last().copied().unwrap_or(0.0)
+    }
+
+    /// The index that a uniform number in `[0, 1)` draws.
+    #[inline]
+    pub(super) fn at(&self, uniform: f64) -> usize {
         let last = self.sums.len() - 1;
         let draw = uniform * self.sums[last];
         let bucket = (uniform * (self.starts.len() - 1) as f64) as usize;
