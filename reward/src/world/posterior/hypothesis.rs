@@ -142,23 +142,21 @@ impl Hypothesis {
         sum
     }
 
-    /// One Metropolis-Hastings move that leaves the posterior of these steps as it is; whether it moved.
+    /// One Metropolis-Hastings move that leaves the posterior of these steps as it is.
     pub(super) fn step(
         &mut self,
         person: Person<'_>,
         (steps, places): (&[Step<'_>], &mut [State]),
         (guesses, rng): (&Guesses<'_>, &mut ChaCha8Rng),
-    ) -> bool {
+    ) {
         let mut other = self.clone();
-        let Some(correction) = other.change(person, guesses, rng) else { return false };
+        let Some(correction) = other.change(person, guesses, rng) else { return };
         other.user.interests = Interests::of(guesses.items, &other.interests);
         other.log_likelihood = other.weigh(person, (steps, places));
         let ratio = other.log_likelihood - self.log_likelihood + correction;
-        let accepted = rng.random::<f64>().ln() < ratio;
-        if accepted {
+        if rng.random::<f64>().ln() < ratio {
             *self = other;
         }
-        accepted
     }
 
     /// A change that is reversible for users before any evidence, but for the factor whose logarithm is returned; `None`
