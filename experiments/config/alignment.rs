@@ -71,7 +71,7 @@ pub struct Reward {
     #[serde(skip_serializing_if = "super::is_default")]
     pub attainable: Attainable,
     /// Of this many evaluation users, at most 10,000, what the log tells of them at best is inferred too, and the proxy held against
-    /// it; with `attainable = "measured"`, in worlds without a feed. About a CPU second per user with twenty interactions.
+    /// it; with `attainable = "measured"`, in worlds without a feed. One to two CPU seconds per user with twenty interactions.
     #[serde(skip_serializing_if = "super::is_default")]
     pub inferred_users: usize,
     /// The proxy is also trained on these shares of its users, to see what more data would give.

@@ -27,20 +27,14 @@ pub(super) fn inferred(judges: &Judges, examiner: &Examiner<'_>) -> anyhow::Resu
     let reference = LogJudge::new(world.clone(), &school.context.config().labels, key)
         .context("reward.inferred_users needs labels of single impressions that users picked themselves")?;
     let answers = answers([&judges.proxy, &reference, attainable.judge()], examiner, users)?;
-    let heads = school.context.head_names().into_iter().enumerate();
-    let mut found = Vec::new();
-    for (index, name) in heads {
-        let Some(head) = answers.head(index, examiner) else { continue };
-        tracing::info!(
-            "what the log tells, {name}: AUC {:.3}, {:.3} above the proxy",
-            head.auc.value,
-            head.gap.value
-        );
-        school.stage.metric(0, &format!("inferred/{name}/auc"), head.auc.value)?;
-        school.stage.metric(0, &format!("inferred/{name}/gap"), head.gap.value)?;
-        found.push(InferredHead { head: name, ..head });
+    let names = school.context.head_names().into_iter().enumerate();
+    let heads: Vec<InferredHead> = names.filter_map(|head| answers.head(head, examiner)).collect();
+    for InferredHead { head, auc, gap, .. } in &heads {
+        tracing::info!("what the log tells, {head}: AUC {:.3}, {:.3} above the proxy", auc.value, gap.value);
+        school.stage.metric(0, &format!("inferred/{head}/auc"), auc.value)?;
+        school.stage.metric(0, &format!("inferred/{head}/gap"), gap.value)?;
     }
-    Ok(found)
+    Ok(heads)
 }
 
 /// Chances of labels, head by head, of the same impressions.
@@ -82,14 +76,14 @@ fn append(all: &mut Vec<Vec<f64>>, more: Vec<Vec<f64>>) {
 }
 
 impl Answers {
-    /// A head without its name; `None` where an AUC is undefined.
-    fn head(&self, head: usize, examiner: &Examiner<'_>) -> Option<InferredHead> {
-        let (users, labels) = (&self.users, self.truth.get(head)?);
+    /// `None` where an AUC is undefined.
+    fn head(&self, (index, head): (usize, String), examiner: &Examiner<'_>) -> Option<InferredHead> {
+        let (users, labels) = (&self.users, &self.truth[index]);
         let statistics = |scores| HeadStatistics::new(Rows { scores, labels, users });
-        let (proxy, reference) = (statistics(&self.proxy[head]), statistics(&self.reference[head]));
+        let (proxy, reference) = (statistics(&self.proxy[index]), statistics(&self.reference[index]));
         let users = reference.num_users();
         Some(InferredHead {
-            head: String::new(),
+            head,
             users: users as u64,
             auc: examiner.estimate(users, &|draws| reference.auc(draws))?,
             proxy: examiner.estimate(users, &|draws| proxy.auc(draws))?,

@@ -127,6 +127,7 @@ impl Items {
         self.of_topic_at(topic, || uniform(rng))
     }
     /// The same, given a uniform number.
+    #[inline]
     pub(super) fn of_topic_at(&self, topic: u16, uniform: impl FnOnce() -> f64) -> Option<ItemId> {
         let topic = &self.topics[usize::from(topic)];
         (!topic.members.is_empty()).then(|| topic.members[topic.by_popularity.at(uniform())])

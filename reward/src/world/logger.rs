@@ -221,7 +221,7 @@ impl Session<'_> {
         if item.released > self.now || self.seen.contains(id) {
             return;
         }
-        let (utility, logit) = self.person.attraction(&self.state, (id, bonus));
+        let (utility, logit) = self.person.attraction(&self.state, (item, bonus));
         pool.push(Proposal { item: id, utility, logit });
     }
 

@@ -60,8 +60,8 @@ impl<'a> Person<'a> {
 
     /// The utility of an item and its log odds of being taken from a pool, with a bonus for how it came there.
     #[inline]
-    pub(super) fn attraction(&self, state: &State, (id, bonus): (ItemId, f64)) -> (f32, f64) {
-        let (item, exposure) = (self.item(id), &self.simulator.config.exposure);
+    pub(super) fn attraction(&self, state: &State, (item, bonus): (&Item, f64)) -> (f32, f64) {
+        let exposure = &self.simulator.config.exposure;
         let utility = self.utility(state, item);
         let logit = exposure.relevance * f64::from(utility)
             + exposure.popularity_bias * item.log_popularity

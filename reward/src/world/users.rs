@@ -38,7 +38,7 @@ pub(super) struct User {
 }
 
 /// Where one interest comes from.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Interest {
     pub(super) topic: u16,
     /// How the user's direction differs from the topic's centre, standard normal.
@@ -51,6 +51,11 @@ impl Interest {
     pub(super) fn draw(items: &Items, rng: &mut ChaCha8Rng) -> Self {
         let topic = items.get(items.draw(rng)).topic;
         Self { topic, own: gaussian(rng), base: normal(rng) }
+    }
+    /// As many as a user has.
+    pub(super) fn several(items: &Items, rng: &mut ChaCha8Rng) -> Vec<Self> {
+        let count = rng.random_range(MIN_INTERESTS..=MAX_INTERESTS);
+        (0..count).map(|_| Self::draw(items, rng)).collect()
     }
 }
 
@@ -70,7 +75,7 @@ impl User {
         let mut rng = key.rng();
         let marginals = &config.marginals;
         Self {
-            interests: Interests::generate(items, &mut rng),
+            interests: Interests::of(items, &Interest::several(items, &mut rng)),
             taste: gaussian(&mut rng),
             brands: gaussian(&mut rng),
             patience: Self::patience(normal(&mut rng), marginals),
@@ -95,13 +100,6 @@ impl User {
 }
 
 impl Interests {
-    fn generate(items: &Items, rng: &mut ChaCha8Rng) -> Self {
-        let count = rng.random_range(MIN_INTERESTS..=MAX_INTERESTS);
-        let mut drawn = [Interest::default(); MAX_INTERESTS];
-        drawn[..count].fill_with(|| Interest::draw(items, rng));
-        Self::of(items, &drawn[..count])
-    }
-
     /// At most [`MAX_INTERESTS`] of them.
     pub(super) fn of(items: &Items, drawn: &[Interest]) -> Self {
         let mut interests = Self {
@@ -132,6 +130,7 @@ impl Interests {
     }
 
     /// The log weights one interaction later.
+    #[inline]
     pub(super) fn drift(
         &self,
         log_weights: &mut [f32; MAX_INTERESTS],

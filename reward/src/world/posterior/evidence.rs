@@ -111,8 +111,9 @@ impl Step<'_> {
     }
 
     /// The odds of an item in a pool; nothing where it cannot be proposed.
-    fn odds(&self, person: Person<'_>, state: &State, (item, bonus): (ItemId, f64)) -> f64 {
-        if person.item(item).released > self.now || self.seen.contains(&item) {
+    fn odds(&self, person: Person<'_>, state: &State, (id, bonus): (ItemId, f64)) -> f64 {
+        let item = person.item(id);
+        if item.released > self.now || self.seen.contains(&id) {
             return 0.0;
         }
         person.attraction(state, (item, bonus)).1.exp()

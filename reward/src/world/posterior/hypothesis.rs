@@ -33,22 +33,20 @@ impl<'a> Guesses<'a> {
     /// Share of guesses that ignore what was taken.
     const BLIND: f64 = 0.2;
 
+    /// At least one step.
     pub(super) fn new(items: &'a Items, steps: &[Step<'_>]) -> Self {
         Self { items, taken: steps.iter().map(|step| items.get(step.item).topic).collect() }
     }
     /// An interest as a user has one by chance, but for its topic.
     fn draw(&self, rng: &mut ChaCha8Rng) -> Interest {
         let mut interest = Interest::draw(self.items, rng);
-        if !self.taken.is_empty() && !rng.random_bool(Self::BLIND) {
+        if !rng.random_bool(Self::BLIND) {
             interest.topic = self.taken[rng.random_range(0..self.taken.len())];
         }
         interest
     }
     /// How much more often a topic is guessed than users have it, as a logarithm.
     fn excess(&self, interest: &Interest) -> f64 {
-        if self.taken.is_empty() {
-            return 0.0;
-        }
         let taken = self.taken.iter().filter(|topic| **topic == interest.topic).count();
         let taken = taken as f64 / self.taken.len() as f64;
         (Self::BLIND + (1.0 - Self::BLIND) * taken / self.items.topic_share(interest.topic)).ln()
@@ -77,8 +75,7 @@ impl Hypothesis {
     /// Before there is any evidence.
     pub(super) fn draw(simulator: &Simulator, key: Key) -> Self {
         let (items, mut rng) = (&simulator.items, key.named("interests").rng());
-        let count = rng.random_range(MIN_INTERESTS..=MAX_INTERESTS);
-        let interests: Vec<_> = (0..count).map(|_| Interest::draw(items, &mut rng)).collect();
+        let interests = Interest::several(items, &mut rng);
         let user = User { interests: Interests::of(items, &interests), ..simulator.user_of(key) };
         Self { user, interests, drift: vec![gaussian(&mut rng)], pools: Vec::new(), log_likelihood: 0.0 }
     }
