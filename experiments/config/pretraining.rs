@@ -2,6 +2,7 @@
 
 use super::is_default;
 use super::sessions::Sessions;
+use policy::optimizer::OptimizerConfig;
 use serde::{Deserialize, Serialize};
 
 /// `[tokenize]`: how items get their semantic IDs.
@@ -251,6 +252,10 @@ pub struct Pretrain {
     pub max_cpu_minutes: f64,
     /// Peak learning rate.
     pub learning_rate: f64,
+    /// That of embeddings; absent: the same. With `sqrt(d_model)` times as much, `t5` and `onerec-moe` learn theirs as fast as
+    /// `item-context` and `lazy-decoder`, which multiply what they read by that number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub embedding_learning_rate: Option<f64>,
     /// Steps of linear warm-up; cosine decay to zero follows.
     pub warmup_steps: u64,
     /// Decoupled weight decay.
@@ -284,6 +289,15 @@ fn is_zero(value: &u64) -> bool {
 }
 
 impl Pretrain {
+    /// What its steps are made of.
+    pub fn optimizer(&self) -> OptimizerConfig {
+        let embeddings = self.embedding_learning_rate.unwrap_or(self.learning_rate);
+        OptimizerConfig {
+            weight_decay: self.weight_decay,
+            max_grad_norm: self.max_grad_norm,
+            embedding_factor: embeddings / self.learning_rate,
+        }
+    }
     /// Items that a decoding writes.
     pub fn session_items(&self) -> usize {
         self.sessions.as_ref().map_or(1, |sessions| sessions.items)
@@ -336,6 +350,7 @@ impl Default for Pretrain {
             max_steps: 0,
             max_cpu_minutes: 0.0,
             learning_rate: 3e-3,
+            embedding_learning_rate: None,
             warmup_steps: 200,
             weight_decay: 0.05,
             max_grad_norm: 1.0,

@@ -17,6 +17,9 @@ const EPSILON: f64 = 1e-8;
 /// Key of the number of updates in a saved file.
 const UPDATES: &str = "updates";
 
+/// The types of module whose weights are embeddings: [`OptimizerConfig::embedding_factor`].
+const EMBEDDINGS: [&str; 2] = ["Struct:Table", "Struct:Items"];
+
 /// Settings that stay fixed during a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OptimizerConfig {
@@ -24,6 +27,16 @@ pub struct OptimizerConfig {
     pub weight_decay: f64,
     /// Largest global L2 norm of the gradient; larger gradients are scaled down to it.
     pub max_grad_norm: f64,
+    /// How much further a step moves a policy's embeddings than its other weights; they decay as those do. Adam moves all
+    /// weights by as much; Yang et al. (2022, 2203.03466) let the steps of matrices shrink with the width, and those of embeddings not.
+    pub embedding_factor: f64,
+}
+
+impl Default for OptimizerConfig {
+    /// One rate for all weights, no decay, clipped at 1.
+    fn default() -> Self {
+        Self { weight_decay: 0.0, max_grad_norm: 1.0, embedding_factor: 1.0 }
+    }
 }
 
 /// What a step saw.
@@ -114,8 +127,14 @@ impl Optimizer {
             grad_scale: (self.config.max_grad_norm / grad_norm).min(1.0),
             step: self.updates,
         };
-        let mut update =
-            Update { adamw, grads: taken.flat.into_iter(), moments: &mut self.moments, visited: 0 };
+        let mut update = Update {
+            adamw,
+            of_embeddings: adamw.faster(self.config.embedding_factor),
+            is_embedding: false,
+            grads: taken.flat.into_iter(),
+            moments: &mut self.moments,
+            visited: 0,
+        };
         let module = module.map(&mut update);
         Ok((module, StepReport { loss: value, grad_norm }))
     }
@@ -184,12 +203,18 @@ impl ModuleVisitor for Take {
 
 struct Update<'a> {
     adamw: AdamW,
+    of_embeddings: AdamW,
+    /// Whether the next parameter is one.
+    is_embedding: bool,
     grads: std::vec::IntoIter<Flat>,
     moments: &'a mut Vec<Moments>,
     visited: usize,
 }
 
 impl ModuleMapper for Update<'_> {
+    fn enter_module(&mut self, _: &str, container: &str) {
+        self.is_embedding = EMBEDDINGS.contains(&container);
+    }
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         if !param.is_require_grad() {
             return param;
@@ -203,7 +228,8 @@ impl ModuleMapper for Update<'_> {
                 let zeros = || Flat::of(tensor.zeros_like());
                 self.moments.push(Moments { first: zeros(), second: zeros() });
             }
-            let updated = self.adamw.apply(tensor, grad, &mut self.moments[index]);
+            let adamw = if self.is_embedding { self.of_embeddings } else { self.adamw };
+            let updated = adamw.apply(tensor, grad, &mut self.moments[index]);
             Tensor::from_inner(updated).require_grad()
         })
     }
@@ -229,5 +255,56 @@ impl Schedule {
         let span = self.total.saturating_sub(self.warmup).max(1);
         let progress = ((step - self.warmup) as f64 / span as f64).min(1.0);
         self.peak * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Policy;
+    use crate::testing;
+    use std::collections::BTreeMap;
+
+    /// The weights after one step on the sum of their squares, without decay.
+    fn stepped(embedding_factor: f64) -> Policy {
+        let model = testing::model(&Device::flex().autodiff());
+        let mut squares = Squares(None);
+        model.visit(&mut squares);
+        let mut optimizer =
+            Optimizer::new(&OptimizerConfig { embedding_factor, ..OptimizerConfig::default() });
+        optimizer.step(model, &squares.0.unwrap(), 1e-3).unwrap().0
+    }
+
+    struct Squares(Option<Tensor<1>>);
+
+    impl ModuleVisitor for Squares {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let own = param.val().square().sum();
+            self.0 = Some(match self.0.take() {
+                Some(sum) => sum + own,
+                None => own,
+            });
+        }
+    }
+
+    /// Every parameter's values.
+    fn values(model: &Policy) -> BTreeMap<String, Vec<f32>> {
+        let bytes = crate::weights::to_bytes(model, crate::weights::dotted).unwrap();
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        let floats = |bytes: &[u8]| bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+        tensors.iter().map(|(name, view)| (name.to_string(), floats(view.data()))).collect()
+    }
+
+    #[test]
+    fn embeddings_take_longer_steps_and_nothing_else_does() {
+        let start = values(&testing::model(&Device::flex()));
+        let [plain, faster] = [1.0, 10.0].map(|factor| values(&stepped(factor)));
+        for (name, start) in &start {
+            let factor = if name == "shared.weight" { 10.0 } else { 1.0 };
+            for ((start, plain), faster) in start.iter().zip(&plain[name]).zip(&faster[name]) {
+                let (short, long) = (plain - start, faster - start);
+                assert!((long - factor * short).abs() < 1e-6, "{name}: {short} and {long}");
+            }
+        }
     }
 }

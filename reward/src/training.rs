@@ -53,7 +53,11 @@ pub struct TrainingConfig {
 impl TrainingConfig {
     /// The optimizer before its first step.
     pub fn optimizer(&self) -> Optimizer {
-        Optimizer::new(&OptimizerConfig { weight_decay: self.weight_decay, max_grad_norm: MAX_GRAD_NORM })
+        Optimizer::new(&OptimizerConfig {
+            weight_decay: self.weight_decay,
+            max_grad_norm: MAX_GRAD_NORM,
+            ..OptimizerConfig::default()
+        })
     }
 }
 

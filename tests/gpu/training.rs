@@ -20,7 +20,12 @@ use policy::random::Key;
 use sampler::recommend::Codebook;
 
 const LEARNING_RATE: f64 = 1e-3;
-const OPTIMIZER: OptimizerConfig = OptimizerConfig { weight_decay: 0.01, max_grad_norm: 1.0 };
+const OPTIMIZER: OptimizerConfig = OptimizerConfig {
+    weight_decay: 0.01,
+    max_grad_norm: 1.0,
+    embedding_factor: 1.0,
+    ..OptimizerConfig::default()
+};
 
 /// A model in training: what each update saw, then the log-probabilities it ends with.
 struct Training<'a> {

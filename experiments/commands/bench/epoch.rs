@@ -19,7 +19,6 @@ use policy::history::Log;
 use policy::ids::ItemId;
 use policy::log_prob::LogProbSpace;
 use policy::model::{Dropout, Policy};
-use policy::optimizer::OptimizerConfig;
 use policy::quantize::{Items, normalized, quantize};
 use policy::random::Key;
 use sampler::recommend::{Codebook, Recommender};
@@ -89,8 +88,7 @@ impl Epoch {
     fn learner(&self) -> anyhow::Result<Learner<Policy>> {
         let (size, section) = (policy_config(&self.config.model, &self.codebook), &self.config.pretrain);
         let model = Policy::new(&size, self.key.named("weights"), &Device::flex().autodiff())?;
-        let (weight_decay, max_grad_norm) = (section.weight_decay, section.max_grad_norm);
-        Ok(Learner::new(model, &OptimizerConfig { weight_decay, max_grad_norm }, section.learning_rate))
+        Ok(Learner::new(model, &section.optimizer(), section.learning_rate))
     }
 
     /// One step; the batch is the next of the first `sample`, round and round.

@@ -44,7 +44,15 @@ pub(super) struct Learner<M> {
 impl<M: Module> Learner<M> {
     /// Before the first step; AdamW with the weight decay of PyTorch and without clipping, as the peers have it.
     pub(super) fn of(model: M, learning_rate: f64) -> Self {
-        Self::new(model, &OptimizerConfig { weight_decay: 0.01, max_grad_norm: f64::INFINITY }, learning_rate)
+        Self::new(
+            model,
+            &OptimizerConfig {
+                weight_decay: 0.01,
+                max_grad_norm: f64::INFINITY,
+                ..OptimizerConfig::default()
+            },
+            learning_rate,
+        )
     }
     /// Before the first step.
     pub(super) fn new(model: M, config: &OptimizerConfig, learning_rate: f64) -> Self {

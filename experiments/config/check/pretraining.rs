@@ -50,6 +50,9 @@ pub(super) fn pretrain(pretrain: &Pretrain, check: &mut Check) {
     check.within("pretrain.max_cpu_minutes", pretrain.max_cpu_minutes, 0.0..=1e6);
     check.within("pretrain.ema_decay", pretrain.ema_decay, 0.0..=0.99999);
     check.learning_rate("pretrain.learning_rate", pretrain.learning_rate);
+    if let Some(rate) = pretrain.embedding_learning_rate {
+        check.learning_rate("pretrain.embedding_learning_rate", rate);
+    }
     check.within("pretrain.weight_decay", pretrain.weight_decay, 0.0..=10.0);
     check.gradient_norm("pretrain.max_grad_norm", pretrain.max_grad_norm);
     check.within("pretrain.label_smoothing", pretrain.label_smoothing, 0.0..=0.5);

@@ -87,7 +87,8 @@ pub fn align(round: &Round<'_>, bench: &Bench, ctx: &StageContext) -> anyhow::Re
     let entered = weights.valid();
     let anchor = Anchor::new(round, (&entered, &pretrained))?;
     let samples = Samples::new(round, &anchor, bench, ctx)?;
-    let optimizer = OptimizerConfig { weight_decay: 0.0, max_grad_norm: round.section.max_grad_norm };
+    let optimizer =
+        OptimizerConfig { max_grad_norm: round.section.max_grad_norm, ..OptimizerConfig::default() };
     let (watch, plan) = (Watch::new(&round.section.alarms), plan(round.section, samples.batches()));
     let trainer = Trainer { samples: &samples, bench, ctx, watch, plan, first_step, size: &size };
     let changed = (round.policy != round.pretrained).then_some(&entered);

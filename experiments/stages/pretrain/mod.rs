@@ -162,19 +162,14 @@ impl Trainer<'_> {
         }
     }
 
-    fn optimizer(&self) -> OptimizerConfig {
-        let Pretrain { weight_decay, max_grad_norm, .. } = *self.section;
-        OptimizerConfig { weight_decay, max_grad_norm }
-    }
-
     /// The training of the checkpoint, or a fresh one.
     fn begin(&self, checkpoint: Option<&Checkpoint>) -> anyhow::Result<Training> {
         if let Some(checkpoint) = checkpoint {
-            return resume::load(checkpoint, (&self.optimizer(), self.section.ema_decay), self.ctx);
+            return resume::load(checkpoint, (&self.section.optimizer(), self.section.ema_decay), self.ctx);
         }
         let device = self.ctx.device().clone().autodiff();
         let weights = Policy::new(self.size, self.ctx.key().named("weights"), &device)?;
-        Ok(Training::new(weights, &self.optimizer(), self.section.ema_decay))
+        Ok(Training::new(weights, &self.section.optimizer(), self.section.ema_decay))
     }
 
     /// After a number that is not finite: back to the newest checkpoint and on with half the learning rate, if the section

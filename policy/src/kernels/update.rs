@@ -82,6 +82,13 @@ pub struct AdamW {
 }
 
 impl AdamW {
+    /// The same with steps `factor` times as long, and as much decay.
+    #[must_use]
+    pub fn faster(&self, factor: f64) -> Self {
+        let (learning_rate, weight_decay) = (self.learning_rate * factor, self.weight_decay / factor);
+        Self { learning_rate, weight_decay, ..*self }
+    }
+
     fn constants(&self) -> AdamWStep {
         let [beta1, beta2] = self.betas;
         let correction = |beta: f64| 1.0 - beta.powf(self.step as f64);

@@ -7,7 +7,7 @@
 //! costs nothing more.
 
 use super::config::T5Config;
-use super::layers::{Dropout, EMBEDDING_STD, Matrix, Norm};
+use super::layers::{Dropout, EMBEDDING_STD, Matrix, Norm, Table};
 use super::stack::SelfBlock;
 use crate::kernels::{Packing, Visible};
 use crate::random::Key;
@@ -18,7 +18,7 @@ use burn::tensor::activation::sigmoid;
 #[derive(Module, Debug)]
 pub(super) struct Branches {
     /// A row per level.
-    level: Matrix,
+    level: Table,
     item: SelfBlock,
     norm: Norm,
     /// Of the semantic branch and of the collaborative one, `[2, d]`.
@@ -29,13 +29,13 @@ impl Branches {
     /// `None` where the encoder reads codes as they are.
     pub(super) fn new(config: &T5Config, key: Key, device: &Device) -> Option<Self> {
         let (shape, key, levels) = (config.stack(), key.named("branches"), config.branch_tokens);
-        let table = |rows, name| Matrix::new([rows, shape.d_model], EMBEDDING_STD, key.named(name), device);
+        let d = shape.d_model;
         let sizes = (shape.d_ff, shape.epsilon);
         (levels > 0).then(|| Self {
-            level: table(levels, "level"),
+            level: Table::new([levels, d], EMBEDDING_STD, key.named("level"), device),
             item: SelfBlock::new(shape.attention(Visible::All), sizes, key.named("item"), device),
             norm: shape.norm(device),
-            gate: table(2, "gate"),
+            gate: Matrix::new([2, d], EMBEDDING_STD, key.named("gate"), device),
         })
     }
 

@@ -3,7 +3,7 @@
 //! `x_0 = E[token] + P[position]`, blocks of causal self-attention with `1 / sqrt(dk)` and a rectified feed-forward
 //! layer, RMS norms, logits `h E^T` (GPT-2's order with T5's norms and no biases).
 
-use super::layers::{AttentionShape, Dropout, Matrix, Norm};
+use super::layers::{AttentionShape, Dropout, Norm, Table};
 use super::stack::{FINAL, SelfBlock};
 use crate::batch::EncoderBatch;
 use crate::kernels::{self, Heads, Packing, Targets, Visible};
@@ -39,8 +39,8 @@ pub struct CausalLmConfig {
 /// Decoder-only model.
 #[derive(Module, Debug)]
 pub struct CausalLm {
-    shared: Matrix,
-    position: Matrix,
+    shared: Table,
+    position: Table,
     block: Vec<SelfBlock>,
     final_layer_norm: Norm,
 }
@@ -55,8 +55,8 @@ impl CausalLm {
         let block =
             |i: usize| SelfBlock::new(shape, (config.d_ff, EPSILON), key.named("block").at(i as u64), device);
         Self {
-            shared: Matrix::new([config.vocab_size, d], (d as f64).powf(-0.5), key.named("shared"), device),
-            position: Matrix::new([config.positions, d], POSITION_STD, key.named("position"), device),
+            shared: Table::new([config.vocab_size, d], (d as f64).powf(-0.5), key.named("shared"), device),
+            position: Table::new([config.positions, d], POSITION_STD, key.named("position"), device),
             block: (0..config.num_layers).map(block).collect(),
             final_layer_norm: Norm::new(d, EPSILON, device),
         }

@@ -8,7 +8,7 @@
 //! Composed of burn's operations on rows padded to the longest: a baseline, not a hot path.
 
 use super::item_context::AttentionBias;
-use super::layers::{Dropout, Matrix, Norm, RelativeBias};
+use super::layers::{Dropout, Matrix, Norm, RelativeBias, Table};
 use super::padded::Padded;
 use super::position::Direction;
 use super::stack::{AFTER_SELF, StackShape};
@@ -61,7 +61,7 @@ impl HstuBlock {
 pub(super) struct HstuStack {
     block: Vec<HstuBlock>,
     relative_attention_bias: Option<RelativeBias>,
-    relative_time_bias: Option<Matrix>,
+    relative_time_bias: Option<Table>,
     final_layer_norm: Norm,
 }
 
@@ -81,7 +81,7 @@ impl HstuStack {
                 .then(|| RelativeBias::new(shape, key.named("bias"), device)),
             relative_time_bias: bias
                 .reads_times()
-                .then(|| Matrix::new(times, TIME_BIAS_STD, key.named("time"), device)),
+                .then(|| Table::new(times, TIME_BIAS_STD, key.named("time"), device)),
             final_layer_norm: shape.norm(device),
         }
     }

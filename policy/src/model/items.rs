@@ -4,7 +4,7 @@
 //! them (`item_dropout`), as word dropout forgets words (Iyyer et al. 2015), it must also know items by their codes, and what
 //! came after training is read as what was forgotten.
 
-use super::layers::{Dropout, EMBEDDING_STD, Matrix};
+use super::layers::{Dropout, EMBEDDING_STD, Table};
 use crate::kernels::{self, Mask};
 use crate::random::Key;
 use burn::module::Param;
@@ -21,7 +21,7 @@ pub(super) struct Items {
 impl Items {
     /// Vectors of width `d`; training forgets a share `forgotten` of those it reads.
     pub(super) fn new((items, d): (usize, usize), forgotten: f64, key: Key, device: &Device) -> Self {
-        Self { weight: Matrix::new([items + 1, d], EMBEDDING_STD, key, device).weight, forgotten }
+        Self { weight: Table::new([items + 1, d], EMBEDDING_STD, key, device).weight, forgotten }
     }
 
     /// What items are, `[n, d]`. `items`: an item's index above 0, which is no item.

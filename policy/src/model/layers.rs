@@ -30,13 +30,25 @@ pub(super) fn repeated(x: Tensor<2>, rows: usize) -> Tensor<2> {
     kernels::gather(x, &indices)
 }
 
-/// A matrix: a linear map without bias (`[out, in]`) or a table of rows (`[rows, d]`).
+/// A linear map without bias, `[out, in]`.
 #[derive(Module, Debug)]
 pub(super) struct Matrix {
     pub(super) weight: Param<Tensor<2>>,
 }
 
 impl Matrix {
+    pub(super) fn new(shape: [usize; 2], std: f64, key: Key, device: &Device) -> Self {
+        Self { weight: normal(shape, std, key, device) }
+    }
+}
+
+/// Embeddings, `[rows, d]`: what [`crate::optimizer::OptimizerConfig::embedding_factor`] is about.
+#[derive(Module, Debug)]
+pub(super) struct Table {
+    pub(super) weight: Param<Tensor<2>>,
+}
+
+impl Table {
     pub(super) fn new(shape: [usize; 2], std: f64, key: Key, device: &Device) -> Self {
         Self { weight: normal(shape, std, key, device) }
     }

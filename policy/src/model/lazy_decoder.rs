@@ -16,7 +16,7 @@ use super::encoded::Encoded;
 use super::grouped::GroupedHeads;
 use super::item_context::{HeadWeights, ItemEmbedding};
 use super::items::Items;
-use super::layers::{Dropout, EMBEDDING_STD, Matrix, Norm, RelativeBias, repeated};
+use super::layers::{Dropout, EMBEDDING_STD, Matrix, Norm, RelativeBias, Table, repeated};
 use super::lazy_block::LazyBlock;
 use super::lazy_config::LazyDecoderConfig;
 use super::policy::{Architecture, Context, DecoderCache, Head};
@@ -36,7 +36,7 @@ const DECODER: u64 = 2;
 /// Policy with a lazy decoder.
 #[derive(Module, Debug)]
 pub struct LazyDecoder {
-    codes: Matrix,
+    codes: Table,
     /// A row per item, the first for the empty history.
     items: Option<Items>,
     users: Users,
@@ -63,22 +63,23 @@ impl LazyDecoder {
     pub fn new(config: &LazyDecoderConfig, key: Key, device: &Device) -> Result<Self, SizeError> {
         config.check()?;
         let (d, shape) = (config.d_model, config.stack());
-        let table = |rows, name| Matrix::new([rows, d], EMBEDDING_STD, key.named(name), device);
+        let codes = [config.vocab_size, d];
+        let narrow = |shape, name| Matrix::new(shape, EMBEDDING_STD, key.named(name), device);
         let wide = |rows, name| Matrix::new([rows, d], (d as f64).powf(-0.5), key.named(name), device);
         let (parts, part) = (config.s_kv * config.l_kv, config.g_kv * config.d_head);
         let block = |i: usize| LazyBlock::new(&shape, key.named("block").at(i as u64), device);
         Ok(Self {
-            codes: table(config.vocab_size, "codes"),
+            codes: Table::new(codes, EMBEDDING_STD, key.named("codes"), device),
             items: (config.item_embedding == ItemEmbedding::CodesAndItem)
                 .then(|| Items::new((config.num_items, d), config.item_dropout, key.named("items"), device)),
             users: Users::new(config.user_buckets, (d, EMBEDDING_STD), key, device),
-            position: table(d, "position"),
+            position: narrow([d, d], "position"),
             context: wide(parts * part, "context"),
             context_norm: (0..parts).map(|_| Norm::new(part, config.layer_norm_epsilon, device)).collect(),
             block: (0..config.num_layers).map(block).collect(),
             relative_attention_bias: RelativeBias::new(&shape, key.named("bias"), device),
             final_layer_norm: shape.norm(device),
-            head: (config.head == HeadWeights::Own).then(|| table(config.vocab_size, "head")),
+            head: (config.head == HeadWeights::Own).then(|| narrow(codes, "head")),
             sets: config.l_kv,
             heads: config.heads(),
         })
@@ -181,7 +182,7 @@ impl Architecture for LazyDecoder {
     }
 
     fn head(&self) -> Head {
-        let weight = self.head.as_ref().unwrap_or(&self.codes).weight.val();
+        let weight = self.head.as_ref().map_or_else(|| self.codes.weight.val(), |head| head.weight.val());
         Head { weight, scale: 1.0 }
     }
 }

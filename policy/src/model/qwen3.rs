@@ -10,7 +10,7 @@
 use super::config::SizeError;
 use super::encoded::Encoded;
 use super::grouped::{GroupedHeads, Source, padding};
-use super::layers::{Dropout, Matrix, Norm};
+use super::layers::{Dropout, Matrix, Norm, Table};
 use super::padded::Padded;
 use super::policy::{Architecture, Context, DecoderCache, Head};
 use super::qwen3_config::Qwen3Config;
@@ -32,7 +32,7 @@ const EMBEDDED: u64 = u64::MAX - 1;
 /// Decoder-only policy.
 #[derive(Module, Debug)]
 pub struct Qwen3 {
-    embed_tokens: Matrix,
+    embed_tokens: Table,
     users: Users,
     layers: Vec<Qwen3Layer>,
     norm: Norm,
@@ -59,14 +59,15 @@ impl Qwen3 {
     /// If the configuration is out of range.
     pub fn new(config: &Qwen3Config, key: Key, device: &Device) -> Result<Self, SizeError> {
         config.check()?;
-        let table = |name| Matrix::new([config.vocab_size, config.hidden_size], STD, key.named(name), device);
+        let codes = [config.vocab_size, config.hidden_size];
         let layer = |i: usize| Qwen3Layer::new(config, key.named("layer").at(i as u64), device);
         Ok(Self {
-            embed_tokens: table("embed"),
+            embed_tokens: Table::new(codes, STD, key.named("embed"), device),
             users: Users::new(config.user_buckets, (config.hidden_size, STD), key, device),
             layers: (0..config.num_hidden_layers).map(layer).collect(),
             norm: Norm::new(config.hidden_size, config.rms_norm_eps, device),
-            lm_head: (!config.tie_word_embeddings).then(|| table("head")),
+            lm_head: (!config.tie_word_embeddings)
+                .then(|| Matrix::new(codes, STD, key.named("head"), device)),
             theta: config.rope_theta,
             heads: config.heads(),
         })
@@ -169,7 +170,8 @@ impl Architecture for Qwen3 {
     }
 
     fn head(&self) -> Head {
-        let weight = self.lm_head.as_ref().unwrap_or(&self.embed_tokens).weight.val();
+        let weight =
+            self.lm_head.as_ref().map_or_else(|| self.embed_tokens.weight.val(), |head| head.weight.val());
         Head { weight, scale: 1.0 }
     }
 }

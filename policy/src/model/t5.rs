@@ -9,7 +9,7 @@ use super::config::{EncoderAttention, OneRecMoeConfig, SizeError, T5Config};
 use super::decoder::{Decoder, Memory};
 use super::encoded::Encoded;
 use super::experts::ExpertsConfig;
-use super::layers::{Dropout, Matrix};
+use super::layers::{Dropout, Table};
 use super::policy::{Architecture, Context, DecoderCache, Head};
 use super::position::Direction;
 use super::stack::{FINAL, SelfStack};
@@ -31,7 +31,7 @@ const BRANCHES: u64 = 3;
 /// Encoder-decoder policy.
 #[derive(Module, Debug)]
 pub struct T5 {
-    pub(super) shared: Matrix,
+    pub(super) shared: Table,
     users: Users,
     branches: Option<Branches>,
     pub(super) encoder: SelfStack,
@@ -70,7 +70,7 @@ impl T5 {
         };
         let (encoder, decoder) = (key.named("encoder"), key.named("decoder"));
         Ok(Self {
-            shared: Matrix::new(shape, EMBEDDING_STD, key.named("shared"), device),
+            shared: Table::new(shape, EMBEDDING_STD, key.named("shared"), device),
             users: Users::new(config.user_buckets, (config.d_model, EMBEDDING_STD), key, device),
             branches: Branches::new(config, key, device),
             encoder: SelfStack::new(&config.stack(), (config.num_layers, direction), encoder, device),

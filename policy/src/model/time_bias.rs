@@ -5,7 +5,7 @@
 //! catalog order, whether it is a tie); here it is the query's own. Heads have biases of their own, and the blocks of a stack
 //! share one table, as they do that of relative position.
 
-use super::layers::Matrix;
+use super::layers::Table;
 use super::padded::Padded;
 use burn::prelude::*;
 
@@ -24,7 +24,7 @@ fn bucket(seconds: u64) -> usize {
 ///
 /// # Shapes
 /// - `table`: `[TIME_BUCKETS, h]`, `times`: of the packed positions.
-pub(super) fn time_bias(table: &Matrix, rows: &Padded, times: &[i64]) -> Tensor<4> {
+pub(super) fn time_bias(table: &Table, rows: &Padded, times: &[i64]) -> Tensor<4> {
     let t = rows.longest();
     let padded = rows.values(times);
     let of_query = |row: &[i64], query: i64| -> Vec<u32> {

@@ -4,7 +4,7 @@
 //! Departures: the hash is of the user's place in the log, and an embedding of its own, which nothing trains, stands for
 //! whoever is not in the log.
 
-use super::layers::Matrix;
+use super::layers::Table;
 use crate::ids::UserId;
 use crate::kernels::{self, Packing};
 use crate::random::Key;
@@ -14,13 +14,13 @@ use burn::prelude::*;
 #[derive(Module, Debug)]
 pub(super) struct Users {
     /// A row per bucket, the first for nobody, `[buckets + 1, d]`; `None` without buckets.
-    embedding: Option<Matrix>,
+    embedding: Option<Table>,
 }
 
 impl Users {
     /// `std`: standard deviation of the initial embeddings.
     pub(super) fn new(buckets: usize, (d, std): (usize, f64), key: Key, device: &Device) -> Self {
-        let table = || Matrix::new([buckets + 1, d], std, key.named("users"), device);
+        let table = || Table::new([buckets + 1, d], std, key.named("users"), device);
         Self { embedding: (buckets > 0).then(table) }
     }
 

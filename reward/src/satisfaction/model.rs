@@ -178,8 +178,11 @@ impl Network {
         let per_epoch = examples.len().min(MOST).div_ceil(BATCH);
         let total = (per_epoch * EPOCHS) as u64;
         let schedule = Schedule { peak: LEARNING_RATE, warmup: (total as f64 * WARMUP).ceil() as u64, total };
-        let mut optimizer =
-            Optimizer::new(&OptimizerConfig { weight_decay: WEIGHT_DECAY, max_grad_norm: MAX_GRAD_NORM });
+        let mut optimizer = Optimizer::new(&OptimizerConfig {
+            weight_decay: WEIGHT_DECAY,
+            max_grad_norm: MAX_GRAD_NORM,
+            ..OptimizerConfig::default()
+        });
         let mut step = 0;
         for epoch in 0..EPOCHS as u64 {
             let mut order = examples.to_vec();

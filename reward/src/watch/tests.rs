@@ -106,7 +106,7 @@ fn learn(kind: Kind) -> (f64, f64) {
     let values: Vec<f32> = labels.iter().flat_map(features).map(|value| value as f32).collect();
     let states = || Tensor::<2>::from_data(TensorData::new(values.clone(), [COUNT, 8]), &device);
     let mut head = WatchHead::new(8, &codec, Init { key: Key::new(1), device: &device });
-    let mut optimizer = Optimizer::new(&OptimizerConfig { weight_decay: 0.0, max_grad_norm: 1.0 });
+    let mut optimizer = Optimizer::new(&OptimizerConfig::default());
     let times: Vec<f32> = labels.iter().map(|&label| label as f32).collect();
     for step in 0..250 {
         let lesson = Lesson { step, key: Key::new(2).at(step) };
@@ -137,7 +137,7 @@ fn where_states_tell_nothing_the_generated_number_is_the_median() {
     let codec = Codec::fit(Kind::Generative, &labels);
     let states = || Tensor::<2>::ones([200, 8], &device);
     let mut head = WatchHead::new(8, &codec, Init { key: Key::new(1), device: &device });
-    let mut optimizer = Optimizer::new(&OptimizerConfig { weight_decay: 0.0, max_grad_norm: 1.0 });
+    let mut optimizer = Optimizer::new(&OptimizerConfig::default());
     let times: Vec<f32> = labels.iter().map(|&label| label as f32).collect();
     for step in 0..200 {
         let lesson = Lesson { step, key: Key::new(2).at(step) };

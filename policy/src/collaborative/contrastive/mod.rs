@@ -125,6 +125,7 @@ impl<'a> Fusion<'a> {
             optimizer: Optimizer::new(&OptimizerConfig {
                 weight_decay: WEIGHT_DECAY,
                 max_grad_norm: MAX_GRAD_NORM,
+                ..OptimizerConfig::default()
             }),
             model: Model {
                 text: projection(&parts.text, "text"),

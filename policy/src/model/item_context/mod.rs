@@ -23,7 +23,7 @@ pub use config::{AttentionBias, CodeDecoder, ContextBlock, HeadWeights, ItemCont
 use super::config::SizeError;
 use super::encoded::Encoded;
 use super::items::Items;
-use super::layers::{Dropout, EMBEDDING_STD, Matrix};
+use super::layers::{Dropout, EMBEDDING_STD, Matrix, Table};
 use super::policy::{Architecture, Context, DecoderCache, Head};
 use super::users::Users;
 use crate::batch::EncoderBatch;
@@ -41,7 +41,7 @@ const DECODER: u64 = 2;
 /// Policy with item-level context.
 #[derive(Module, Debug)]
 pub struct ItemContext {
-    codes: Matrix,
+    codes: Table,
     items: Option<Items>,
     users: Users,
     context: ContextStack,
@@ -57,15 +57,16 @@ impl ItemContext {
     pub fn new(config: &ItemContextConfig, key: Key, device: &Device) -> Result<Self, SizeError> {
         config.check()?;
         let d = config.d_model;
-        let table = |rows, name| Matrix::new([rows, d], EMBEDDING_STD, key.named(name), device);
+        let shape = [config.vocab_size, d];
         Ok(Self {
-            codes: table(config.vocab_size, "codes"),
+            codes: Table::new(shape, EMBEDDING_STD, key.named("codes"), device),
             items: (config.item_embedding == ItemEmbedding::CodesAndItem)
                 .then(|| Items::new((config.num_items, d), config.item_dropout, key.named("items"), device)),
             users: Users::new(config.user_buckets, (d, EMBEDDING_STD), key, device),
             context: ContextStack::new(config, key.named("context"), device),
             decoder: Codes::new(config, key.named("decoder"), device),
-            head: (config.head == HeadWeights::Own).then(|| table(config.vocab_size, "head")),
+            head: (config.head == HeadWeights::Own)
+                .then(|| Matrix::new(shape, EMBEDDING_STD, key.named("head"), device)),
         })
     }
 
@@ -114,7 +115,7 @@ impl Architecture for ItemContext {
         self.decoder.step(context.clone(), self.read(tokens), &mut cache.past)
     }
     fn head(&self) -> Head {
-        let weight = self.head.as_ref().unwrap_or(&self.codes).weight.val();
+        let weight = self.head.as_ref().map_or_else(|| self.codes.weight.val(), |head| head.weight.val());
         Head { weight, scale: 1.0 }
     }
 }

@@ -51,8 +51,11 @@ impl Training {
             }
             _ => Vec::new(),
         };
-        let settings =
-            OptimizerConfig { weight_decay: config.rq_vae.weight_decay, max_grad_norm: MAX_GRAD_NORM };
+        let settings = OptimizerConfig {
+            weight_decay: config.rq_vae.weight_decay,
+            max_grad_norm: MAX_GRAD_NORM,
+            ..OptimizerConfig::default()
+        };
         let mut model = Model::new(&widths, key.named("weights"), &device);
         if let Some(vectors) = collaborative {
             model = model.projecting([config.rq_vae.latent, vectors.width()], key, &device);

@@ -92,7 +92,8 @@ fn without_a_positive_there_is_no_loss_and_none_is_a_gradient() {
 fn learned(rates: [f64; 4], wished: [f64; 4], log_q: [f64; 4]) -> Vec<f64> {
     let device = Device::flex().autodiff();
     let mut model = Param::from_tensor(Tensor::<2>::zeros([4, 1], &device));
-    let mut optimizer = Optimizer::new(&OptimizerConfig { weight_decay: 0.0, max_grad_norm: 10.0 });
+    let mut optimizer =
+        Optimizer::new(&OptimizerConfig { max_grad_norm: 10.0, ..OptimizerConfig::default() });
     let draw = |shares: [f64; 4], key: Key| {
         let (mut left, mut item) = (key.unit(), 0);
         while item < 3 && left >= shares[item] {
