@@ -13,9 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// reused. The other stages' are.
 fn revision(stage: &str) -> u32 {
     match stage {
-        "evaluate" => 5,
+        "evaluate" | "reward" => 5,
         _ if stage.starts_with("align-") => 5,
-        "pretrain" | "reward" => 4,
+        "pretrain" => 4,
         _ => 3,
     }
 }

@@ -149,7 +149,7 @@ impl Moments {
     }
 }
 
-/// Whether a judge also learns how much every item is worth to everybody, head by head, beside what its features say: quality
+/// Whether a judge also learns how much every item is worth to everybody beside what its features say: quality
 /// that no feature tells. In logs whose very choice of items gives labels away it must not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -157,7 +157,8 @@ pub enum ItemIdentity {
     /// Items with equal features are equal.
     #[default]
     Hidden,
-    /// A logit per item and head, zero at first: items without training interactions keep to their features.
+    /// Two numbers per item that move the logits of all heads, zero at first: items without training interactions keep to their
+    /// features.
     Learned,
 }
 

@@ -13,7 +13,9 @@ use burn::prelude::*;
 
 /// Learned queries that pool the history.
 const QUERIES: usize = 4;
-/// An item is among a batch's candidates once in hundreds of steps, other weights in each: its own logit moves faster per step.
+/// What an item can be worth to everybody in so many ways: how good it is, and how much it promises.
+const WORTHS: usize = 2;
+/// An item is among a batch's candidates once in hundreds of steps, other weights in each: its own numbers move faster per step.
 const WORTH_STEP: f64 = 4.0;
 
 /// How feedback changes what a history item says about the user.
@@ -23,12 +25,21 @@ struct Reaction {
     shift: Param<Tensor<2>>,
 }
 
+/// What items are worth to everybody beside what their features say: a few numbers per item that all heads read, so that what
+/// the frequent ones tell of an item helps the rare ones.
+#[derive(Module, Debug)]
+struct Worth {
+    /// `[items, WORTHS]`, in units of [`WORTH_STEP`].
+    of_item: Param<Tensor<2>>,
+    /// `[WORTHS, x]`: logits per unit.
+    to_head: Param<Tensor<2>>,
+}
+
 /// The item tower and the user tower.
 #[derive(Module, Debug)]
 pub(super) struct Encoder {
     item: Mlp,
-    /// `[items, x]`: logits of the item for everybody, in units of [`WORTH_STEP`].
-    worth: Option<Param<Tensor<2>>>,
+    worth: Option<Worth>,
     token: Dense,
     reaction: Option<Reaction>,
     recency: Param<Tensor<2>>,
@@ -42,8 +53,10 @@ impl Encoder {
         let signal_std = (config.signals.max(1) as f32).sqrt().recip();
         Self {
             item: Mlp::new([config.features, d, d], 0.0, init.named("item")),
-            worth: (config.identities > 0)
-                .then(|| Param::from_tensor(Tensor::zeros([config.identities, config.heads], init.device))),
+            worth: (config.identities > 0).then(|| Worth {
+                of_item: Param::from_tensor(Tensor::zeros([config.identities, WORTHS], init.device)),
+                to_head: normal([WORTHS, config.heads], 1.0, init.named("worth")),
+            }),
             token: Dense::new([d, d], 0.0, init.named("token")),
             reaction: (config.signals > 0).then(|| Reaction {
                 gate: normal([config.signals, d], signal_std, init.named("gate")),
@@ -64,11 +77,12 @@ impl Encoder {
     /// # Shapes
     /// `[n]` ids; output `[n, x]`.
     pub(super) fn worth(&self, ids: Tensor<1, Int>) -> Option<Tensor<2>> {
-        self.worth.as_ref().map(|worth| worth.val().select(0, ids).mul_scalar(WORTH_STEP))
+        let worth = self.worth.as_ref()?;
+        Some(worth.of_item.val().select(0, ids).mul_scalar(WORTH_STEP).matmul(worth.to_head.val()))
     }
     /// Heads for which items have logits of their own.
     pub(super) fn worth_heads(&self) -> usize {
-        self.worth.as_ref().map_or(0, |worth| worth.dims()[1])
+        self.worth.as_ref().map_or(0, |worth| worth.to_head.dims()[1])
     }
     /// # Shapes
     /// See [`UserInput`]; output `[b, d]`.
