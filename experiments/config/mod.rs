@@ -4,29 +4,36 @@
 //! applies the budget. Each section is defined beside its neighbours in `config/`; a stage receives only checked
 //! sections.
 
-mod alignment;
+mod alarms;
+mod align;
 mod budget;
 mod check;
 mod data;
 mod document;
+mod evaluate;
+mod model;
 mod node;
-mod pretraining;
+mod pretrain;
 mod problem;
+mod reward;
+mod sample;
 mod sessions;
 mod strict;
+mod tokenize;
 mod wording;
 
-pub use alignment::{
-    Alarm, Alarms, Align, Arm, Attainable, Evaluate, FreeBeams, KINDS, Keep, Reference, Reward, Sample,
-    Stale, Then,
-};
+pub use self::align::{Align, Arm, Keep, Reference, Stale};
+pub use self::reward::{Attainable, Reward};
+pub use alarms::{Alarm, Alarms, KINDS, Then};
 pub(crate) use check::{NAME, is_name};
 pub use data::{Columns, Data, EmbeddingSource, ItemTable, Source, TieOrder, Watched};
-pub use pretraining::{
-    Architecture, EncoderInput, Encoding, Model, Pretrain, Targets, Ties, Tokenize, Vectors,
-};
+pub use evaluate::{Evaluate, FreeBeams};
+pub use model::{Architecture, EncoderInput, Model};
+pub use pretrain::{Encoding, Pretrain, Targets, Ties};
 pub use problem::{ConfigError, Problem};
+pub use sample::Sample;
 pub use sessions::{Sessions, SignalSum};
+pub use tokenize::{Tokenize, Vectors};
 
 use document::Document;
 use reports::schema::Stages;
