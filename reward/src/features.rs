@@ -157,7 +157,7 @@ pub enum ItemIdentity {
     /// Items with equal features are equal.
     #[default]
     Hidden,
-    /// Two numbers per item that move the logits of all heads, zero at first: items without training interactions keep to their
+    /// A number per item that moves the logits of all heads, zero at first: items without training interactions keep to their
     /// features.
     Learned,
 }

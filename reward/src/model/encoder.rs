@@ -13,9 +13,7 @@ use burn::prelude::*;
 
 /// Learned queries that pool the history.
 const QUERIES: usize = 4;
-/// What an item can be worth to everybody in so many ways: how good it is, and how much it promises.
-const WORTHS: usize = 2;
-/// An item is among a batch's candidates once in hundreds of steps, other weights in each: its own numbers move faster per step.
+/// An item is among a batch's candidates once in hundreds of steps, other weights in each: its own number moves faster per step.
 const WORTH_STEP: f64 = 4.0;
 
 /// How feedback changes what a history item says about the user.
@@ -25,13 +23,13 @@ struct Reaction {
     shift: Param<Tensor<2>>,
 }
 
-/// What items are worth to everybody beside what their features say: a few numbers per item that all heads read, so that what
-/// the frequent ones tell of an item helps the rare ones.
+/// What items are worth to everybody beside what their features say: a number per item that all heads read, so that what the
+/// frequent ones tell of an item helps the rare ones.
 #[derive(Module, Debug)]
 struct Worth {
-    /// `[items, WORTHS]`, in units of [`WORTH_STEP`].
+    /// `[items, 1]`, in units of [`WORTH_STEP`].
     of_item: Param<Tensor<2>>,
-    /// `[WORTHS, x]`: logits per unit.
+    /// `[1, x]`: logits per unit.
     to_head: Param<Tensor<2>>,
 }
 
@@ -54,8 +52,8 @@ impl Encoder {
         Self {
             item: Mlp::new([config.features, d, d], 0.0, init.named("item")),
             worth: (config.identities > 0).then(|| Worth {
-                of_item: Param::from_tensor(Tensor::zeros([config.identities, WORTHS], init.device)),
-                to_head: normal([WORTHS, config.heads], 1.0, init.named("worth")),
+                of_item: Param::from_tensor(Tensor::zeros([config.identities, 1], init.device)),
+                to_head: Param::from_tensor(Tensor::ones([1, config.heads], init.device)),
             }),
             token: Dense::new([d, d], 0.0, init.named("token")),
             reaction: (config.signals > 0).then(|| Reaction {
@@ -113,5 +111,38 @@ impl Encoder {
     /// `tokens: [b, h, d]`, `mask: [b, h]`; output `[b, d]`.
     pub(super) fn pooled(&self, tokens: Tensor<3>, mask: Tensor<2>) -> Tensor<2> {
         self.user.apply(self.pooling.apply(tokens, mask))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Kind;
+    use policy::optimizer::{Optimizer, OptimizerConfig};
+    use policy::random::Key;
+
+    #[test]
+    fn what_one_head_learns_of_an_item_all_heads_know_and_of_no_other_item() {
+        let device = Device::flex().autodiff();
+        let config = ModelConfig {
+            kind: Kind::Towers,
+            features: 2,
+            signals: 0,
+            width: 4,
+            history_items: 1,
+            heads: 3,
+            identities: 2,
+            watch: None,
+        };
+        let encoder = Encoder::new(&config, Init { key: Key::new(1), device: &device });
+        let worth = |encoder: &Encoder, item: i64| {
+            encoder.worth(Tensor::<1, Int>::from_data([item], &device)).unwrap().reshape([3])
+        };
+        let loss = worth(&encoder, 1).slice([0..1]).neg();
+        let mut optimizer = Optimizer::new(&OptimizerConfig::default());
+        let (encoder, _) = optimizer.step(encoder, &loss, 0.1).unwrap();
+        let of = |item| worth(&encoder, item).into_data().try_into_vec::<f32>().unwrap();
+        assert_eq!(of(0), [0.0; 3]);
+        assert!(of(1).iter().all(|&logit| logit > 0.3), "{:?}", of(1));
     }
 }
