@@ -138,7 +138,7 @@ mod tests {
         let worth = |encoder: &Encoder, item: i64| {
             encoder.worth(Tensor::<1, Int>::from_data([item], &device)).unwrap().reshape([3])
         };
-        let loss = worth(&encoder, 1).slice([0..1]).neg();
+        let loss = worth(&encoder, 1).narrow(0, 0, 1).neg();
         let mut optimizer = Optimizer::new(&OptimizerConfig::default());
         let (encoder, _) = optimizer.step(encoder, &loss, 0.1).unwrap();
         let of = |item| worth(&encoder, item).into_data().try_into_vec::<f32>().unwrap();
