@@ -1,5 +1,6 @@
 //! `[reward]`: the judges.
 
+use super::is_default;
 use reward::training::WEIGHT_DECAY;
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +12,7 @@ pub struct Reward {
     pub item_features: reward::features::ItemFeatures,
     /// Whether it also learns how much every item is worth to everybody: `hidden` or `learned`. Not for logs whose choice of items gives labels
     /// away, as KuaiRand's.
-    #[serde(skip_serializing_if = "super::is_default")]
+    #[serde(skip_serializing_if = "is_default")]
     pub item_identity: reward::features::ItemIdentity,
     /// Width of user and item representations.
     pub width: usize,
@@ -35,46 +36,46 @@ pub struct Reward {
     /// How heads become one score. With `p-score`, the weights of the heads in the loss of the learned score.
     pub fusion: reward::fusion::Fusion,
     /// Which reward model: `session`, `towers`, `retrieval`, `p-score` or `metric`.
-    #[serde(skip_serializing_if = "super::is_default")]
+    #[serde(skip_serializing_if = "is_default")]
     pub architecture: reward::model::Kind,
     /// Another one for the held-out judge; absent: the same.
-    #[serde(skip_serializing_if = "super::is_default")]
+    #[serde(skip_serializing_if = "is_default")]
     pub held_out_architecture: Option<reward::model::Kind>,
     /// Further judges of other seeds on the proxy's users, whose mean and disagreement are a judge of its own; 0: none.
-    #[serde(skip_serializing_if = "super::is_default")]
+    #[serde(skip_serializing_if = "is_default")]
     pub ensemble: usize,
     /// When a watch time counts as long (`swt`): `median`, or `duration-aware` (OneRec-V2).
-    #[serde(skip_serializing_if = "super::is_default")]
+    #[serde(skip_serializing_if = "is_default")]
     pub watch_label: reward::labels::WatchLabel,
     /// How watch time is predicted as a number, beside the heads: `regression`, `ordinal` or `generative`; absent: not. For
     /// all but `session`.
-    #[serde(skip_serializing_if = "super::is_default")]
+    #[serde(skip_serializing_if = "is_default")]
     pub watch_time: Option<reward::watch::Kind>,
     /// Another head that the proxy is also trained with, from the same weights on the same users in the same order: what
     /// `watch_time` gains over it is told by paired intervals over users. Absent: not.
-    #[serde(skip_serializing_if = "super::is_default")]
+    #[serde(skip_serializing_if = "is_default")]
     pub watch_baseline: Option<reward::watch::Kind>,
     /// The feedback column with the probability that the interaction was shown: training counts every interaction as often
     /// as its inverse says, at most 20 times the mean. For heads alone: not with `p-score` or `watch_time`.
-    #[serde(skip_serializing_if = "super::is_default")]
+    #[serde(skip_serializing_if = "is_default")]
     pub propensity: Option<String>,
     /// Bootstrap resamples of users behind the intervals of the judges' quality; 0: no intervals, pair accuracy, NDCG or
     /// drift.
-    #[serde(skip_serializing_if = "super::is_default")]
+    #[serde(skip_serializing_if = "is_default")]
     pub resamples: usize,
     /// Whether the judges are also compared with the Bayes-optimal prediction; for the built-in world, whose truth is known, and
     /// `watch_label = "median"`.
-    #[serde(skip_serializing_if = "super::is_default")]
+    #[serde(skip_serializing_if = "is_default")]
     pub attainable: Attainable,
     /// Of this many evaluation users, at most 10,000, what the log tells of them at best is inferred too, and the proxy held against
     /// it; with `attainable = "measured"`, in worlds without a feed. One to two CPU seconds per user with twenty interactions.
-    #[serde(skip_serializing_if = "super::is_default")]
+    #[serde(skip_serializing_if = "is_default")]
     pub inferred_users: usize,
     /// The proxy is also trained on these shares of its users, to see what more data would give.
-    #[serde(skip_serializing_if = "super::is_default")]
+    #[serde(skip_serializing_if = "is_default")]
     pub learning_curve: Vec<f64>,
     /// The proxy is also trained with these shares of its labels turned over, to see how much noise it endures.
-    #[serde(skip_serializing_if = "super::is_default")]
+    #[serde(skip_serializing_if = "is_default")]
     pub label_noise: Vec<f64>,
 }
 

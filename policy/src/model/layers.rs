@@ -60,6 +60,10 @@ impl Table {
     pub(super) fn rows(&self, indices: &[u32]) -> Tensor<2> {
         kernels::gather(self.weight.val(), indices)
     }
+    /// The weights that give logits: those of a head of its own, or these.
+    pub(super) fn tied_unless(&self, own: Option<&Matrix>) -> Tensor<2> {
+        own.map_or(&self.weight, |own| &own.weight).val()
+    }
 }
 
 /// RMS normalisation.

@@ -182,7 +182,7 @@ impl Architecture for LazyDecoder {
     }
 
     fn head(&self) -> Head {
-        let weight = self.head.as_ref().map_or_else(|| self.codes.weight.val(), |head| head.weight.val());
+        let weight = self.codes.tied_unless(self.head.as_ref());
         Head { weight, scale: 1.0 }
     }
 }

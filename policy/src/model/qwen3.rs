@@ -170,8 +170,7 @@ impl Architecture for Qwen3 {
     }
 
     fn head(&self) -> Head {
-        let weight =
-            self.lm_head.as_ref().map_or_else(|| self.embed_tokens.weight.val(), |head| head.weight.val());
+        let weight = self.embed_tokens.tied_unless(self.lm_head.as_ref());
         Head { weight, scale: 1.0 }
     }
 }

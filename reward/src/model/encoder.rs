@@ -78,7 +78,7 @@ impl Encoder {
         let worth = self.worth.as_ref()?;
         Some(worth.of_item.val().select(0, ids).mul_scalar(WORTH_STEP).matmul(worth.to_head.val()))
     }
-    /// Heads for which items have logits of their own.
+    /// Heads that an item's worth moves.
     pub(super) fn worth_heads(&self) -> usize {
         self.worth.as_ref().map_or(0, |worth| worth.to_head.dims()[1])
     }

@@ -115,7 +115,7 @@ impl Architecture for ItemContext {
         self.decoder.step(context.clone(), self.read(tokens), &mut cache.past)
     }
     fn head(&self) -> Head {
-        let weight = self.head.as_ref().map_or_else(|| self.codes.weight.val(), |head| head.weight.val());
+        let weight = self.codes.tied_unless(self.head.as_ref());
         Head { weight, scale: 1.0 }
     }
 }
