@@ -112,7 +112,23 @@ fn rows_are_run_compared_and_never_run_twice() {
     let (code, _, log) = fixture.run(&["--resume", "never"]);
     assert_eq!(code, 2);
     assert!(log.contains("plain-seed1 already holds 4 finished stage(s)"), "{log}");
+    chosen_rows_are_compared_alone(&fixture);
     an_older_programs_results_stay(&fixture);
+}
+
+fn chosen_rows_are_compared_alone(fixture: &Fixture) {
+    let (code, _, log) = fixture.run(&["--rows", "slower"]);
+    assert_eq!((code, log.matches("already done").count()), (0, 4), "{log}");
+    assert_eq!(fixture.states(), ["slower-seed1: finished"]);
+    let results = fixture.results();
+    assert!(results["baseline"].is_null(), "{}", results["baseline"]);
+    assert_eq!(results["published"].as_array().unwrap().len(), 1);
+    let (code, _, log) = fixture.run(&["--rows", "slower,faster"]);
+    assert!(
+        code == 2 && log.contains("--rows faster: the sweep has no such row, its rows are plain, slower"),
+        "{log}"
+    );
+    assert_eq!(fixture.run(&[]).0, 0);
 }
 
 fn an_older_programs_results_stay(fixture: &Fixture) {

@@ -14,6 +14,9 @@ pub struct SweepArgs {
     /// Change a key of every row's experiment file, for example run.budget=smoke; repeatable
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
+    /// Run and compare these rows alone; comma-separated
+    #[arg(long, value_name = "ROW", value_delimiter = ',')]
+    pub rows: Vec<String>,
     /// Directory of the run directories and of the comparison [default: runs/NAME]
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,

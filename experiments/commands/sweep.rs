@@ -59,6 +59,7 @@ pub(super) fn sweep(arguments: &SweepArgs) -> anyhow::Result<()> {
         );
     }
     let plan = plan::load(&arguments.file, &arguments.overrides, arguments.dir.as_deref())?;
+    let plan = if arguments.rows.is_empty() { plan } else { plan.only(&arguments.rows)? };
     if arguments.dry_run {
         arguments.device.open()?;
         return print(&describe(&plan));

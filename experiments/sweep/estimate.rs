@@ -28,7 +28,8 @@ struct Known {
 }
 
 /// Estimates every run of the plan, in its order: a stage with the configuration of a finished one takes as long, else as long as
-/// the mean of its namesakes over the same data. Run directories are looked for in the sweep's and beside it.
+/// the mean of its namesakes over the same data, and no pretraining longer than its budget of CPU time. Run directories are looked
+/// for in the sweep's and beside it.
 pub fn estimate(plan: &Plan) -> Vec<Estimate> {
     let known = known(plan);
     let mut computed = BTreeSet::new();
@@ -80,7 +81,15 @@ fn seconds(stage: &str, part: &BTreeMap<String, String>, known: &[Known]) -> Opt
     let own = data(part);
     let alike: Vec<f64> =
         namesakes().filter(|known| data(&known.config) == own).map(|known| known.seconds).collect();
-    (!alike.is_empty()).then(|| alike.iter().sum::<f64>() / alike.len() as f64)
+    let mean = (!alike.is_empty()).then(|| alike.iter().sum::<f64>() / alike.len() as f64);
+    let budget = if stage == "pretrain" { budget(part) } else { None };
+    mean.into_iter().chain(budget).reduce(f64::min)
+}
+
+/// CPU seconds that pretraining may take; on one core or more it is no longer by the clock.
+fn budget(part: &BTreeMap<String, String>) -> Option<f64> {
+    let minutes: f64 = part.get("pretrain.max_cpu_minutes")?.parse().ok()?;
+    (minutes > 0.0).then_some(minutes * 60.0)
 }
 
 /// What says how much there is to do: the log, and how much of it.
@@ -140,5 +149,7 @@ mod tests {
         assert_eq!(seconds("pretrain", &asked(("data.path", "large")), &known), None);
         assert_eq!(seconds("pretrain", &asked(("run.budget", "smoke")), &known), None);
         assert_eq!(seconds("evaluate", &asked(("align.rounds", "1")), &known), None);
+        assert_eq!(seconds("pretrain", &asked(("pretrain.max_cpu_minutes", "0.1")), &known), Some(6.0));
+        assert_eq!(seconds("pretrain", &asked(("pretrain.max_cpu_minutes", "5.0")), &known), Some(15.0));
     }
 }

@@ -61,6 +61,28 @@ impl PlannedRun {
     }
 }
 
+impl Plan {
+    /// The same of these rows alone; without the row that others are compared with, the first takes its place.
+    ///
+    /// # Errors
+    /// If the sweep does not have one of them.
+    pub fn only(mut self, rows: &[String]) -> anyhow::Result<Self> {
+        let mut known: Vec<&str> = self.runs.iter().map(|run| run.row.as_str()).collect();
+        known.dedup();
+        if let Some(row) = rows.iter().find(|row| !known.contains(&row.as_str())) {
+            anyhow::bail!("--rows {row}: the sweep has no such row, its rows are {}", known.join(", "));
+        }
+        let kept = |row: &String| rows.contains(row);
+        self.runs.retain(|run| kept(&run.row));
+        for rung in &mut self.rungs {
+            rung.runs.retain(|run| kept(&run.row));
+        }
+        self.published.retain(|reference| reference.row.as_ref().is_none_or(kept));
+        self.baseline = self.baseline.filter(kept);
+        Ok(self)
+    }
+}
+
 /// Rows with their configurations, one per seed.
 type Configured = Vec<(String, Config)>;
 
