@@ -261,13 +261,18 @@ impl Schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Policy;
+    use crate::model::{Policy, PolicyConfig};
+    use crate::random::Key;
     use crate::testing;
     use std::collections::BTreeMap;
 
+    fn policy(config: &PolicyConfig, device: &Device) -> Policy {
+        Policy::new(config, Key::new(5), device).unwrap()
+    }
+
     /// The weights after one step on the sum of their squares, without decay.
-    fn stepped(embedding_factor: f64) -> Policy {
-        let model = testing::model(&Device::flex().autodiff());
+    fn stepped(config: &PolicyConfig, embedding_factor: f64) -> Policy {
+        let model = policy(config, &Device::flex().autodiff());
         let mut squares = Squares(None);
         model.visit(&mut squares);
         let mut optimizer =
@@ -297,10 +302,18 @@ mod tests {
 
     #[test]
     fn embeddings_take_longer_steps_and_nothing_else_does() {
-        let start = values(&testing::model(&Device::flex()));
-        let [plain, faster] = [1.0, 10.0].map(|factor| values(&stepped(factor)));
+        only_these_move_faster(&testing::config(), &["shared.weight"]);
+        let item_context = PolicyConfig::ItemContext(testing::item_context_config());
+        only_these_move_faster(&item_context, &["codes.weight", "items.weight"]);
+    }
+
+    #[track_caller]
+    fn only_these_move_faster(config: &PolicyConfig, embeddings: &[&str]) {
+        let start = values(&policy(config, &Device::flex()));
+        assert!(embeddings.iter().all(|name| start.contains_key(*name)), "{:?}", start.keys());
+        let [plain, faster] = [1.0, 10.0].map(|factor| values(&stepped(config, factor)));
         for (name, start) in &start {
-            let factor = if name == "shared.weight" { 10.0 } else { 1.0 };
+            let factor = if embeddings.contains(&name.as_str()) { 10.0 } else { 1.0 };
             for ((start, plain), faster) in start.iter().zip(&plain[name]).zip(&faster[name]) {
                 let (short, long) = (plain - start, faster - start);
                 assert!((long - factor * short).abs() < 1e-6, "{name}: {short} and {long}");
