@@ -59,7 +59,7 @@ fn every_format_gives_back_the_log_of_the_built_in_source() {
     let feed = ", signals = \"full\", feed = { slate = 6 }, click_bait = { share = 0.2, lift = 2.0 }";
     for (mechanisms, more) in [("", &[][..]), (feed, &FEED[..])] {
         let expected = built_in(mechanisms);
-        for format in ["s3rec", "kuairand", "letter", "csv", "jsonl", "parquet", "inter"] {
+        for format in ["s3rec", "kuairand", "kuairec", "letter", "csv", "jsonl", "parquet", "inter"] {
             let dir = tempfile::tempdir().unwrap();
             let to = dir.path().join("log");
             let told = simulate(&to, &[&["--format", format], more].concat());
@@ -92,17 +92,17 @@ fn compare(format: &str, found: &Rows, expected: &Rows, (log, world): (&Dataset,
             }
             match format {
                 "letter" | "s3rec" => assert!(row.2.is_empty()),
-                "kuairand" => shared_signals(&row.2, &expected_row.2, (log, world)),
+                "kuairand" | "kuairec" => shared_signals(&row.2, &expected_row.2, (log, world)),
                 _ => assert_eq!(row.2, expected_row.2, "{format}"),
             }
         }
     }
-    if !["letter", "s3rec", "kuairand"].contains(&format) {
+    if !["letter", "s3rec", "kuairand", "kuairec"].contains(&format) {
         assert_eq!(log.log.signals, world.log.signals);
     }
 }
 
-/// `KuaiRand` has its own signals, and whole milliseconds.
+/// `KuaiRand` and `KuaiRec` have their own signals, and whole milliseconds.
 fn shared_signals(found: &[f32], expected: &[f32], (log, world): (&Dataset, &Dataset)) {
     for (name, other) in [
         ("like", "like"),

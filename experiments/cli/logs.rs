@@ -71,13 +71,16 @@ pub struct SimulateArgs {
     pub compare_path: Option<PathBuf>,
 }
 
-/// A format that ingest reads.
+/// A format that ingest reads; not Open Bandit's, which wants the probability that each item was shown, and the world's users and
+/// services pick from what nobody logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// S3-Rec text with time gaps: no feedback
     S3rec,
     /// KuaiRand's tab-separated table: whole milliseconds, its own signals
     Kuairand,
+    /// `KuaiRec`'s table: whole milliseconds, watching alone
+    Kuairec,
     /// JSON object of item lists: no times, no feedback
     Letter,
     /// Comma-separated

@@ -1,9 +1,10 @@
 //! Tables with one interaction per row: generic ones by column mapping, `KuaiRand`'s by its own names.
 
+use super::durations::Durations;
 use super::error::{DataError, shown};
 use super::names::{Names, Numbering};
 use super::problems::Problems;
-use super::raw::{Clock, Duplicates, Locator, Moment, RawAttributes, RawLog, Row};
+use super::raw::{Clock, Duplicates, Locator, Moment, RawLog, Row};
 use super::table::{Format, Table, Wanted};
 use crate::config::{Columns, Watched};
 use rayon::prelude::*;
@@ -39,9 +40,6 @@ const KUAIRAND_SIGNALS: [(&str, &str); 7] = [
     ("long_view", "long_view"),
     ("profile_enter", "is_profile_enter"),
 ];
-/// Watching longer than this many times the duration (replays) counts as this much.
-const MOST_WATCHED: f32 = 5.0;
-
 /// Reads `KuaiRand`'s feedback table: `label` is like, and the share of the video that was watched, or the time, is a
 /// signal.
 ///
@@ -61,10 +59,11 @@ pub(super) fn read_kuairand(path: &Path, watched: Watched) -> Result<RawLog, Dat
     }
     let table = Table::read(path, Format::Delimited(super::table::Dialect::TABS), &wanted)?;
     let Parsed { ids, moments, mut numbers } = parsed(&table, &columns, NUMBER)?;
-    let durations = numbers.pop().expect("the last column asked for");
-    let name = watched_signal(numbers.last_mut().expect("the last but one"), &durations, watched);
     let raw = raw_log(ids, moments.into_iter().map(Moment::milliseconds_to_seconds).collect(), table);
-    let attributes = Some(durations_by_item(&raw, &durations));
+    let durations = numbers.pop().expect("the last column asked for");
+    let durations = Durations::new((&raw.rows, raw.items.len()), durations);
+    let name = durations.watched(&raw.rows, numbers.last_mut().expect("the last but one"), watched);
+    let attributes = Some(durations.attributes());
     let names = KUAIRAND_SIGNALS.iter().map(|(name, _)| *name).chain([name]);
     Ok(RawLog {
         signals: names.map(String::from).collect(),
@@ -73,42 +72,6 @@ pub(super) fn read_kuairand(path: &Path, watched: Watched) -> Result<RawLog, Dat
         attributes,
         ..raw
     })
-}
-
-/// Play times become the signal that is asked for; its name.
-pub(super) fn watched_signal(played: &mut [f32], durations: &[f32], watched: Watched) -> &'static str {
-    let played = played.iter_mut();
-    match watched {
-        Watched::Ratio => {
-            played.zip(durations).for_each(|(played, duration)| *played = watch_ratio(*played, *duration));
-            "watch_ratio"
-        }
-        Watched::Milliseconds => {
-            played.for_each(|played| *played = played.max(0.0));
-            "play_time_ms"
-        }
-    }
-}
-
-/// Played over duration, within `[0, 5]`; 0 where the duration is unknown.
-fn watch_ratio(played: f32, duration: f32) -> f32 {
-    if duration > 0.0 { (played / duration).clamp(0.0, MOST_WATCHED) } else { 0.0 }
-}
-
-/// `ln(1 + milliseconds)` of the median known duration, and whether there is one.
-pub(super) fn durations_by_item(raw: &RawLog, durations: &[f32]) -> RawAttributes {
-    let mut known = vec![Vec::new(); raw.items.len()];
-    for (row, duration) in raw.rows.iter().zip(durations).filter(|(_, duration)| **duration > 0.0) {
-        known[row.item as usize].push(*duration);
-    }
-    let values = known.iter_mut().flat_map(|durations| {
-        durations.sort_by(f32::total_cmp);
-        match durations.get(durations.len() / 2) {
-            Some(median) => [median.ln_1p(), 1.0],
-            None => [0.0, 0.0],
-        }
-    });
-    RawAttributes { names: vec!["log_duration".into(), "duration_known".into()], values: values.collect() }
 }
 
 /// The columns of a log, by row.
@@ -213,19 +176,4 @@ fn bad(table: &Table, row: usize, column: &str, value: &str, expected: &'static 
 pub(super) fn interleave(columns: &[Vec<f32>]) -> Vec<f32> {
     let rows = columns.first().map_or(0, Vec::len);
     (0..rows).flat_map(|row| columns.iter().map(move |column| column[row])).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn impossible_durations_and_watch_times_are_unknown_or_bounded() {
-        let close = |found: f32, expected: f32| assert!((found - expected).abs() < 1e-6, "{found}");
-        close(watch_ratio(500.0, 1000.0), 0.5);
-        close(watch_ratio(500.0, 0.0), 0.0);
-        close(watch_ratio(500.0, -7.0), 0.0);
-        close(watch_ratio(-500.0, 1000.0), 0.0);
-        close(watch_ratio(90_000.0, 1000.0), MOST_WATCHED);
-    }
 }

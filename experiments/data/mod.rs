@@ -6,6 +6,7 @@
 mod arrange;
 pub mod artifacts;
 mod card;
+mod durations;
 pub mod error;
 mod features;
 mod histories;

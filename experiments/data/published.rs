@@ -1,9 +1,8 @@
 //! Published tables with columns of their own: `KuaiRec`'s matrices and the Open Bandit Dataset.
 
+use super::durations::Durations;
 use super::error::DataError;
-use super::interactions::{
-    Parsed, TimeFormat, durations_by_item, interleave, parsed, raw_log, wanted, watched_signal,
-};
+use super::interactions::{Parsed, TimeFormat, interleave, parsed, raw_log, wanted};
 use super::names::Numbering;
 use super::raw::{Clock, Moment, RawLog};
 use super::table::{Dialect, Format, Header, Quotes, Table, Wanted};
@@ -28,10 +27,11 @@ pub(super) fn read_kuairec(path: &Path, watched: Watched) -> Result<RawLog, Data
     };
     let table = Table::read(path, CSV, &named(&columns, "kuairec"))?;
     let Parsed { ids, moments, mut numbers } = parsed(&table, &columns, TIME)?;
-    let durations = numbers.pop().expect("the last column asked for");
-    let name = watched_signal(&mut numbers[0], &durations, watched);
     let raw = raw_log(ids, moments, table);
-    let attributes = Some(durations_by_item(&raw, &durations));
+    let durations = numbers.pop().expect("the last column asked for");
+    let durations = Durations::new((&raw.rows, raw.items.len()), durations);
+    let name = durations.watched(&raw.rows, &mut numbers[0], watched);
+    let attributes = Some(durations.attributes());
     Ok(RawLog {
         signals: vec![name.into()],
         feedback: interleave(&numbers),

@@ -15,7 +15,7 @@ fn revision(stage: &str) -> u32 {
     match stage {
         "evaluate" | "reward" => 5,
         _ if stage.starts_with("align-") => 5,
-        "pretrain" => 4,
+        "ingest" | "pretrain" => 4,
         _ => 3,
     }
 }

@@ -130,6 +130,8 @@ fn kuairand_has_its_counts_signals_and_attributes() {
             .all(|row| (0.0..=5.0).contains(&row[7])
                 && row[..7].iter().all(|value| [0.0, 1.0].contains(value)))
     );
+    // Not watched is what was not played (991 rows with duplicates), and not what has no known duration (7,738).
+    assert!((900..=991).contains(&feedback().filter(|row| row[7] <= 0.0).count()));
     assert!(dataset.log.histories.iter().all(|history| history.timestamps.is_sorted()));
     // No user is lost: leave-one-out works without k-core and with any k up to 10. But k-core keeps the videos that
     // were selected for likes: the mean of `like` rises from .81 to .99, so a judge of likes needs the log without it.

@@ -10,6 +10,8 @@ pub(super) const COLUMNS: [&str; 3] = ["user", "item", "timestamp"];
 /// `KuaiRand`'s columns that ingest reads, in the order of its file.
 const KUAIRAND: &str = "user_id\tvideo_id\ttime_ms\tis_click\tis_follow\tis_comment\tis_forward\tlong_view\t\
     play_time_ms\tduration_ms\tis_profile_enter\tlabel\n";
+/// `KuaiRec`'s columns that ingest reads.
+const KUAIREC: &str = "user_id,video_id,play_duration,video_duration,timestamp\n";
 
 /// The file of the log.
 pub(super) const fn file_name(format: LogFormat) -> &'static str {
@@ -17,7 +19,7 @@ pub(super) const fn file_name(format: LogFormat) -> &'static str {
         LogFormat::S3rec => "interactions.txt",
         LogFormat::Kuairand => "interactions.tsv",
         LogFormat::Letter => "interactions.json",
-        LogFormat::Csv => "interactions.csv",
+        LogFormat::Csv | LogFormat::Kuairec => "interactions.csv",
         LogFormat::Jsonl => "interactions.jsonl",
         LogFormat::Parquet => "interactions.parquet",
         LogFormat::Inter => "interactions.inter",
@@ -34,6 +36,7 @@ pub(super) fn head(format: LogFormat, signals: &[String]) -> String {
             columns().enumerate().map(kind).collect::<Vec<_>>().join("\t") + "\n"
         }
         LogFormat::Kuairand => KUAIRAND.into(),
+        LogFormat::Kuairec => KUAIREC.into(),
         LogFormat::Letter => "{".into(),
         LogFormat::S3rec | LogFormat::Jsonl | LogFormat::Parquet => String::new(),
     }
@@ -70,6 +73,10 @@ impl Text<'_> {
         // Writing into a string cannot fail.
         let _ = match self.format {
             LogFormat::Kuairand => self.kuairand(user, row, text),
+            LogFormat::Kuairec => {
+                let [played, duration] = self.milliseconds(row);
+                writeln!(text, "{user},{item},{played:.0},{duration:.0},{time}")
+            }
             LogFormat::Jsonl => {
                 let _ = write!(text, "{{\"user\":{user},\"item\":{item},\"timestamp\":{time}");
                 self.signals.iter().zip(values).for_each(|(name, value)| {
@@ -91,19 +98,23 @@ impl Text<'_> {
     /// Whole milliseconds, as in the original; a click is not skipping, nobody enters profiles.
     fn kuairand(&self, user: usize, row: &Impression, text: &mut String) -> std::fmt::Result {
         let (item, feedback) = (row.item.index(), &row.feedback);
+        let [played, duration] = self.milliseconds(row);
         writeln!(
             text,
-            "{user}\t{item}\t{}\t{}\t{}\t{}\t{}\t{}\t{:.0}\t{:.0}\t0\t{}",
+            "{user}\t{item}\t{}\t{}\t{}\t{}\t{}\t{}\t{played:.0}\t{duration:.0}\t0\t{}",
             row.timestamp * 1000,
             1.0 - feedback.skip,
             feedback.follow,
             feedback.comment,
             feedback.share,
             feedback.long_view,
-            feedback.watch_time * 1000.0,
-            (self.durations[item] * 1000.0).max(1.0),
             feedback.like,
         )
+    }
+
+    /// Played, and as long as the item.
+    fn milliseconds(&self, row: &Impression) -> [f64; 2] {
+        [row.feedback.watch_time * 1000.0, (self.durations[row.item.index()] * 1000.0).max(1.0)]
     }
 }
 
@@ -132,6 +143,7 @@ pub(super) fn snippet(format: LogFormat, dir: &Path, signals: &[String]) -> Stri
     let kind = match format {
         LogFormat::S3rec => "s3rec",
         LogFormat::Kuairand => "kuairand",
+        LogFormat::Kuairec => "kuairec",
         LogFormat::Letter => "sequences-json",
         LogFormat::Csv => "csv",
         LogFormat::Jsonl => "jsonl",
@@ -139,7 +151,7 @@ pub(super) fn snippet(format: LogFormat, dir: &Path, signals: &[String]) -> Stri
         LogFormat::Inter => "recbole",
     };
     let columns = match format {
-        LogFormat::S3rec | LogFormat::Kuairand | LogFormat::Letter => String::new(),
+        LogFormat::S3rec | LogFormat::Kuairand | LogFormat::Kuairec | LogFormat::Letter => String::new(),
         LogFormat::Csv | LogFormat::Jsonl | LogFormat::Parquet | LogFormat::Inter => {
             let [user, item, timestamp] = COLUMNS;
             format!(

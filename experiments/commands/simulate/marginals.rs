@@ -78,7 +78,7 @@ pub(super) fn of(dataset: &Dataset) -> BTreeMap<&'static str, Sample> {
     let column = |name: &str| log.signals.iter().position(|signal| signal == name);
     let values = |at: usize| log.histories.iter().map(move |h| h.feedback.iter().skip(at).step_by(width));
     if let Some(at) = column("watch_ratio") {
-        found.insert("watch_ratio", Sample::new(values(at).flatten().map(|&value| value.into()).collect()));
+        found.insert("watch_ratio", Sample::new(watched(dataset, at)));
     }
     if let Some(at) = column("like") {
         let rate = |likes: Vec<f64>| likes.iter().sum::<f64>() / likes.len().max(1) as f64;
@@ -91,17 +91,34 @@ pub(super) fn of(dataset: &Dataset) -> BTreeMap<&'static str, Sample> {
     found
 }
 
+/// Watched shares of items whose duration is not a guess, `at` this place among the signals.
+fn watched(dataset: &Dataset, at: usize) -> Vec<f64> {
+    let width = dataset.log.signals.len();
+    let rows = dataset.log.histories.iter().flat_map(|h| h.items.iter().zip(h.feedback.chunks_exact(width)));
+    let known = rows.filter(|(item, _)| knows_duration(dataset, item.index()) != Some(false));
+    known.map(|(_, feedback)| f64::from(feedback[at])).collect()
+}
+
+/// Whether an item's duration is known; `None` in logs where all are.
+fn knows_duration(dataset: &Dataset, item: usize) -> Option<bool> {
+    let table = dataset.attributes.as_ref()?;
+    Some(table.row(item)[attribute(dataset, "duration_known")?] > 0.0)
+}
+
+fn attribute(dataset: &Dataset, name: &str) -> Option<usize> {
+    dataset.attribute_names.iter().position(|attribute| attribute == name)
+}
+
 /// Seconds, of the items whose duration is known. `KuaiRand`'s reader gives `ln(1 + milliseconds)` and whether they are
 /// known, the world `ln(seconds)`.
 fn durations(dataset: &Dataset) -> Option<Vec<f64>> {
     let table = dataset.attributes.as_ref()?;
-    let at = |name: &str| dataset.attribute_names.iter().position(|attribute| attribute == name);
-    let (duration, known) = (at("log_duration")?, at("duration_known"));
+    let duration = attribute(dataset, "log_duration")?;
     let seconds = (0..table.rows()).filter_map(|row| {
         let log = f64::from(table.row(row)[duration]);
-        match known {
+        match knows_duration(dataset, row) {
             None => Some(log.exp()),
-            Some(known) => (table.row(row)[known] > 0.0).then(|| log.exp_m1() / 1000.0),
+            Some(known) => known.then(|| log.exp_m1() / 1000.0),
         }
     });
     Some(seconds.collect()).filter(|seconds: &Vec<f64>| !seconds.is_empty())
