@@ -75,6 +75,37 @@ fn every_source_reference_and_label_makes_a_step_and_documents_its_metrics() {
 }
 
 #[test]
+fn what_the_user_took_next_rewards_and_what_is_near_it() {
+    let (dir, _) = experiment(MINIMAL);
+    let kinds = ["rule", "rank-aware", "semantic", "collaborative"];
+    let objectives =
+        kinds.map(|kind| format!("objective = {{ kind = 'grpo', reward = {{ kind = '{kind}' }} }}"));
+    let named: Vec<(&str, &str)> = kinds.into_iter().zip(objectives.iter().map(String::as_str)).collect();
+    let (code, run, log) = run(dir.path(), "run", &[arms(&named).as_str()]);
+    assert_eq!(code, 0, "{log}");
+    let rows = metrics(&run);
+    let reward = |arm: &str| {
+        let stage = format!("align-{arm}-1");
+        rows.iter().find(|row| row.stage == stage && row.key == "reward").unwrap().value
+    };
+    // Arms start from the same candidates. What hits has a cosine of one; what does not has none of 0 but for chance.
+    let hits = reward("rule");
+    let sampled = artifact(&run, "sample-rule-1", "");
+    let histories = ingest::load(&run.join("stages/01-ingest")).unwrap().log;
+    let rollouts = rollouts::read(&sampled, "judge/proxy").unwrap().rollouts;
+    let all =
+        || rollouts.iter().flat_map(|rollout| rollout.items().into_iter().map(move |item| (rollout, item)));
+    let hit =
+        all().filter(|(rollout, item)| histories.history(rollout.user).items[rollout.known] == *item).count();
+    assert!((hits - hit as f64 / all().count() as f64).abs() < 1e-9, "{hits}, {hit}");
+    // A group with a hit pays at most 1 in ranks, as much as the hit is worth.
+    assert!(reward("rank-aware") <= hits && reward("rank-aware") >= 0.0);
+    for kind in ["semantic", "collaborative"] {
+        assert!(reward(kind) < 1.0 && (reward(kind) - hits).abs() > 1e-6, "{kind}: {}", reward(kind));
+    }
+}
+
+#[test]
 fn codes_of_the_next_and_later_items_reward_and_pruning_is_measured() {
     let (dir, _) = experiment(MINIMAL);
     let arms = arms(&[

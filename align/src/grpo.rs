@@ -10,6 +10,7 @@
 //! | LUSPO 2602.05261 | `level = "sequence"`, `aggregation = "sequence-sum"` |
 //! | RLOO 2402.14740 | `advantage = "leave-one-out"`, `kl = "k1"`, `kl_in = "reward"` |
 //! | REINFORCE++ 2501.03262 | `advantage = "batch"`, `kl = "k1"`, `kl_in = "reward"` |
+//! | `MiniOneRec` 2510.24431 | `reward = { kind = "rank-aware" }`, or `"rule"`, `"semantic"`, `"collaborative"` ([`Reward`]) |
 //! | PARS, MSRA (`REG4Rec` 2508.15308, reconstructed) | `reward = { kind = "pars" }`, `{ kind = "msra" }` ([`Reward`]) |
 //! | CISPO, SAPO, VESPO, ECPO, GBPO, dual clip | `surrogate = { kind = "cispo" }` and so on ([`Surrogate`]) |
 //!

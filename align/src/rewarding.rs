@@ -9,6 +9,17 @@ pub enum Reward {
     /// What a judge says of them: the one that the arm's `pairs.label` names.
     #[default]
     Judge,
+    /// Being what the user took next, and nothing else ([`reward::rule::rule`]). `MiniOneRec` (2510.24431).
+    Rule,
+    /// The same, and where the group has that item a penalty for the others, larger for those that the policy thinks more probable
+    /// ([`reward::rule::rank_aware`]). `MiniOneRec`'s recipe.
+    RankAware,
+    /// How near their vectors - of texts, mostly - are to that of what the user took next ([`reward::similarity::cosine`]).
+    /// `MiniOneRec`'s semantic reward.
+    Semantic,
+    /// The same of vectors made of what is taken near what in training histories. `MiniOneRec` asks a trained SASRec for the item's
+    /// logit instead.
+    Collaborative,
     /// The codes that they share with what the user took next, and being it ([`reward::reasoning::pars`]). After `REG4Rec` (2508.15308);
     /// a reconstruction.
     Pars,

@@ -17,7 +17,6 @@ pub mod features;
 pub mod fusion;
 pub mod judge;
 pub mod labels;
-pub mod legality;
 pub mod model;
 pub mod model_judge;
 pub mod off_policy;

@@ -7,9 +7,9 @@ use policy::embeddings::Embeddings;
 use policy::ids::ItemId;
 
 /// Cosine of every candidate's vector with the target's, in `[-1, 1]`; 0 where either is zero, 1 for the target itself.
-pub fn cosine(vectors: &Embeddings, group: &[ItemId], target: ItemId) -> Vec<f32> {
+pub fn cosine(vectors: &Embeddings, group: &[ItemId], target: ItemId) -> Vec<f64> {
     let row = |item: ItemId| vectors.row(item.index());
-    let like = |&item: &ItemId| if item == target { 1.0 } else { cosine_of(row(item), row(target)) as f32 };
+    let like = |&item: &ItemId| if item == target { 1.0 } else { cosine_of(row(item), row(target)) };
     group.iter().map(like).collect()
 }
 

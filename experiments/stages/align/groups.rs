@@ -1,14 +1,13 @@
 //! A user's candidates as a group: what each is rewarded for, and how much better than the others it is.
 
 use super::anchor::Held;
-use super::scoring::{actions, observed};
+use super::rewards::rewards;
 use crate::stages::bench::Bench;
 use crate::stages::sample::rollouts::Rollout;
 use align::advantage::{batch_advantages, reward_metrics};
 use align::grpo::{CandidateLogProbs, Grpo, rewards_with_kl};
 use align::objective::Objective;
 use align::rewarding::Reward;
-use reward::reasoning::{msra, pars};
 
 /// What policy gradients on groups learn from.
 pub(super) struct Groups {
@@ -24,7 +23,7 @@ impl Groups {
     /// The groups of all terms.
     ///
     /// # Errors
-    /// A reward is not finite.
+    /// A reward is not finite, or the training histories tell nothing of which items belong together.
     pub(super) fn new(
         terms: &[(f64, &Objective)],
         (rollouts, held): (&[Rollout], &Held),
@@ -33,11 +32,9 @@ impl Groups {
         let mut groups = Self { advantages: Vec::new(), spread: Vec::new(), own_spread: Vec::new() };
         for (_, term) in terms {
             groups.advantages.push(if let Objective::Grpo(config) = term {
-                let rewards = rewards(config.reward, rollouts, bench);
-                let spread = match config.reward {
-                    Reward::Judge => &mut groups.spread,
-                    Reward::Pars | Reward::Msra { .. } => &mut groups.own_spread,
-                };
+                let rewards = rewards(config.reward, rollouts, bench)?;
+                let spread =
+                    if config.reward == Reward::Judge { &mut groups.spread } else { &mut groups.own_spread };
                 if spread.is_empty() {
                     *spread = reward_metrics(rewards.iter().map(Vec::as_slice));
                 }
@@ -48,19 +45,6 @@ impl Groups {
         }
         Ok(groups)
     }
-}
-
-/// The reward of every candidate of every rollout.
-fn rewards(reward: Reward, rollouts: &[Rollout], bench: &Bench) -> Vec<Vec<f64>> {
-    let (catalog, log) = (&bench.codebook.catalog, &bench.dataset.log);
-    let of = |rollout: &Rollout| match reward {
-        Reward::Judge => rollout.scores.clone(),
-        Reward::Pars => pars(catalog, &rollout.items(), observed(rollout, bench)),
-        Reward::Msra { later, discount } => {
-            msra(catalog, &rollout.items(), (actions(rollout, later, log), discount))
-        }
-    };
-    rollouts.iter().map(of).collect()
 }
 
 fn advantages(config: &Grpo, rewards: &[Vec<f64>], held: &Held) -> anyhow::Result<Vec<Vec<f32>>> {

@@ -16,6 +16,7 @@ mod groups;
 mod imported;
 mod preparation;
 mod probe;
+mod rewards;
 mod samples;
 mod scoring;
 mod steps;
