@@ -51,6 +51,7 @@ fn policies_and_foreign_lists_are_scored_by_every_judge_of_the_run() {
         "judge/ensemble",
         "ensemble/disagreement",
         "judge/oracle",
+        "regret",
         "ndcg@10",
     ] {
         let estimate = &system["metrics"][key];

@@ -3,6 +3,7 @@
 use crate::support::{MINIMAL, experiment, metrics, outcome};
 use recalign::stages::ingest;
 use recalign::stages::sample::rollouts;
+use reports::schema::{Evaluation, SystemResult};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -133,7 +134,14 @@ fn codes_of_the_next_and_later_items_reward_and_pruning_is_measured() {
     }
 
     let evaluation = fs::read(artifact(&run, "evaluate", "evaluation.json")).unwrap();
-    let evaluation: reports::schema::Evaluation = serde_json::from_slice(&evaluation).unwrap();
+    let evaluation: Evaluation = serde_json::from_slice(&evaluation).unwrap();
+    // What the best lists are worth is the same whoever is held against it.
+    let attainable =
+        |system: &SystemResult| system.metrics["judge/oracle"].value + system.metrics["regret"].value;
+    for system in &evaluation.systems {
+        assert!(system.metrics["regret"].low > 0.0, "{}", system.name);
+        assert!((attainable(system) - attainable(&evaluation.systems[0])).abs() < 1e-6, "{}", system.name);
+    }
     for system in evaluation.systems.iter().filter(|system| system.role != "baseline") {
         let pruning: Vec<_> = system.metrics.keys().filter(|key| key.starts_with("pruning/")).collect();
         assert!(pruning.len() > 4, "{pruning:?}");

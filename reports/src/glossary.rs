@@ -538,6 +538,12 @@ pub const ENTRIES: &[Entry] = &[
         "Mean true expected feedback of what the system recommends; known only in the built-in world.",
     ),
     entry(
+        "regret",
+        "score",
+        Down,
+        "How much more the best unseen items of the catalogue are truly worth than what the system recommends, item by item as if shown next; known only in the built-in world.",
+    ),
+    entry(
         "recall@K",
         "share",
         Up,

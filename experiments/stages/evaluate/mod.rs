@@ -1,5 +1,6 @@
 //! Every policy and every baseline on the test split: ranking, judges, legality, coverage, with intervals.
 
+mod attainable;
 mod cases;
 pub(super) mod groups;
 mod outside;

@@ -46,6 +46,7 @@ impl System {
         let (section, users, bench) = setting;
         let mut per_user: BTreeMap<_, _> = ranking(&ranks(lists, users), &section.cutoffs).collect();
         per_user.extend(judged(lists, setting));
+        per_user.extend(regret(&per_user, setting));
         let shown: Vec<Vec<ItemId>> =
             lists.iter().map(|list| list.iter().copied().take(SHOWN).collect()).collect();
         let of_lists = |f: &dyn Fn(&[ItemId]) -> f64| shown.iter().map(|list| f(list)).collect::<Vec<f64>>();
@@ -93,6 +94,15 @@ pub(super) fn judged(
         bench.judges().into_iter().map(|(key, judge)| (key.to_string(), Bench::list_scores(judge, &shown)));
     let disagreement = bench.disagreement(&shown).map(|spread| ("ensemble/disagreement".to_string(), spread));
     scores.chain(disagreement).collect()
+}
+
+/// How much less the lists are worth than the best there are, where the truth is known.
+fn regret(
+    per_user: &BTreeMap<String, Vec<f64>>,
+    (section, users, bench): Setting<'_>,
+) -> Option<(String, Vec<f64>)> {
+    let (worth, best) = (per_user.get("judge/oracle")?, users.attainable(bench, section.judged_items)?);
+    Some(("regret".into(), best.iter().zip(worth).map(|(best, worth)| best - worth).collect()))
 }
 
 /// Metrics that are told apart by groups of users.

@@ -1,5 +1,6 @@
 //! Who is evaluated, and the table of per-user results.
 
+use super::attainable::attainable;
 use super::groups::{self, Popularity, Slice};
 use super::systems::System;
 use crate::config::Evaluate;
@@ -10,6 +11,7 @@ use policy::history::{Context, Split};
 use policy::ids::{ItemId, UserId};
 use policy::random::Key;
 use rand::seq::SliceRandom as _;
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -26,6 +28,8 @@ pub(super) struct TestUsers<'a> {
     pub(super) popularity: Popularity,
     /// Groups of them.
     pub(super) slices: Vec<Slice>,
+    /// Computed when it is first asked for.
+    attainable: OnceCell<Option<Vec<f64>>>,
 }
 
 impl<'a> TestUsers<'a> {
@@ -45,10 +49,14 @@ impl<'a> TestUsers<'a> {
         let popularity = Popularity::new(log);
         let lengths: Vec<usize> = contexts.iter().map(|context| context.items.len()).collect();
         let slices = groups::slices(&popularity, &targets, &lengths);
-        Self { users, contexts, targets, popularity, slices }
+        Self { users, contexts, targets, popularity, slices, attainable: OnceCell::new() }
     }
     pub(super) fn len(&self) -> usize {
         self.users.len()
+    }
+    /// What the best `most` items would be worth to each of them; see [`attainable()`].
+    pub(super) fn attainable(&self, bench: &Bench, most: usize) -> Option<&[f64]> {
+        self.attainable.get_or_init(|| attainable(self, bench, most)).as_deref()
     }
     /// The first `most` items of each user's list, as the judges are asked about them.
     pub(super) fn shown(&self, lists: &[Vec<ItemId>], most: usize) -> Vec<Shown> {
