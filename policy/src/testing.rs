@@ -134,7 +134,16 @@ pub(crate) fn causal_configs() -> Vec<PolicyConfig> {
     let parallel = ItemContextConfig { code_decoder: CodeDecoder::Parallel, ..item_context_config() };
     let biased = |attention_bias| ItemContextConfig { attention_bias, ..hstu.clone() };
     let [time, both] = [AttentionBias::Time, AttentionBias::PositionAndTime].map(biased);
-    let item_context = [item_context_config(), hstu, time, both, parallel].map(PolicyConfig::ItemContext);
+    // What `sasrec` and `hstu` are made of: nothing between the context and the codes, which are scored by what is read.
+    let direct = |config: ItemContextConfig| ItemContextConfig {
+        num_decoder_layers: 0,
+        item_embedding: ItemEmbedding::Codes,
+        head: HeadWeights::Tied,
+        ..config
+    };
+    let [direct, direct_hstu] = [item_context_config(), hstu.clone()].map(direct);
+    let item_context = [item_context_config(), hstu, time, both, parallel, direct, direct_hstu];
+    let item_context = item_context.map(PolicyConfig::ItemContext);
     let own_head = Qwen3Config { tie_word_embeddings: false, num_key_value_heads: 4, ..qwen3_config() };
     let qwen3 = [qwen3_config(), own_head].map(PolicyConfig::Qwen3);
     let one_set =

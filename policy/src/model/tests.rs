@@ -148,7 +148,7 @@ fn gradients(model: &Policy, log_probs: &Tensor<1>) -> Vec<TensorData> {
     let grads = log_probs.clone().sum().backward();
     let mut collect = Collect(&grads, Vec::new());
     model.visit(&mut collect);
-    assert!(collect.1.len() > 20, "{} gradients", collect.1.len());
+    assert!(collect.1.len() > 10, "{} gradients", collect.1.len());
     collect.1
 }
 
