@@ -17,10 +17,11 @@ pub enum BaselineKind {
     Popularity,
     /// How often the item followed the user's last item in training.
     Markov,
-    /// How many training histories the item shares with the user's last three items.
+    /// How near the item stands to the user's last three items in training histories.
     ///
-    /// `score(j) = sum over i of pairs(i, j) / sqrt(n_i n_j)`, where `pairs` counts pairs of positions in one history and
-    /// `n` is popularity. No smoothing, no recency weight, nothing tuned.
+    /// `score(j) = sum over i of pairs(i, j) / sqrt(n_i n_j)`, where a pair of positions in one history counts one over their
+    /// distance and `n` is popularity. No smoothing, nothing tuned. Without the distance it is weaker: NDCG@10 .0373 instead of
+    /// .0418 on Beauty, .0689 instead of .0715 on Scientific.
     CoOccurrence,
 }
 
@@ -60,8 +61,8 @@ enum Model {
         next: Lists,
     },
     CoOccurrence {
-        /// By item: the users that have it, once per time.
-        users: Lists,
+        /// By item: its places among all values of `items`.
+        places: Lists,
         /// By user: the training items.
         items: Lists,
     },
@@ -84,8 +85,9 @@ impl Baseline {
             BaselineKind::CoOccurrence => {
                 let pairs =
                     || train().flat_map(|(user, items)| items.iter().map(move |item| (user, item.index())));
-                let users = Lists::new(log.num_items, pairs().map(|(user, item)| (item, user)));
-                Model::CoOccurrence { users, items: Lists::new(log.histories.len(), pairs()) }
+                let places = pairs().enumerate().map(|(place, (_, item))| (item, place));
+                let places = Lists::new(log.num_items, places);
+                Model::CoOccurrence { places, items: Lists::new(log.histories.len(), pairs()) }
             }
         };
         Self { counts, popular, model }
@@ -97,7 +99,7 @@ impl Baseline {
         let mut scored = match &self.model {
             Model::Popularity => Vec::new(),
             Model::Markov { next } => markov_scores(next, context),
-            Model::CoOccurrence { users, items } => self.co_occurrence_scores(users, items, context),
+            Model::CoOccurrence { places, items } => self.co_occurrence_scores(places, items, context),
         };
         scored.retain(|(item, _)| !masked.contains(item));
         scored.sort_by(|(a, score_a), (b, score_b)| {
@@ -109,35 +111,34 @@ impl Baseline {
         scored.iter().map(|(item, _)| ItemId::new(*item)).chain(rest).take(k).collect()
     }
 
-    fn co_occurrence_scores(&self, users: &Lists, items: &Lists, context: &[ItemId]) -> Vec<(usize, f64)> {
+    fn co_occurrence_scores(&self, places: &Lists, items: &Lists, context: &[ItemId]) -> Vec<(usize, f64)> {
         let count_of = |item: usize| f64::from(self.counts[item]);
         let mut parts = Vec::new();
         for recent in context.iter().rev().take(RECENT_ITEMS) {
             let recent = recent.index();
-            let together = users.list(recent).iter().flat_map(|user| items.list(*user as usize));
-            let scored = count(together.map(|item| *item as usize).filter(|item| *item != recent));
+            let beside = places.list(recent).iter().flat_map(|place| items.beside(*place as usize));
+            let pairs = summed(beside.filter(|(item, _)| *item != recent));
+            let scored = pairs.into_iter();
             parts.extend(
                 scored.map(|(item, pairs)| (item, pairs / (count_of(recent) * count_of(item)).sqrt())),
             );
         }
-        // A stable sort: the sum of an item's parts does not depend on anything but the context.
-        parts.sort_by_key(|(item, _)| *item);
-        let sum = |parts: &[(usize, f64)]| (parts[0].0, parts.iter().map(|(_, score)| score).sum());
-        parts.chunk_by(|a, b| a.0 == b.0).map(sum).collect()
+        summed(parts.into_iter())
     }
 }
 
 fn markov_scores(next: &Lists, context: &[ItemId]) -> Vec<(usize, f64)> {
     let followers = context.last().map_or(&[][..], |last| next.list(last.index()));
-    count(followers.iter().map(|item| *item as usize)).collect()
+    summed(followers.iter().map(|item| (*item as usize, 1.0)))
 }
 
-/// Distinct items and how often they occur, by ascending item.
-fn count(items: impl Iterator<Item = usize>) -> impl Iterator<Item = (usize, f64)> {
-    let mut items: Vec<usize> = items.collect();
-    items.sort_unstable();
-    let runs: Vec<_> = items.chunk_by(PartialEq::eq).map(|run| (run[0], run.len() as f64)).collect();
-    runs.into_iter()
+/// Distinct items with the sum of their weights, by ascending item.
+fn summed(items: impl Iterator<Item = (usize, f64)>) -> Vec<(usize, f64)> {
+    let mut items: Vec<(usize, f64)> = items.collect();
+    // Stable: the order of a sum's terms does not depend on anything but what was asked.
+    items.sort_by_key(|(item, _)| *item);
+    let sum = |run: &[(usize, f64)]| (run[0].0, run.iter().map(|(_, weight)| weight).sum());
+    items.chunk_by(|a, b| a.0 == b.0).map(sum).collect()
 }
 
 /// Lists of numbers in one allocation: list `r` is `values[starts[r]..starts[r + 1]]`.
@@ -157,6 +158,12 @@ impl Lists {
     }
     fn list(&self, list: usize) -> &[u32] {
         &self.values[self.starts[list]..self.starts[list + 1]]
+    }
+    /// The other values of the list that has this place, each with one over its distance.
+    fn beside(&self, place: usize) -> impl Iterator<Item = (usize, f64)> {
+        let list = self.starts.partition_point(|start| *start <= place) - 1;
+        let others = (self.starts[list]..self.starts[list + 1]).filter(move |other| *other != place);
+        others.map(move |other| (self.values[other] as usize, (other.abs_diff(place) as f64).recip()))
     }
 }
 
@@ -198,10 +205,12 @@ mod tests {
     #[test]
     fn co_occurrence_scores_equal_hand_values() {
         let baseline = Baseline::fit(BaselineKind::CoOccurrence, &log());
-        let Model::CoOccurrence { users, items } = &baseline.model else { panic!("fitted as co-occurrence") };
-        // Counts: 0 -> 2, 1 -> 3, 2 -> 1, 3 -> 1.
-        let scores = baseline.co_occurrence_scores(users, items, &ids(&[3, 0]));
-        let expected = [(1, 2.0 / 6f64.sqrt() + 1.0 / 3f64.sqrt()), (2, 1.0 / 2f64.sqrt())];
+        let Model::CoOccurrence { places, items } = &baseline.model else {
+            panic!("fitted as co-occurrence")
+        };
+        // 0 and 1 are neighbours twice, 0 and 2 stand two apart. Counts: 0 -> 2, 1 -> 3, 2 -> 1, 3 -> 1.
+        let scores = baseline.co_occurrence_scores(places, items, &ids(&[3, 0]));
+        let expected = [(1, 2.0 / 6f64.sqrt() + 1.0 / 3f64.sqrt()), (2, 0.5 / 2f64.sqrt())];
         assert_eq!(scores.len(), 2);
         for ((item, score), (wanted, value)) in scores.into_iter().zip(expected) {
             assert_eq!(item, wanted);
