@@ -308,3 +308,18 @@ fn hostile_names_are_data() {
     assert!(!files["index.html"].contains("<script>alert") && !files["report.md"].contains("<script"));
     assert!(!files["figures/ranking.svg"].contains("<script"));
 }
+
+#[test]
+fn rows_with_the_same_semantic_ids_count_once_in_rank_correlations() {
+    let names = ["a", "b", "c", "d", "e", "f"];
+    let rows: Vec<(&str, f64)> = names.into_iter().zip((1..).map(|place| 0.01 * f64::from(place))).collect();
+    let mut sweep = sweep(&rows);
+    for run in &mut sweep.runs {
+        // `b` has the IDs of `a`, the others their own.
+        let number = if run.row == "b" { "a" } else { run.row.as_str() }.bytes().map(f64::from).sum::<f64>();
+        run.tokenizer = Some(TokenizerQuality { gini: number / 200.0, ..tokenizer() });
+    }
+    let report = &rendered(&sweep)["report.md"];
+    let gini = report.lines().find(|line| line.starts_with("| `sids/gini` |"));
+    assert!(gini.is_some_and(|line| line.starts_with("| `sids/gini` | 5 | +1")), "{gini:?}");
+}
