@@ -13,8 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// reused. The other stages' are.
 fn revision(stage: &str) -> u32 {
     match stage {
-        "evaluate" => 6,
-        "reward" => 5,
+        "evaluate" | "reward" => 6,
         _ if stage.starts_with("align-") => 5,
         "ingest" | "pretrain" => 4,
         _ => 3,

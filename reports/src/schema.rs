@@ -188,6 +188,9 @@ pub struct LevelQuality {
 pub struct JudgeReport {
     /// Judges by name (`proxy`, `held-out`).
     pub judges: Vec<JudgeQuality>,
+    /// What is wrong with the log that they learnt from, and what was done about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
     /// Spearman correlation between the fused scores of the first two judges on the evaluation users.
     pub agreement: Option<f64>,
     /// Mean standard deviation of the ensemble's members over the evaluation users' items; absent without an ensemble.

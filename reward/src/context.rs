@@ -6,8 +6,9 @@ use crate::labels::{Feedback, Labels, WatchLabel, sessions};
 use crate::propensity::{Propensity, PropensityError};
 use crate::watch::{self, Codec};
 use policy::history::Log;
-use policy::ids::UserId;
+use policy::ids::{ItemId, UserId};
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -99,10 +100,18 @@ pub struct Source<'a> {
 impl Source<'_> {
     /// `exp` of the attribute `log_duration`, where there is one.
     fn durations(&self) -> Option<Vec<f32>> {
+        Some(self.attribute("log_duration")?.map(f32::exp).collect())
+    }
+    /// Items of which the attribute `duration_known` says that their duration is a guess.
+    fn guessed(&self) -> HashSet<ItemId> {
+        let known = self.attribute("duration_known").into_iter().flatten().enumerate();
+        known.filter(|(_, known)| *known <= 0.0).map(|(item, _)| ItemId::new(item)).collect()
+    }
+    fn attribute(&self, name: &str) -> Option<impl Iterator<Item = f32>> {
         let attributes = self.items.attributes?;
-        let column = self.attribute_names.iter().position(|name| name == "log_duration")?;
+        let column = self.attribute_names.iter().position(|found| found == name)?;
         (column < attributes.width())
-            .then(|| (0..attributes.rows()).map(|item| attributes.row(item)[column].exp()).collect())
+            .then(|| (0..attributes.rows()).map(move |item| attributes.row(item)[column]))
     }
 }
 
@@ -125,6 +134,8 @@ pub struct Context {
     log: Log,
     features: Arc<FeatureTable>,
     durations: Option<Vec<f32>>,
+    /// Items whose duration is not known, where the log says so.
+    guessed: Arc<HashSet<ItemId>>,
     config: ContextConfig,
 }
 
@@ -172,7 +183,8 @@ impl Context {
             return Err(ContextError::Signals { trained, found });
         }
         let features = FeatureTable::new(config.item_features, source.items, source.log.num_items)?.into();
-        Ok(Self { log: source.log.clone(), features, durations: source.durations(), config })
+        let (durations, guessed) = (source.durations(), source.guessed().into());
+        Ok(Self { log: source.log.clone(), features, durations, guessed, config })
     }
 
     /// The same over other histories of the same items.
@@ -183,8 +195,7 @@ impl Context {
     pub fn over(&self, log: Log) -> Self {
         let same = log.num_items == self.log.num_items && log.signals == self.log.signals;
         assert!(same, "histories of another catalog or with other feedback");
-        let (features, durations) = (self.features.clone(), self.durations.clone());
-        Self { log, features, durations, config: self.config.clone() }
+        Self { log, ..self.clone() }
     }
 
     /// The same with another watch-time head, whose scales are fitted on `users`.
@@ -214,7 +225,12 @@ impl Context {
     }
     /// What is wrong with the log of these users, see [`problems::problems`].
     pub fn problems(&self, users: &[UserId]) -> Vec<LogProblem> {
-        problems::problems(self.feedback(), &self.config.labels, users)
+        let found = problems::problems(self.feedback(), &self.config.labels, users);
+        let guessed = |user: &UserId| {
+            self.log.train_items(*user).iter().filter(|item| self.guessed.contains(item)).count() as u64
+        };
+        let guessed: u64 = users.iter().map(guessed).sum();
+        found.into_iter().chain((guessed > 0).then_some(LogProblem::UnknownDuration(guessed))).collect()
     }
     pub(crate) fn feedback(&self) -> Feedback<'_> {
         self.feedback_of(&self.log)
@@ -222,5 +238,30 @@ impl Context {
     /// The feedback of a log over the same items.
     pub(crate) fn feedback_of<'a>(&'a self, log: &'a Log) -> Feedback<'a> {
         Feedback { log, durations: self.durations.as_deref() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{self, Rule};
+
+    #[test]
+    fn items_of_unknown_duration_are_named_among_the_problems() {
+        let log = testing::log(8, Rule::LikeByFeature);
+        let (embeddings, users) = (testing::embeddings(), testing::ids(0..8));
+        let known = (0..log.num_items).flat_map(|item| [2.0, f32::from(u8::from(item != 1))]);
+        let attributes = policy::embeddings::Embeddings::new(2, known.collect());
+        let names = ["log_duration", "duration_known"].map(String::from);
+        let items = ItemTables { embeddings: &embeddings, attributes: Some(&attributes) };
+        let source = Source { log: &log, items, attribute_names: &names };
+        let context = Context::fit(source, testing::sizes(), &users).unwrap();
+        let own =
+            |user: &UserId| log.train_items(*user).iter().filter(|item| item.index() == 1).count() as u64;
+        let expected = users.iter().map(own).sum();
+        assert!(expected > 0);
+        assert!(context.problems(&users).contains(&LogProblem::UnknownDuration(expected)));
+        let all_known = testing::context(&log, 8).problems(&users);
+        assert!(!all_known.iter().any(|problem| matches!(problem, LogProblem::UnknownDuration(_))));
     }
 }

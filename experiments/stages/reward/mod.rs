@@ -151,6 +151,7 @@ fn report(judges: &Judges, examiner: &examine::Examiner<'_>) -> anyhow::Result<J
     let members = members.map(|member| Ok(examiner.examine(member, &judges.split.proxy)?.0));
     let members = members.collect::<anyhow::Result<Vec<_>>>()?;
     Ok(JudgeReport {
+        problems: problems(school.context, &judges.split),
         agreement: spearman(&proxy_scores, &held_out_scores),
         disagreement: judges.ensemble.as_ref().map(|ensemble| examination.disagreement(ensemble)),
         attainable: examiner.attainable.map(Attainable::heads).unwrap_or_default(),
@@ -234,14 +235,19 @@ fn fit(section: &Reward, dataset: &Dataset, split: &JudgeSplit) -> anyhow::Resul
         watch: section.watch_time,
         propensity: section.propensity.clone(),
     };
-    let users = [split.proxy.as_slice(), &split.held_out].concat();
+    let users = split.taught();
     let context = Context::fit(source(dataset), sizes, &users)?;
     section.fusion.check(&context.head_names())?;
-    for problem in context.problems(&users) {
+    for problem in problems(&context, split) {
         tracing::warn!("the log of the judges: {problem}");
     }
     tracing::info!(heads = context.head_names().join(" "), "judges predict");
     Ok(context)
+}
+
+/// What is wrong with the log that the judges learn from.
+fn problems(context: &Context, split: &JudgeSplit) -> Vec<String> {
+    context.problems(&split.taught()).iter().map(ToString::to_string).collect()
 }
 
 fn source(dataset: &Dataset) -> Source<'_> {

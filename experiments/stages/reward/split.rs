@@ -18,6 +18,10 @@ pub struct JudgeSplit {
 }
 
 impl JudgeSplit {
+    /// Everybody that some judge learnt from.
+    pub(super) fn taught(&self) -> Vec<UserId> {
+        [self.proxy.as_slice(), &self.held_out].concat()
+    }
     /// `evaluation_share` of the users for examination, the rest halved between the judges.
     pub(super) fn draw(mut users: Vec<UserId>, evaluation_share: f64, key: Key) -> anyhow::Result<Self> {
         let count = users.len();

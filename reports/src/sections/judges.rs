@@ -19,6 +19,7 @@ pub(super) fn judges(run: &Run, figures: &Figures<'_>) -> Result<Section, Report
                  used only to check. Both are measured here on users neither was trained on.",
             ));
             blocks.push(head_table(report));
+            blocks.extend(problems(report));
             blocks.push(agreement(report));
             blocks.extend(interval_table(report));
             blocks.extend(attainable_table(report));
@@ -33,6 +34,16 @@ pub(super) fn judges(run: &Run, figures: &Figures<'_>) -> Result<Section, Report
     }
     blocks.extend(figures.block("judge-training")?);
     Ok(Section { id: "judges", title: "Judges", blocks })
+}
+
+/// What is wrong with the log, one sentence each.
+fn problems(report: &JudgeReport) -> Option<Block> {
+    let told = |(index, problem): (usize, &String)| {
+        Span::text(format!(" {problem}.")).with_source(format!("judges.problems.{index}"))
+    };
+    let told = report.problems.iter().enumerate().map(told);
+    let spans = [Span::text("Of the log that they learnt from:")].into_iter().chain(told).collect();
+    (!report.problems.is_empty()).then_some(Block::Paragraph { spans })
 }
 
 fn number_cell(text: String, path: &str) -> Cell {

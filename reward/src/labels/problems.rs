@@ -6,6 +6,7 @@
 //! | more than [`MOST_WATCHED`] durations watched | counts as that many |
 //! | the log has no column for a head | the head is not predicted |
 //! | a head's labels are all alike | the head is not predicted |
+//! | an item whose duration is not known | ingest gives it the usual one, so that its shares and bounds are guesses |
 //! | an event that stands twice (user, item, time) | both count; ingest drops the second of logs with a clock |
 //! | time that goes backwards | the order of the history counts; ingest sorts logs with a clock |
 
@@ -28,6 +29,8 @@ pub enum LogProblem {
     MissingHead(Head),
     /// All labels of this head are alike.
     OneClass(Head),
+    /// Interactions with items whose duration is not known.
+    UnknownDuration(u64),
     /// Interactions that repeat an earlier one's user, item and time.
     RepeatedEvent(u64),
     /// Interactions before which time goes backwards.
@@ -50,6 +53,10 @@ impl fmt::Display for LogProblem {
             Self::OneClass(head) => {
                 write!(f, "every training label of {} is the same; it is not predicted", head.name())
             }
+            Self::UnknownDuration(count) => write!(
+                f,
+                "{count} interactions are with items of unknown duration; the log's usual one stands for it"
+            ),
             Self::RepeatedEvent(count) => {
                 write!(f, "{count} interactions repeat an earlier one's user, item and time; all count")
             }

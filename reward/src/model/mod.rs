@@ -63,7 +63,7 @@ pub struct ModelConfig {
     pub history_items: usize,
     /// Heads (`x`).
     pub heads: usize,
-    /// Items with a learned logit per head, 0 where there are none.
+    /// Items with a learned worth, 0 where there are none.
     pub identities: usize,
     /// What a watch-time head learns; point-wise models only.
     pub watch: Option<Codec>,
