@@ -45,7 +45,9 @@ impl Durations {
                 "watch_ratio"
             }
             Watched::Milliseconds => {
-                played.iter_mut().for_each(|played| *played = played.max(0.0));
+                for played in played.iter_mut() {
+                    *played = played.max(0.0);
+                }
                 "play_time_ms"
             }
         }
@@ -72,6 +74,7 @@ fn median(values: &mut [f32]) -> Option<f32> {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "halves and copies are exact")]
 mod tests {
     use super::*;
     use crate::data::raw::Moment;

@@ -22,7 +22,9 @@ pub(super) fn attainable(users: &TestUsers<'_>, bench: &Bench, most: usize) -> O
 fn of_users(oracle: &OracleJudge, users: &[(UserId, &[ItemId])], (all, most): (usize, usize)) -> Vec<f64> {
     let unseen = |seen: &[ItemId]| -> Vec<ItemId> {
         let mut is_seen = vec![false; all];
-        seen.iter().for_each(|item| is_seen[item.index()] = true);
+        for item in seen {
+            is_seen[item.index()] = true;
+        }
         (0..all).filter(|&item| !is_seen[item]).map(ItemId::new).collect()
     };
     let candidates: Vec<Vec<ItemId>> = users.iter().map(|(_, seen)| unseen(seen)).collect();
