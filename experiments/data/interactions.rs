@@ -40,6 +40,7 @@ const KUAIRAND_SIGNALS: [(&str, &str); 7] = [
     ("long_view", "long_view"),
     ("profile_enter", "is_profile_enter"),
 ];
+
 /// Reads `KuaiRand`'s feedback table: `label` is like, and the share of the video that was watched, or the time, is a
 /// signal.
 ///

@@ -195,7 +195,9 @@ impl Context {
     pub fn over(&self, log: Log) -> Self {
         let same = log.num_items == self.log.num_items && log.signals == self.log.signals;
         assert!(same, "histories of another catalog or with other feedback");
-        Self { log, ..self.clone() }
+        // Not a clone of the whole with its log: a service asks for this with every request that a judge ranks.
+        let (features, durations) = (self.features.clone(), self.durations.clone());
+        Self { log, features, durations, guessed: self.guessed.clone(), config: self.config.clone() }
     }
 
     /// The same with another watch-time head, whose scales are fitted on `users`.
