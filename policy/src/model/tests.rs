@@ -3,8 +3,9 @@
 
 use super::*;
 use crate::batch::EncoderBatch;
+use crate::catalog::Catalog;
 use crate::history::Context;
-use crate::ids::{ItemId, UserId};
+use crate::ids::{ItemId, SemanticId, UserId};
 use crate::kernels::Targets;
 use crate::random::Key;
 use crate::testing;
@@ -191,14 +192,33 @@ impl Golden {
         let expected = std::fs::read(dir.join("expected.json")).unwrap();
         Self { model, expected: serde_json::from_slice(&expected).unwrap() }
     }
+    /// What the file says under a key, if anything.
+    fn read_as<T: serde::de::DeserializeOwned>(&self, key: &str) -> Option<T> {
+        self.expected.get(key).map(|value| serde_json::from_value(value.clone()).unwrap())
+    }
     fn table(&self, key: &str) -> Vec<Vec<u32>> {
-        serde_json::from_value(self.expected[key].clone()).unwrap()
+        self.read_as(key).unwrap()
+    }
+    /// With the histories' items, and their users and times where the file has them.
+    fn check_items(&self, catalog: &Catalog) {
+        let items = |row: &Vec<u32>| row.iter().map(|&item| ItemId::new(item as usize)).collect();
+        let histories: Vec<Vec<ItemId>> = self.table("histories").iter().map(items).collect();
+        let nothing = || vec![Vec::new(); histories.len()];
+        let times: Vec<Vec<i64>> = self.read_as("times").unwrap_or_else(nothing);
+        let users: Vec<Option<usize>> = self.read_as("users").unwrap_or(vec![None; histories.len()]);
+        let context = |row: usize| Context {
+            user: users[row].map(UserId::new),
+            items: &histories[row],
+            times: &times[row],
+        };
+        let contexts: Vec<Context<'_>> = (0..histories.len()).map(context).collect();
+        self.check(&EncoderBatch::new(&contexts, 8, catalog));
     }
     fn check(&self, batch: &EncoderBatch) {
         let encoded = self.model.encode(batch, Dropout::Off);
         let inputs = self.table("decoder_inputs");
         let states = self.model.decode(&encoded, &inputs.concat(), inputs.len(), Dropout::Off);
-        let wanted: Vec<Vec<Vec<f32>>> = serde_json::from_value(self.expected["logits"].clone()).unwrap();
+        let wanted: Vec<Vec<Vec<f32>>> = self.read_as("logits").unwrap();
         let wanted = wanted.concat();
         let shape = [wanted.len(), wanted[0].len()];
         let logits = self.model.logits(states, 0..shape[1]).into_data();
@@ -211,7 +231,7 @@ impl Golden {
 #[test]
 fn logits_equal_those_of_transformers() {
     let golden = Golden::read("t5");
-    let lengths: Vec<usize> = serde_json::from_value(golden.expected["lengths"].clone()).unwrap();
+    let lengths: Vec<usize> = golden.read_as("lengths").unwrap();
     let rows = golden.table("inputs").into_iter().zip(lengths).map(|(row, length)| row[..length].to_vec());
     golden.check(&EncoderBatch::of(rows));
 }
@@ -227,32 +247,19 @@ fn logits_over_code_tokens_equal_those_of_python() {
 }
 
 /// `tests/golden/make_item_context.py` and `make_lazy_decoder.py`, in plain PyTorch; `make_discrec.py`, in PyTorch and
-/// `transformers`.
+/// `transformers`; the others by `make_item_context_choices.py`, in NumPy.
 #[test]
-fn logits_of_item_level_context_equal_those_of_pytorch() {
-    for name in ["item_context", "item_context_hstu", "lazy_decoder", "lazy_decoder_shared", "discrec"] {
-        let golden = Golden::read(name);
-        let items = golden.table("histories");
-        let histories: Vec<Vec<usize>> =
-            items.iter().map(|row| row.iter().map(|&item| item as usize).collect()).collect();
-        let histories: Vec<&[usize]> = histories.iter().map(Vec::as_slice).collect();
-        golden.check(&batch(&histories));
+fn logits_over_items_equal_those_of_python() {
+    let by_pytorch = ["item_context", "item_context_hstu", "item_context_hstu_time", "lazy_decoder"];
+    let more = ["lazy_decoder_shared", "discrec"];
+    let by_numpy = ["item_context_parallel", "item_context_users", "item_context_hstu_seconds"];
+    for name in by_pytorch.into_iter().chain(more).chain(by_numpy) {
+        Golden::read(name).check_items(&testing::catalog());
     }
-}
-
-/// `tests/golden/make_item_context.py`, in double precision.
-#[test]
-fn logits_with_biases_of_time_equal_those_of_pytorch() {
-    let golden = Golden::read("item_context_hstu_time");
-    let histories: Vec<Vec<ItemId>> = golden
-        .table("histories")
-        .iter()
-        .map(|row| row.iter().map(|&item| ItemId::new(item as usize)).collect())
-        .collect();
-    let times: Vec<Vec<i64>> = serde_json::from_value(golden.expected["times"].clone()).unwrap();
-    let contexts: Vec<Context<'_>> =
-        histories.iter().zip(&times).map(|(items, times)| Context { user: None, items, times }).collect();
-    golden.check(&EncoderBatch::new(&contexts, 8, &testing::catalog()));
+    let atoms: Vec<SemanticId> = (0..5).map(|item| SemanticId::new(vec![item])).collect();
+    for name in ["sasrec", "hstu_id"] {
+        Golden::read(name).check_items(&Catalog::new(atoms.clone(), vec![5]).unwrap());
+    }
 }
 
 /// Two users in buckets of their own tell apart equal histories; nobody is a third, and no policy without buckets sees any.
