@@ -22,6 +22,16 @@ pub struct EvaluateArgs {
     /// Parquet file with columns user, item (ids of the log's file) and rank, judged instead of the run's policies
     #[arg(long, value_name = "FILE")]
     pub recommendations: Option<PathBuf>,
+    /// Estimate from logged chances what the lists would have earned of this head's labels (IPS, SNIPS, DR): from each user's last
+    /// interaction, or from all of --data's
+    #[arg(long, value_name = "HEAD", conflicts_with = "judges")]
+    pub off_policy: Option<String>,
+    /// Feedback column with the probability that the interaction was shown [default: the run's reward.propensity]
+    #[arg(long, value_name = "COLUMN", requires = "off_policy")]
+    pub propensity: Option<String>,
+    /// Cut weights above this: less variance, some bias towards the log
+    #[arg(long, value_name = "WEIGHT", requires = "off_policy")]
+    pub most_weight: Option<f64>,
     /// Where tensors live: cpu, cuda:N or webgpu
     #[arg(long, default_value_t, value_name = "DEVICE")]
     pub device: DeviceChoice,

@@ -13,7 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// reused. The other stages' are.
 fn revision(stage: &str) -> u32 {
     match stage {
-        "evaluate" | "reward" => 6,
+        "evaluate" => 6,
+        "reward" => 7,
         _ if stage.starts_with("align-") => 5,
         "ingest" | "pretrain" => 4,
         _ => 3,

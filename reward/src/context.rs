@@ -2,7 +2,7 @@
 
 use crate::features::{Behaviour, FeatureError, FeatureTable, ItemFeatures, ItemIdentity, ItemTables};
 use crate::labels::problems::{self, LogProblem};
-use crate::labels::{Feedback, Labels, WatchLabel, sessions};
+use crate::labels::{Feedback, Labels, Session, WatchLabel, sessions};
 use crate::propensity::{Propensity, PropensityError};
 use crate::watch::{self, Codec};
 use policy::history::Log;
@@ -236,6 +236,15 @@ impl Context {
     }
     pub(crate) fn feedback(&self) -> Feedback<'_> {
         self.feedback_of(&self.log)
+    }
+    /// What a head's label of one interaction of its log is; `None` of a head that the judges do not have, or whose labels are no
+    /// property of what was logged (`next`).
+    pub fn label(&self, head: &str, session: Session) -> Option<f64> {
+        let labels = &self.config().labels;
+        let column = labels.heads().iter().position(|known| known.name() == head)?;
+        let mut row = Vec::new();
+        labels.append(self.feedback(), session, &mut row);
+        (!labels.needs_negatives()).then(|| f64::from(row[column]))
     }
     /// The feedback of a log over the same items.
     pub(crate) fn feedback_of<'a>(&'a self, log: &'a Log) -> Feedback<'a> {

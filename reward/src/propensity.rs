@@ -24,7 +24,7 @@ pub struct Propensity {
 pub enum PropensityError {
     /// The log has no such column.
     #[error(
-        "`reward.propensity` = `{name}` is no feedback column of this log ({found}); add it to the source's feedback columns"
+        "`{name}` is no feedback column of this log ({found}), so it tells no propensities; add it to the source's feedback columns"
     )]
     NoColumn {
         /// The name asked for.
@@ -79,7 +79,8 @@ impl Propensity {
     pub(crate) fn hide_from(&self, behaviour: Behaviour) -> Behaviour {
         behaviour.without(self.column)
     }
-    fn value(&self, log: &Log, user: UserId, position: usize) -> f64 {
+    /// The probability with which an interaction was shown.
+    pub fn value(&self, log: &Log, user: UserId, position: usize) -> f64 {
         f64::from(log.history(user).feedback[position * log.signals.len() + self.column])
     }
 }
@@ -115,9 +116,7 @@ mod tests {
     fn what_is_no_probability_is_named() {
         let users = [UserId::new(0)];
         let problem = |name: &str, log: &Log| Propensity::fit(name, log, &users).unwrap_err().to_string();
-        assert!(
-            problem("show", &log([1.0; 5])).contains("`reward.propensity` = `show` is no feedback column")
-        );
+        assert!(problem("show", &log([1.0; 5])).contains("`show` is no feedback column"));
         for bad in [0.0, -0.5, 1.5, f32::NAN] {
             let found = problem("shown", &log([1.0, 1.0, bad, 1.0, 1.0]));
             assert!(found.contains("at interaction 2 of user 0, expected a probability above 0"), "{found}");

@@ -1,6 +1,7 @@
 //! `recalign evaluate`: every policy of a run, or somebody else's recommendations, by every judge of the run.
 
 mod judges;
+mod off_policy;
 
 use super::output::print;
 use super::table;
@@ -37,6 +38,9 @@ struct Summary {
 pub(super) fn evaluate(arguments: &EvaluateArgs) -> anyhow::Result<()> {
     if arguments.judges {
         return print(&in_pool(|| judges::examine(arguments))?);
+    }
+    if let Some(head) = &arguments.off_policy {
+        return print(&in_pool(|| off_policy::examine(arguments, head))?);
     }
     let summary = in_pool(|| summarize(arguments))?;
     if arguments.json {

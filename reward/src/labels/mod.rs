@@ -9,6 +9,7 @@
 //! | `vtr` | at least half of its items were viewed through (`long_view`, else `watch_ratio >= 0.9`) |
 //! | `wtr` | at least one item led to a follow |
 //! | `ltr` | at least one item was liked |
+//! | `ctr` | at least one item was clicked (logs that tell none of these, such as the Open Bandit Dataset) |
 //! | `next` | the user really saw these items (logs without feedback; see [`crate::batch`]) |
 //!
 //! For a list of one item - how candidates are scored - each is a property of that item. With
@@ -35,6 +36,8 @@ pub enum Head {
     Wtr,
     /// Like.
     Ltr,
+    /// Click.
+    Ctr,
     /// Interacted with at all.
     Next,
 }
@@ -47,6 +50,7 @@ impl Head {
             Self::Vtr => "vtr",
             Self::Wtr => "wtr",
             Self::Ltr => "ltr",
+            Self::Ctr => "ctr",
             Self::Next => "next",
         }
     }
@@ -104,25 +108,32 @@ struct Columns {
     long_view: Option<usize>,
     watch_ratio: Option<usize>,
     watch_time: Option<usize>,
+    /// Where nothing else is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    click: Option<usize>,
 }
 
 impl Columns {
     fn find(signals: &[String]) -> Self {
         let find = |names: &[&str]| signals.iter().position(|signal| names.contains(&signal.as_str()));
-        Self {
+        let told = Self {
+            click: None,
             like: find(&["like", "is_like"]),
             follow: find(&["follow", "is_follow"]),
             long_view: find(&["long_view", "view_through"]),
             watch_ratio: find(&["watch_ratio"]),
             watch_time: find(&["watch_time", "play_time", "play_time_ms"]),
-        }
+        };
+        let click = find(&["click", "is_click"]).filter(|_| told.heads().is_empty());
+        Self { click, ..told }
     }
     fn heads(&self) -> Vec<Head> {
         let watched = self.watch_time.or(self.watch_ratio).map(|_| Head::Swt);
         let viewed = self.long_view.or(self.watch_ratio).map(|_| Head::Vtr);
         let followed = self.follow.map(|_| Head::Wtr);
         let liked = self.like.map(|_| Head::Ltr);
-        [watched, viewed, followed, liked].into_iter().flatten().collect()
+        let clicked = self.click.map(|_| Head::Ctr);
+        [watched, viewed, followed, liked, clicked].into_iter().flatten().collect()
     }
 }
 
@@ -252,6 +263,7 @@ impl Labels {
             }
             Head::Wtr => count(self.columns.follow, 0.5) > 0,
             Head::Ltr => count(self.columns.like, 0.5) > 0,
+            Head::Ctr => count(self.columns.click, 0.5) > 0,
             Head::Next => true,
         }
     }
@@ -302,6 +314,16 @@ mod tests {
         assert_eq!(labels(&log, None, 2, 1), [1.0, 1.0, 1.0]);
         assert_eq!(labels(&log, None, 1, 2), [0.0, 1.0, 1.0]);
         assert_eq!(labels(&log, None, 3, 2), [1.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn clicks_are_predicted_where_nothing_else_is_told() {
+        let clicks = log(&["click", "place"], &ROWS);
+        assert_eq!(fit(&clicks, None).heads(), [Head::Ctr]);
+        assert_eq!(labels(&clicks, None, 2, 1), [1.0]);
+        assert_eq!(labels(&clicks, None, 3, 1), [0.0]);
+        let liked = log(&["click", "like"], &ROWS);
+        assert_eq!(fit(&liked, None).heads(), [Head::Ltr]);
     }
 
     #[test]

@@ -45,7 +45,8 @@ impl Chances {
             Head::Vtr => expected.long_view,
             Head::Wtr => expected.follow,
             Head::Ltr => expected.like,
-            Head::Next => 1.0,
+            // The world has no clicks, and what was logged was taken.
+            Head::Ctr | Head::Next => 1.0,
         })
     }
 }
