@@ -4,7 +4,7 @@ use super::error::DataError;
 use super::histories::{Histories, Step};
 use super::names::sort_by_id;
 use super::problems::Problems;
-use super::raw::{Clock, Duplicates, RawLog};
+use super::raw::{Clock, Duplicates, Mended, RawLog};
 use crate::config::{Data, TieOrder};
 use policy::history::{History, Log};
 use policy::ids::ItemId;
@@ -29,6 +29,8 @@ pub(super) struct Arranged {
     pub(super) tie_share: Option<f64>,
     /// What the filters removed, by reason.
     pub(super) removed: BTreeMap<String, u64>,
+    /// What was not as it should be, by what it counts as.
+    pub(super) mended: Mended,
 }
 
 /// Applies the filters of `[data]`, orders every history and makes ids dense.
@@ -42,6 +44,7 @@ pub(super) fn arrange(raw: &RawLog, data: &Data) -> Result<Arranged, DataError> 
     check_ties(raw, data)?;
     let mut removed = BTreeMap::new();
     let mut histories = Histories::of(raw);
+    let mended = mended(raw, &histories);
     let duplicate_rows = drop_duplicates(raw, &mut histories, &mut removed);
     k_core(raw.items.len(), &mut histories, data.k_core, &mut removed);
     shuffle_ties(raw, &mut histories, data.tie_order);
@@ -62,7 +65,7 @@ pub(super) fn arrange(raw: &RawLog, data: &Data) -> Result<Arranged, DataError> 
         signals: raw.signals.clone(),
     };
     let users = users.iter().map(|user| raw.users.name(*user).to_owned()).collect();
-    Ok(Arranged { log, users, items, duplicate_rows, tie_share, removed })
+    Ok(Arranged { log, users, items, duplicate_rows, tie_share, removed, mended })
 }
 
 fn check_ties(raw: &RawLog, data: &Data) -> Result<(), DataError> {
@@ -75,6 +78,17 @@ fn check_ties(raw: &RawLog, data: &Data) -> Result<(), DataError> {
         }),
         _ => Ok(()),
     }
+}
+
+/// What the source mended, and how often time goes backwards from a user's row in the file to the next.
+fn mended(raw: &RawLog, histories: &Histories) -> Mended {
+    let mut mended = raw.mended.clone();
+    let goes_back = |steps: &[Step]| steps.windows(2).filter(|pair| pair[1].row < pair[0].row).count();
+    let backwards: usize = (0..histories.users()).map(|user| goes_back(histories.of_user(user))).sum();
+    if backwards > 0 {
+        mended.insert("time goes backwards in the file, put in order".into(), backwards as u64);
+    }
+    mended
 }
 
 /// Drops the rows that repeat an earlier row's user, item and time, where that is asked for; returns how many do.

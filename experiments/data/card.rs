@@ -20,6 +20,7 @@ pub(super) fn describe(
     card.duplicate_rows = arranged.duplicate_rows;
     card.tie_share = arranged.tie_share;
     card.removed.clone_from(&arranged.removed);
+    card.mended.clone_from(&arranged.mended);
     let catalog: HashSet<&str> = arranged.items.iter().map(|item| raw.items.name(*item)).collect();
     let outside = texts.count_outside(|id| catalog.contains(id));
     if outside > 0 {
@@ -49,8 +50,16 @@ pub(super) fn of_log(data: &Data, log: &Log, embeddings: String) -> DataCard {
         cold_test_items: cold_test_items(log),
         signals: signal_means(log, interactions),
         removed: BTreeMap::new(),
+        mended: BTreeMap::new(),
         embeddings,
     }
+}
+
+/// Share of neighbouring interactions at the same time, of a log with a clock.
+pub(super) fn tie_share(log: &Log) -> f64 {
+    let pairs = || log.histories.iter().flat_map(|history| history.timestamps.windows(2));
+    let ties = pairs().filter(|pair| pair[0] == pair[1]).count();
+    ties as f64 / pairs().count().max(1) as f64
 }
 
 fn source(source: &Source) -> &'static str {

@@ -4,7 +4,7 @@
 //! and liked). A video then has the median of its other rows, and one of which nothing is known the median of the log: to
 //! count it as not watched would turn the likes of such videos into views that failed.
 
-use super::raw::{RawAttributes, Row};
+use super::raw::{Mended, RawAttributes, Row};
 use crate::config::Watched;
 
 /// Watching longer than this many times the duration (replays) counts as this much.
@@ -35,13 +35,30 @@ impl Durations {
             known: medians.iter().map(Option::is_some).collect(),
         }
     }
-    /// Play times become the signal that is asked for; its name.
-    pub(super) fn watched(&self, rows: &[Row], played: &mut [f32], watched: Watched) -> &'static str {
-        match watched {
+    /// Play times become the signal that is asked for; its name, and what was mended.
+    pub(super) fn watched(
+        &self,
+        rows: &[Row],
+        played: &mut [f32],
+        watched: Watched,
+    ) -> (&'static str, Mended) {
+        let mut mended = Mended::new();
+        let mut note = |what: &str, count: usize| {
+            if count > 0 {
+                mended.insert(what.into(), count as u64);
+            }
+        };
+        note("negative play time, counts as 0", played.iter().filter(|played| **played < 0.0).count());
+        note("negative duration, counts as unknown", self.of_row.iter().filter(|own| **own < 0.0).count());
+        let name = match watched {
             Watched::Ratio => {
+                let mut longest = 0;
                 for (played, (row, &own)) in played.iter_mut().zip(rows.iter().zip(&self.of_row)) {
-                    *played = ratio(*played, if own > 0.0 { own } else { self.of_item[row.item as usize] });
+                    let duration = if own > 0.0 { own } else { self.of_item[row.item as usize] };
+                    longest += usize::from(duration > 0.0 && *played > MOST_WATCHED * duration);
+                    *played = ratio(*played, duration);
                 }
+                note("played longer than 5 durations, counts as 5", longest);
                 "watch_ratio"
             }
             Watched::Milliseconds => {
@@ -50,7 +67,8 @@ impl Durations {
                 }
                 "play_time_ms"
             }
-        }
+        };
+        (name, mended)
     }
     /// `ln(1 + duration)` per video, and whether it is known.
     pub(super) fn attributes(&self) -> RawAttributes {
@@ -88,7 +106,8 @@ mod tests {
         let rows = rows(&[0, 0, 1, 1, 2]);
         let durations = Durations::new((&rows, 3), vec![10.0, 0.0, 40.0, 40.0, -1.0]);
         let mut played = [5.0, 5.0, 400.0, -3.0, 20.0];
-        assert_eq!(durations.watched(&rows, &mut played, Watched::Ratio), "watch_ratio");
+        let (name, mended) = durations.watched(&rows, &mut played, Watched::Ratio);
+        assert_eq!((name, mended.len(), mended.values().sum::<u64>()), ("watch_ratio", 3, 3), "{mended:?}");
         assert_eq!(played, [0.5, 0.5, 5.0, 0.0, 0.5]);
         let values = durations.attributes().values;
         let [ten, forty] = [10.0_f32, 40.0].map(f32::ln_1p);

@@ -63,7 +63,7 @@ pub(super) fn read_kuairand(path: &Path, watched: Watched) -> Result<RawLog, Dat
     let raw = raw_log(ids, moments.into_iter().map(Moment::milliseconds_to_seconds).collect(), table);
     let durations = numbers.pop().expect("the last column asked for");
     let durations = Durations::new((&raw.rows, raw.items.len()), durations);
-    let name = durations.watched(&raw.rows, numbers.last_mut().expect("the last but one"), watched);
+    let (name, mended) = durations.watched(&raw.rows, numbers.last_mut().expect("the last but one"), watched);
     let attributes = Some(durations.attributes());
     let names = KUAIRAND_SIGNALS.iter().map(|(name, _)| *name).chain([name]);
     Ok(RawLog {
@@ -71,6 +71,7 @@ pub(super) fn read_kuairand(path: &Path, watched: Watched) -> Result<RawLog, Dat
         feedback: interleave(&numbers),
         clock: Clock::Timestamps,
         attributes,
+        mended,
         ..raw
     })
 }

@@ -30,13 +30,14 @@ pub(super) fn read_kuairec(path: &Path, watched: Watched) -> Result<RawLog, Data
     let raw = raw_log(ids, moments, table);
     let durations = numbers.pop().expect("the last column asked for");
     let durations = Durations::new((&raw.rows, raw.items.len()), durations);
-    let name = durations.watched(&raw.rows, &mut numbers[0], watched);
+    let (name, mended) = durations.watched(&raw.rows, &mut numbers[0], watched);
     let attributes = Some(durations.attributes());
     Ok(RawLog {
         signals: vec![name.into()],
         feedback: interleave(&numbers),
         clock: Clock::Timestamps,
         attributes,
+        mended,
         ..raw
     })
 }

@@ -3,6 +3,7 @@
 use super::error::Place;
 use super::names::Names;
 use super::table::TableSource;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// A point in time: whole units and billionths, so that milliseconds and fractions keep their order exactly.
@@ -102,8 +103,13 @@ pub(super) struct RawLog {
     pub(super) clock: Clock,
     pub(super) duplicates: Duplicates,
     pub(super) attributes: Option<RawAttributes>,
+    /// Values that could not be as they stood, and what they count as.
+    pub(super) mended: Mended,
     pub(super) locator: Locator,
 }
+
+/// Interactions by what was done to them.
+pub(super) type Mended = BTreeMap<String, u64>;
 
 /// Finds the place of a row when there is something to say about it.
 #[derive(Debug)]
@@ -128,6 +134,7 @@ impl RawLog {
             clock: Clock::None,
             duplicates: Duplicates::Keep,
             attributes: None,
+            mended: Mended::new(),
             locator,
         }
     }

@@ -27,7 +27,8 @@ pub(super) fn build(data: &Data, config: &WorldConfig) -> Result<(Dataset, DataC
         }
     };
     let item = |(row, text): (usize, String)| Item { raw_id: row.to_string(), text };
-    let card = card::of_log(data, &log, origin);
+    let mut card = card::of_log(data, &log, origin);
+    card.tie_share = Some(card::tie_share(&log));
     let dataset = Dataset {
         items: texts.into_iter().enumerate().map(item).collect(),
         users: (0..log.histories.len()).map(|user| user.to_string()).collect(),

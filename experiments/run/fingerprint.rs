@@ -15,8 +15,9 @@ fn revision(stage: &str) -> u32 {
     match stage {
         "evaluate" => 6,
         "reward" => 7,
+        "ingest" => 5,
         _ if stage.starts_with("align-") => 5,
-        "ingest" | "pretrain" => 4,
+        "pretrain" => 4,
         _ => 3,
     }
 }

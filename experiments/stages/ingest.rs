@@ -19,6 +19,9 @@ pub use crate::data::input_files;
 pub fn ingest(section: &Data, context: &StageContext) -> anyhow::Result<()> {
     let (dataset, card) = data::build(section)?;
     tracing::info!(users = card.users, items = card.items, interactions = card.interactions, "read the log");
+    for (what, count) in &card.mended {
+        tracing::warn!("the log: {count} interactions: {what}");
+    }
     Ok(artifacts::write(&dataset, &card, |file| -> PathBuf { context.path(file) })?)
 }
 

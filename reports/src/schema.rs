@@ -125,6 +125,9 @@ pub struct DataCard {
     pub signals: BTreeMap<String, f64>,
     /// Rows and users removed by k-core and other filters, by reason.
     pub removed: BTreeMap<String, u64>,
+    /// Interactions that could not be as they stood in the file, by what they count as; absent in files of earlier versions.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub mended: BTreeMap<String, u64>,
     /// Where item embeddings came from, and their width.
     pub embeddings: String,
 }

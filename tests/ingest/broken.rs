@@ -191,3 +191,24 @@ fn filters_that_leave_nobody_are_refused() {
     folder.refuses(&format!("{S3REC}\nmax_users = 0"), &["data.max_users", "leaves no user"]);
     folder.refuses(&format!("{S3REC}\ntie_order = {{ shuffled = 0 }}"), &["data.tie_order", "needs times"]);
 }
+
+#[test]
+fn what_cannot_have_happened_is_counted_and_bounded() {
+    let head = "user_id,video_id,play_duration,video_duration,timestamp\n";
+    let rows = "1,5,-200,1000,40\n1,6,900000,1000,30\n1,7,500,-1,50\n1,7,500,-1,50\n1,8,500,1000,60\n";
+    let folder = Folder::with("log.csv", format!("{head}{rows}"));
+    let (dataset, card) = folder.build(r#"source = { kind = "kuairec", file = "log.csv" }"#).unwrap();
+    let mended = [
+        ("negative duration, counts as unknown", 2),
+        ("negative play time, counts as 0", 1),
+        ("played longer than 5 durations, counts as 5", 1),
+        ("time goes backwards in the file, put in order", 1),
+    ];
+    assert_eq!(card.mended, mended.map(|(what, count)| (what.to_owned(), count)).into());
+    assert_eq!(card.removed["duplicate rows"], 1);
+    let history = &dataset.log.histories[0];
+    assert_eq!(
+        (&history.feedback[..], &history.timestamps[..]),
+        (&[5.0, 0.0, 0.5, 0.5][..], &[30, 40, 50, 60][..])
+    );
+}

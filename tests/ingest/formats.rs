@@ -55,6 +55,12 @@ fn the_same_rows_give_the_same_log_in_every_format() {
     assert_eq!(ann.feedback, [3.5, 0.5, 1.0, 0.125]);
     assert_eq!((card.duplicate_rows, card.repeats, card.interactions), (1, 1, 7));
     assert_eq!(card.tie_share, Some(0.2));
+    // bob's second row and one of ann's stand behind rows of later times.
+    let backwards: Vec<_> = card.mended.values().copied().collect();
+    assert_eq!(
+        (backwards, card.mended.keys().next().unwrap().contains("time goes backwards")),
+        (vec![2], true)
+    );
     for keys in [RECBOLE, JSONL, PARQUET] {
         assert_eq!(folder.dataset(keys).log, csv.log, "{keys}");
     }

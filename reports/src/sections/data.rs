@@ -57,6 +57,9 @@ fn card_rows(card: &DataCard) -> Vec<Vec<Cell>> {
     for (reason, removed) in &card.removed {
         rows.push(row(&format!("removed: {reason}"), number::count(*removed), &format!("removed.{reason}")));
     }
+    for (what, mended) in &card.mended {
+        rows.push(row(&format!("mended: {what}"), number::count(*mended), &format!("mended.{what}")));
+    }
     rows
 }
 

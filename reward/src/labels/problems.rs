@@ -6,6 +6,7 @@
 //! | more than [`MOST_WATCHED`] durations watched | counts as that many |
 //! | the log has no column for a head | the head is not predicted |
 //! | a head's labels are all alike | the head is not predicted |
+//! | the same in `KuaiRand`'s and `KuaiRec`'s tables | ingest bounds them, counts them in the data card and warns |
 //! | an item whose duration is not known | ingest gives it the usual one, so that its shares and bounds are guesses |
 //! | an event that stands twice (user, item, time) | both count; ingest drops the second of logs with a clock |
 //! | time that goes backwards | the order of the history counts; ingest sorts logs with a clock |
