@@ -1,7 +1,7 @@
 //! The whole method, top to bottom.
 
 use crate::config::{Arm, Config, Source};
-use crate::data::Dataset;
+use crate::data::{self, Dataset};
 use crate::run::{Input, Run, StageContext, StageOutput};
 use crate::stages::align::Round;
 use crate::stages::bench::Bench;
@@ -30,6 +30,7 @@ fn stages(run: &Until<'_>, config: &Config) -> anyhow::Result<()> {
     let files: Vec<_> = ingest::input_files(&config.data).into_iter().map(Input::File).collect();
     let data = run.stage("ingest", &config.data, &files, |ctx| ingest::ingest(&config.data, ctx))?;
     let dataset = ingest::load(&data.dir)?;
+    let flooding = data::flooding(config, &dataset)?;
 
     let ids = run.stage("tokenize", &config.tokenize, &[(&data).into()], |ctx| {
         tokenize::tokenize(&config.tokenize, &dataset, ctx)
@@ -49,7 +50,8 @@ fn stages(run: &Until<'_>, config: &Config) -> anyhow::Result<()> {
     };
     let loaded = judges.as_ref().map(|output| reward::load(&output.dir, &dataset, run.device()));
     let loaded = loaded.transpose()?;
-    let bench = Bench { judges: loaded, oracle: oracle(config), ..surroundings(config, dataset, codebook) };
+    let surroundings = surroundings(config, dataset, codebook);
+    let bench = Bench { judges: loaded, oracle: oracle(config), flooding, ..surroundings };
 
     let upstream: Vec<Input> = [&data, &ids].into_iter().chain(&judges).map(Input::from).collect();
     let mut aligned = Vec::new();
@@ -84,6 +86,7 @@ pub fn surroundings(config: &Config, dataset: Dataset, codebook: Codebook) -> Be
         space: config.sample.log_prob_space,
         min_margin: config.sample.min_margin,
         later: config.sample.later,
+        flooding: None,
     }
 }
 
@@ -165,6 +168,7 @@ fn align_round(
         inputs.push((*base).into());
     }
     inputs.extend(arm.imported.clone().map(Input::File));
+    inputs.extend(arm.scenario.and_then(|_| data::flooding_file(config)).map(Input::File));
     let section = (&config.align, arm, &config.sample, &config.pretrain);
     run.stage(&stage_name("align", arm, round), &section, &inputs, |ctx| {
         let round = Round {
@@ -201,7 +205,8 @@ fn evaluate_all(
     bench: &Bench,
 ) -> anyhow::Result<StageOutput> {
     let policies = std::iter::once(base).chain(aligned.iter().map(|(_, output)| output));
-    let inputs: Vec<Input> = upstream.iter().cloned().chain(policies.map(Input::from)).collect();
+    let mut inputs: Vec<Input> = upstream.iter().cloned().chain(policies.map(Input::from)).collect();
+    inputs.extend(data::flooding_file(config).map(Input::File));
     let section = (&config.evaluate, &config.sample.log_prob_space, bench.history_items);
     run.stage("evaluate", &section, &inputs, |ctx| {
         let load = |name: &str, output: &StageOutput| {

@@ -31,6 +31,10 @@ fn artifact(run: &Path, stage: &str, file: &str) -> PathBuf {
     stages.find(ends).unwrap().join(file)
 }
 
+fn evaluation(run: &Path) -> Evaluation {
+    serde_json::from_slice(&fs::read(artifact(run, "evaluate", "evaluation.json")).unwrap()).unwrap()
+}
+
 #[test]
 fn every_source_reference_and_label_makes_a_step_and_documents_its_metrics() {
     let (dir, _) = experiment(MINIMAL);
@@ -107,6 +111,56 @@ fn what_the_user_took_next_rewards_and_what_is_near_it() {
 }
 
 #[test]
+fn items_that_flood_are_worth_less_to_an_arm_with_a_scenario_and_are_shown_less() {
+    let (dir, _) = experiment(MINIMAL);
+    fs::write(dir.path().join("flooding.txt"), (0..150).map(|id| format!("{id}\n")).collect::<String>())
+        .unwrap();
+    let grpo = "objective = { kind = 'grpo', kl_weight = 0.0 }";
+    let scenario = format!("{grpo}, scenario = {{ allowed = 0.2, factor = 0.1 }}");
+    let (path, arms) =
+        (format!("data.path={}", dir.path().display()), arms(&[("plain", grpo), ("few", &scenario)]));
+    let flooding = "align.flooding=flooding.txt";
+    // A judge whose scores are far from 0, so that a tenth of one is far from them.
+    let sets = [path.as_str(), &arms, flooding, "align.learning_rate=3e-2", "align.keep=last"];
+    let (code, run_dir, log) = run(dir.path(), "run", &sets);
+    assert_eq!(code, 0, "{log}");
+
+    let rollouts = rollouts::read(&artifact(&run_dir, "sample-few-1", ""), "judge/proxy").unwrap().rollouts;
+    let lowered = |rollout: &rollouts::Rollout| -> f64 {
+        let items = rollout.items();
+        let floods = items.iter().filter(|item| item.index() < 150).count();
+        let factor = |floods: bool| if floods { 0.1 } else { 1.0 };
+        let many = floods as f64 > 0.2 * items.len() as f64;
+        let scored = items.iter().zip(&rollout.scores);
+        scored.map(|(item, score)| score * factor(many && item.index() < 150)).sum::<f64>()
+            / items.len() as f64
+    };
+    let expected = rollouts.iter().map(lowered).sum::<f64>() / rollouts.len() as f64;
+    let rows = metrics(&run_dir);
+    let reward = rows.iter().find(|row| row.stage == "align-few-1" && row.key == "reward").unwrap().value;
+    assert!((reward - expected).abs() < 1e-6, "{reward}, expected {expected}");
+
+    let systems = evaluation(&run_dir).systems;
+    let share = |name: &str| {
+        systems.iter().find(|system| system.name == name).unwrap_or_else(|| panic!("{systems:?}")).metrics["flooding_share@10"].value
+    };
+    assert!(share("few") < share("plain") - 0.02, "{} {}", share("few"), share("plain"));
+
+    let problem = |sets: &[&str]| {
+        let (code, _, log) = run(dir.path(), "bad", sets);
+        assert_eq!(code, 2, "{log}");
+        log
+    };
+    assert!(problem(&[&path, &arms]).contains("`align.flooding`"));
+    fs::write(dir.path().join("flooding.txt"), "7\n\n300\n").unwrap();
+    let unknown = problem(&[&path, &arms, flooding]);
+    assert!(unknown.contains("line 3: the id is `300`, expected an item of this data"), "{unknown}");
+    let rule = scenario.replace("kl_weight = 0.0", "reward = { kind = 'rule' }");
+    let unasked = problem(&[&path, &self::arms(&[("few", &rule)]), flooding]);
+    assert!(unasked.contains("this arm asks no judge"), "{unasked}");
+}
+
+#[test]
 fn codes_of_the_next_and_later_items_reward_and_pruning_is_measured() {
     let (dir, _) = experiment(MINIMAL);
     let arms = arms(&[
@@ -133,8 +187,7 @@ fn codes_of_the_next_and_later_items_reward_and_pruning_is_measured() {
         assert_eq!(rollout.known, (training - 1).saturating_sub(2).max(1), "{rollout:?}");
     }
 
-    let evaluation = fs::read(artifact(&run, "evaluate", "evaluation.json")).unwrap();
-    let evaluation: Evaluation = serde_json::from_slice(&evaluation).unwrap();
+    let evaluation = evaluation(&run);
     // What the best lists are worth is the same whoever is held against it.
     let attainable =
         |system: &SystemResult| system.metrics["judge/oracle"].value + system.metrics["regret"].value;

@@ -31,6 +31,10 @@ pub struct Align {
     /// What is watched during a round.
     #[serde(skip_serializing_if = "is_default")]
     pub alarms: Alarms,
+    /// A file of the ids of items from accounts that flood the platform, one per line, in the directory of the data: what arms with a
+    /// `scenario` are to show less of, and what every evaluation counts.
+    #[serde(skip_serializing_if = "is_default")]
+    pub flooding: Option<PathBuf>,
     /// Which round's policy of an arm is evaluated and exported.
     #[serde(skip_serializing_if = "is_default")]
     pub keep: Keep,
@@ -97,6 +101,9 @@ pub struct Arm {
     /// as in `pairs.parquet`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imported: Option<PathBuf>,
+    /// When and how much the judge's score of flooding items falls (`OneRec`'s industrial scenario reward); absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scenario: Option<reward::scenario::Scenario>,
     /// What the policy is kept close to, where the objective has a reference.
     #[serde(default, skip_serializing_if = "is_default")]
     pub reference: Reference,
@@ -109,6 +116,7 @@ impl Default for Align {
             objective,
             pairs: PairRule::default(),
             imported: None,
+            scenario: None,
             reference: Reference::Round,
         };
         Self {
@@ -124,6 +132,7 @@ impl Default for Align {
             sample_every: 1,
             stale: Stale::Refuse,
             alarms: Alarms::default(),
+            flooding: None,
             keep: Keep::HeldOut,
         }
     }

@@ -9,6 +9,7 @@ mod card;
 mod durations;
 pub mod error;
 mod features;
+mod flagged;
 mod histories;
 mod interactions;
 mod item_vectors;
@@ -25,7 +26,7 @@ mod table;
 mod vectors;
 mod world;
 
-use crate::config::{Data, EmbeddingSource, ItemTable, Source};
+use crate::config::{Config, Data, EmbeddingSource, ItemTable, Source};
 use arrange::Arranged;
 use error::DataError;
 use items::Texts;
@@ -108,6 +109,19 @@ pub fn input_files(data: &Data) -> Vec<PathBuf> {
         }
     }
     files
+}
+
+/// The file of `align.flooding`.
+pub(crate) fn flooding_file(config: &Config) -> Option<PathBuf> {
+    config.align.flooding.as_ref().map(|file| inside(&config.data, file))
+}
+
+/// For every item whether that file names it; `None` without a file.
+///
+/// # Errors
+/// It cannot be read; a line is the id of no item.
+pub(crate) fn flooding(config: &Config, dataset: &Dataset) -> Result<Option<Vec<bool>>, DataError> {
+    flooding_file(config).map(|path| flagged::read(&path, &dataset.items)).transpose()
 }
 
 /// Files that cannot be looked at say so when they are read.

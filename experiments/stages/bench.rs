@@ -30,6 +30,8 @@ pub struct Bench {
     pub min_margin: f64,
     /// Training interactions left after the one that candidates are sampled for.
     pub later: usize,
+    /// For every item whether it is from an account that floods the platform, where the configuration names them.
+    pub flooding: Option<Vec<bool>>,
 }
 
 /// Items shown to a user whose first `known` interactions are known.

@@ -572,6 +572,12 @@ pub const ENTRIES: &[Entry] = &[
         "Share of different first codes among a user's first K items, mean over users: 1 when no two are of one coarse group.",
     ),
     entry(
+        "flooding_share@K",
+        "share",
+        Down,
+        "Share of a user's first K items that are named in `align.flooding`, mean over users.",
+    ),
+    entry(
         "head_share@K",
         "share",
         Watch,

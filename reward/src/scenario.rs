@@ -16,18 +16,14 @@ pub struct Scenario {
 impl Scenario {
     /// `r' = alpha r` for the flooding items of a group in which their share exceeds `f`; `r' = r` otherwise. A reward below
     /// zero is divided by the factor, so that it falls too (the report has positive rewards only).
-    pub fn apply(&self, rewards: &mut [f32], flooding: &[bool]) {
+    pub fn apply(&self, rewards: &mut [f64], flooding: &[bool]) {
         let share =
             flooding.iter().filter(|&&flooding| flooding).count() as f64 / flooding.len().max(1) as f64;
         if share <= self.allowed {
             return;
         }
         for (reward, _) in rewards.iter_mut().zip(flooding).filter(|(_, flooding)| **flooding) {
-            *reward = (if *reward >= 0.0 {
-                f64::from(*reward) * self.factor
-            } else {
-                f64::from(*reward) / self.factor
-            }) as f32;
+            *reward = if *reward >= 0.0 { *reward * self.factor } else { *reward / self.factor };
         }
     }
 }
@@ -36,7 +32,7 @@ impl Scenario {
 mod tests {
     use super::*;
 
-    fn close(found: &[f32], expected: &[f32]) {
+    fn close(found: &[f64], expected: &[f64]) {
         assert!(found.iter().zip(expected).all(|(x, y)| (x - y).abs() < 1e-6), "{found:?} {expected:?}");
     }
 

@@ -138,6 +138,7 @@ impl Finished {
             None => pipeline::oracle(&self.config),
         };
         Ok(Bench {
+            flooding: data::flooding(&self.config, &dataset)?,
             judges: Some(reward::load(&self.stage("reward")?.path, &dataset, device)?),
             oracle,
             dataset,

@@ -28,6 +28,10 @@ pub(super) fn align(align: &Align, check: &mut Check) {
         objective::arm(&format!("align.arms.{index}"), arm, check);
     }
     objective::alarms(&align.alarms, check);
+    if align.flooding.is_none() && align.arms.iter().any(|arm| arm.scenario.is_some()) {
+        let message = "`align.arms` has a `scenario`: name the items it lowers in a file, `align.flooding`";
+        check.between_keys("align.arms", message.into(), "align.flooding");
+    }
     check.within("align.sample_every", align.sample_every, 1..=1000);
     if align.sample_every > 1 && align.stale == Stale::Refuse {
         let message = format!(

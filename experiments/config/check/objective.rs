@@ -47,9 +47,27 @@ pub(super) fn alarms(alarms: &Alarms, check: &mut Check) {
 pub(super) fn arm(key: &str, arm: &Arm, check: &mut Check) {
     objective(&format!("{key}.objective"), &arm.objective, check);
     pairs(key, arm, check);
+    scenario(key, arm, check);
     if let Reference::Ema { decay } = arm.reference {
         let mut keys = Keys { table: &format!("{key}.reference"), check };
         keys.that("decay", (0.0..1.0).contains(&decay), decay, "at least 0 and below 1");
+    }
+}
+
+fn scenario(key: &str, arm: &Arm, check: &mut Check) {
+    let Some(scenario) = arm.scenario else { return };
+    let table = format!("{key}.scenario");
+    let mut keys = Keys { table: &table, check };
+    keys.that("allowed", (0.0..1.0).contains(&scenario.allowed), scenario.allowed, "at least 0 and below 1");
+    let factor = scenario.factor;
+    keys.that("factor", factor > 0.0 && factor < 1.0, factor, "above 0 and below 1");
+    let unasked = match &arm.objective {
+        Objective::Grpo(grpo) => grpo.reward != Reward::Judge,
+        _ => arm.imported.is_some(),
+    };
+    if unasked {
+        let message = format!("`{table}` lowers the judge's score, and this arm asks no judge; remove it");
+        check.between_keys(&table, message, "align.arms");
     }
 }
 

@@ -91,6 +91,12 @@ impl Preparation<'_> {
                 rollout.scores = scores;
             }
         }
+        if let (Some(scenario), Some(flooding)) = (arm.scenario, &self.bench.flooding) {
+            for rollout in &mut scored.rollouts {
+                let floods: Vec<bool> = rollout.items().iter().map(|item| flooding[item.index()]).collect();
+                scenario.apply(&mut rollout.scores, &floods);
+            }
+        }
         Ok(scored)
     }
 

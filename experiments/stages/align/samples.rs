@@ -93,7 +93,9 @@ impl<'a> Samples<'a> {
         let drawn = preparation.completions(&terms, &rollouts)?;
         let weight = held.mean_weight().map(|mean| ("sampling/importance_sampling_ratio/mean", mean));
         let legality = drawn.legality.map(|share| ("legality", share));
-        let metrics = weight.into_iter().chain(legality).chain(own_spread).collect();
+        // Sampling has recorded what the judge said, not what a scenario made of it.
+        let lowered = round.arm.scenario.iter().flat_map(|_| spread.clone());
+        let metrics = weight.into_iter().chain(legality).chain(own_spread).chain(lowered).collect();
         let batch_size = round.section.batch_size;
         let pool =
             || examples((&bench.dataset.log, &Rule::point_wise()), round.pretrain.targets, Key::new(0));

@@ -55,6 +55,11 @@ impl System {
         per_user.insert(format!("diversity@{SHOWN}"), of_lists(&|list| diversity(list, bench)));
         per_user.insert(format!("head_share@{SHOWN}"), of_lists(&|list| mean(list.iter().map(head))));
         per_user.insert(format!("popularity@{SHOWN}"), of_lists(&|list| mean(list.iter().map(percentile))));
+        if let Some(flooding) = &bench.flooding {
+            let floods = |item: &ItemId| f64::from(u8::from(flooding[item.index()]));
+            let share = of_lists(&|list| mean(list.iter().map(floods)));
+            per_user.insert(format!("flooding_share@{SHOWN}"), share);
+        }
         let flat = exposure(&shown, bench.dataset.log.num_items);
         Self { name: name.into(), role, checkpoint: None, per_user, flat, shown }
     }

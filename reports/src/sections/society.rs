@@ -35,7 +35,7 @@ pub(super) fn section(run: &Run, figures: &Figures<'_>) -> Result<Section, Repor
     }
     blocks.push(paragraph(
         "Groups are made of the log: no attribute of a person (age, sex, place) is read, so disparity between such groups is \
-         not known. Rewards of particular business scenarios are not told apart: a run has one fused reward per judge. Items \
+         not known. Of business scenarios only items that flood the platform are told apart, where `align.flooding` names them. Items \
          of the log may name people; item texts are shown in the worst cases as they are.",
     ));
     Ok(Section { id: "society", title: "Societal impact", blocks })
