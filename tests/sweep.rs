@@ -161,7 +161,10 @@ fn compared(results: &Value) {
     let run = &results["runs"][0];
     assert!(run["parameters"].as_u64().unwrap() > 1000 && run["tokenizer"]["gini"].is_number(), "{run}");
     let validation = &run["validation"][0];
-    assert!(validation["seconds"].as_f64().unwrap() > 0.0 && validation["ndcg"].is_number(), "{validation}");
+    assert!(
+        validation["cpu_seconds"].as_f64().unwrap() > 0.0 && validation["ndcg"].is_number(),
+        "{validation}"
+    );
     let published = results["published"].as_array().unwrap();
     assert_eq!(
         (published.len(), &published[0]["row"], &published[1]["row"]),

@@ -26,6 +26,9 @@ pub struct Pretrain {
     pub epochs: usize,
     /// Stop after this many steps whatever the epochs say; 0 = no limit.
     pub max_steps: u64,
+    /// Stop when this many tokens of targets have been learnt, the codes of a target all counted; 0 = no limit.
+    #[serde(skip_serializing_if = "is_default")]
+    pub max_tokens: u64,
     /// Stop after this many CPU minutes (all threads together) of training and validation, the learning rate decayed by
     /// then; 0 = no limit. What else the machine does costs nothing of it, but it is the one setting under which the same
     /// seed gives other weights on another machine.
@@ -129,6 +132,7 @@ impl Default for Pretrain {
             batch_size: 256,
             epochs: 10,
             max_steps: 0,
+            max_tokens: 0,
             max_cpu_minutes: 0.0,
             learning_rate: 3e-3,
             embedding_learning_rate: None,

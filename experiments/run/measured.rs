@@ -22,8 +22,8 @@ impl Measured {
 
     /// Notes that `step` was reached now.
     pub(super) fn mark(&mut self, step: u64, watch: &Stopwatch) {
-        let Spent { seconds, .. } = self.spent.and(watch);
-        self.marks.push(Mark { step, seconds });
+        let Spent { seconds, cpu_seconds } = self.spent.and(watch);
+        self.marks.push(Mark { step, seconds, cpu_seconds: Some(cpu_seconds) });
     }
 
     /// The curves as JSON lines.

@@ -142,13 +142,18 @@ fn cost(stage: &Stage) -> StageCost {
     }
 }
 
-/// Validation NDCG@10 of pretraining, with the time where the manifest has it.
+/// Validation NDCG@10 of pretraining, with the CPU time where the manifest has it; one that has times alone had the CPU evenly.
 fn validation(run: &Run) -> Vec<Validation> {
     let stage = run.stages.iter().find(|stage| stage.manifest.stage == "pretrain");
     let Some(Stage { manifest, .. }) = stage else { return Vec::new() };
-    let seconds = |step: u64| manifest.marks.iter().find(|mark| mark.step == step).map(|mark| mark.seconds);
+    let share = manifest.cpu_seconds / manifest.seconds.max(f64::MIN_POSITIVE);
+    let cpu_seconds = |step: u64| {
+        let mark = manifest.marks.iter().find(|mark| mark.step == step)?;
+        Some(mark.cpu_seconds.unwrap_or(mark.seconds * share))
+    };
     let rows = run.metrics.iter().filter(|row| row.stage == "pretrain" && row.key == "validation/ndcg@10");
-    rows.map(|row| Validation { step: row.step, seconds: seconds(row.step), ndcg: row.value }).collect()
+    rows.map(|row| Validation { step: row.step, cpu_seconds: cpu_seconds(row.step), ndcg: row.value })
+        .collect()
 }
 
 /// A recommender of a row, in every run of the row.

@@ -602,10 +602,16 @@ pub const ENTRIES: &[Entry] = &[
         "Share of the catalogue that appears in at least one user's first K.",
     ),
     entry(
-        "training/minutes",
+        "training/cpu_minutes",
         "min",
         Down,
-        "Wall-clock time of pretraining, validations included; on a busy machine it says little.",
+        "CPU time of pretraining on all threads, validations included.",
+    ),
+    entry(
+        "training/selected_after",
+        "min",
+        Down,
+        "CPU time of pretraining until the checkpoint that was kept.",
     ),
     entry(
         "cost/cpu_hours",

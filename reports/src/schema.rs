@@ -72,6 +72,9 @@ pub struct Mark {
     pub step: u64,
     /// Wall-clock seconds since the stage began.
     pub seconds: f64,
+    /// Process CPU seconds likewise; absent in manifests of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_seconds: Option<f64>,
 }
 
 /// One file of a stage.

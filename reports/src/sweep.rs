@@ -119,8 +119,8 @@ pub struct StageCost {
 pub struct Validation {
     /// Optimizer step.
     pub step: u64,
-    /// Wall-clock seconds since pretraining began, validations included; absent in runs of older versions.
-    pub seconds: Option<f64>,
+    /// CPU seconds since pretraining began, validations included; absent in runs of older versions.
+    pub cpu_seconds: Option<f64>,
     /// NDCG@10.
     pub ndcg: f64,
 }
@@ -220,9 +220,15 @@ fn cutoff(key: &str) -> Option<u64> {
 }
 
 impl RunResult {
-    /// Wall-clock seconds of pretraining.
+    /// CPU seconds of pretraining.
     pub fn training_seconds(&self) -> Option<f64> {
-        self.stages.iter().find(|cost| cost.stage == "pretrain").map(|cost| cost.seconds)
+        self.stages.iter().find(|cost| cost.stage == "pretrain").map(|cost| cost.cpu_seconds)
+    }
+
+    /// CPU seconds of pretraining until the checkpoint that was kept.
+    pub fn selected_after(&self) -> Option<f64> {
+        let best = self.validation.iter().max_by(|a, b| a.ndcg.total_cmp(&b.ndcg));
+        best.and_then(|validation| validation.cpu_seconds)
     }
 
     /// CPU seconds of all stages.

@@ -50,7 +50,7 @@ fn run(row: &str, seed: u64, (ndcg, index): (&f64, usize)) -> RunResult {
     };
     let validation = (1..=12).map(|number| Validation {
         step: 100 * number,
-        seconds: Some(number as f64 * (50.0 + 7.0 * index as f64)),
+        cpu_seconds: Some(number as f64 * (50.0 + 7.0 * index as f64)),
         ndcg: 1.2 * ndcg * (1.0 - (-(number as f64) / 4.0).exp()) + 0.0003 * (seed as f64 - 2.0),
     });
     RunResult {
@@ -202,12 +202,12 @@ fn the_table_has_intervals_seed_ranges_differences_costs_and_published_numbers()
     assert_eq!(cells[5], "0.0318 \\[0.0305, 0.0331\\] 0.0308 to 0.0328");
     assert_eq!(cells[6], "**+0.0106** \\[+0.0097, +0.0115\\] |");
     let costs = report.split("and cost per run").nth(1).unwrap();
-    assert!(costs.contains("| item-level | 0.0363 | 15.7 | 0.471 | 1,140 | 1,504,224 |"), "{costs}");
+    assert!(costs.contains("| item-level | 0.0363 | 14.2 | 28.2 | 0.471 | 1,140 | 1,504,224 |"), "{costs}");
     assert!(row("TIGER, published").contains("| – | 0.0648 | – | 0.0384 |"), "{}", row("TIGER, published"));
     assert!(report.contains("Rajput et al. 2023, arXiv 2305.05065, Table 1"));
     assert!(
-        report.contains("100.0 % / 99.2 % / 95.0 %") && report.contains("| training/minutes")
-            || report.contains("`training/minutes`")
+        report.contains("100.0 % / 99.2 % / 95.0 %") && report.contains("| training/cpu_minutes")
+            || report.contains("`training/cpu_minutes`")
     );
     assert!(!report.contains("not documented"));
 }

@@ -146,9 +146,11 @@ struct Trainer<'a> {
 
 impl Trainer<'_> {
     fn plan(&self) -> Plan {
-        let steps_per_epoch = self.epoch(0).len().max(1) as u64;
+        let epoch = self.epoch(0);
+        let steps_per_epoch = epoch.len().max(1) as u64;
+        let limits = [self.section.max_steps, self.steps_of_tokens(&epoch)];
         let all = steps_per_epoch * self.section.epochs as u64;
-        let total = if self.section.max_steps == 0 { all } else { all.min(self.section.max_steps) };
+        let total = limits.into_iter().filter(|limit| *limit > 0).fold(all, u64::min);
         Plan {
             steps_per_epoch,
             total,
@@ -160,6 +162,16 @@ impl Trainer<'_> {
                 total,
             },
         }
+    }
+
+    /// Steps that learn the tokens there are, at least one; 0 without a limit. Every epoch has as many.
+    fn steps_of_tokens(&self, epoch: &[Vec<Reading>]) -> u64 {
+        if self.section.max_tokens == 0 {
+            return 0;
+        }
+        let targets: usize = epoch.iter().flatten().map(|reading| reading.targets.len()).sum();
+        let tokens = (targets * self.rule.items * self.codebook.catalog.levels()).max(1) as f64;
+        ((self.section.max_tokens as f64 / tokens * epoch.len() as f64) as u64).max(1)
     }
 
     /// The training of the checkpoint, or a fresh one.

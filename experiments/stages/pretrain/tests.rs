@@ -78,3 +78,28 @@ fn a_number_that_is_not_finite_sends_training_back_to_its_checkpoint_as_often_as
     assert_eq!(rates.len(), 3, "the step that was undone left no rows: {rows}");
     assert!((rates[2] / rates[1] - 0.75).abs() < 1e-9, "warm-up would have made it 1.5 times the one before");
 }
+
+#[test]
+fn a_budget_of_tokens_is_one_of_steps() {
+    let (dir, config, dataset, codebook) = fixture();
+    let run = Run::open(&dir.path().join("run"), &config, DeviceChoice::Cpu, Resume::Auto).unwrap();
+    let work = |ctx: &StageContext| {
+        let size = policy_config(&config.model, &codebook);
+        let (dataset, codebook) = (&dataset, &codebook);
+        let planned = |max_tokens: u64| {
+            let section = &Pretrain { max_tokens, ..config.pretrain.clone() };
+            let rule = Rule::point_wise();
+            let trainer = Trainer { section, rule, dataset, codebook, ctx, dropout: 0.0, size: &size };
+            let batches = trainer.epoch(0);
+            let targets: usize = batches.iter().flatten().map(|reading| reading.targets.len()).sum();
+            // Two codes per target.
+            (trainer.plan().total, batches.len() as u64, 2 * targets as u64)
+        };
+        let (all, steps, tokens) = planned(0);
+        assert_eq!(all, steps * config.pretrain.epochs as u64);
+        assert_eq!(planned(2 * tokens).0, 2 * steps);
+        assert_eq!((planned(1).0, planned(1000 * tokens).0), (1, all));
+        Ok(())
+    };
+    run.stage("pretrain", &1, &[], work).unwrap();
+}

@@ -117,8 +117,8 @@ fn training(sweep: &Sweep) -> Option<Figure> {
     (!panels.is_empty()).then(|| Figure {
         name: "training",
         title: "Time to quality".to_owned(),
-        caption: "Validation NDCG@10 against wall-clock minutes of pretraining, validations included; one line per seed. \
-                  Minutes are of the machine and of what else it did."
+        caption: "Validation NDCG@10 against minutes of CPU time, of all threads together and validations included; one line \
+                  per seed. Two busy cores spend two such minutes in one of the clock."
             .to_owned(),
         legend: named.collect(),
         panels,
@@ -139,10 +139,10 @@ fn training_panel(sweep: &Sweep, rows: &[&str], which: &str) -> Panel {
     let ends = series.iter().filter_map(|series| {
         let (minutes, ndcg) = series.points.last()?;
         let (minutes, ndcg) = (number::decimal(*minutes), number::decimal(*ndcg));
-        Some(format!("{} {ndcg} after {minutes} minutes", series.label))
+        Some(format!("{} {ndcg} after {minutes} CPU minutes", series.label))
     });
-    let description = format!("{key} over minutes: {}.", ends.collect::<Vec<_>>().join("; "));
-    let curves = Curves { x_label: "minutes of pretraining".into(), frame: Frame::Continuous, series };
+    let description = format!("{key} over CPU minutes: {}.", ends.collect::<Vec<_>>().join("; "));
+    let curves = Curves { x_label: "CPU minutes of pretraining".into(), frame: Frame::Continuous, series };
     Panel { title: format!("{}{which}", titled(key)), description, plot: Plot::Curves(curves) }
 }
 
@@ -154,7 +154,7 @@ fn curves(sweep: &Sweep, row: &str) -> Vec<(String, Vec<(f64, f64)>)> {
     };
     let points = |run: &RunResult| -> Vec<(f64, f64)> {
         let timed = run.validation.iter();
-        timed.filter_map(|validation| Some((validation.seconds? / 60.0, validation.ndcg))).collect()
+        timed.filter_map(|validation| Some((validation.cpu_seconds? / 60.0, validation.ndcg))).collect()
     };
     let lines = sweep.finished(row).map(|run| (label(run), points(run)));
     lines.filter(|(_, points)| !points.is_empty()).collect()
