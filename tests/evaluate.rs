@@ -71,6 +71,42 @@ fn policies_and_foreign_lists_are_scored_by_every_judge_of_the_run() {
 }
 
 #[test]
+fn policies_of_another_run_are_judged_under_their_own_semantic_ids() {
+    let (dir, run) = judged();
+    let systems = |more: &[&str]| -> Vec<Value> {
+        let (code, stdout, stderr) = evaluate(&run, &[more, &["--json"]].concat());
+        assert_eq!(code, 0, "{stderr}");
+        serde_json::from_str::<Value>(&stdout).unwrap()["systems"].as_array().unwrap().clone()
+    };
+    let (own, again) = (&systems(&[])[0], &systems(&["--policies", run.to_str().unwrap()])[0]);
+    assert_eq!((&again["name"], &own["metrics"]), (&"test/pretrained".into(), &again["metrics"]));
+
+    let other = dir.path().join("other");
+    let config = dir.path().join("experiment.toml");
+    let place =
+        ["run", config.to_str().unwrap(), "--run-dir", other.to_str().unwrap(), "--until", "pretrain"];
+    let settings = ["tokenize.levels=2", "tokenize.codes=20", "run.budget=smoke", "run.name=other"];
+    let settings: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
+    let (code, _, stderr) = outcome(&[&place[..], &settings].concat());
+    assert_eq!(code, 0, "{stderr}");
+    let theirs = &systems(&["--policies", other.to_str().unwrap()])[0];
+    assert_eq!(theirs["name"], "other/pretrained");
+    let judged = |system: &Value| system["metrics"]["judge/oracle"]["value"].as_f64().unwrap();
+    assert!(judged(theirs).is_finite() && (judged(theirs) - judged(own)).abs() > 1e-9, "{theirs}");
+
+    let (_elsewhere, config) = experiment(&MINIMAL.replace("items = 300", "items = 150"));
+    let small = dir.path().join("small");
+    let place =
+        ["run", config.to_str().unwrap(), "--run-dir", small.to_str().unwrap(), "--until", "pretrain"];
+    assert_eq!(
+        outcome(&[&place[..], &["--set", "run.budget=smoke", "--set", "tokenize.codes=100"]].concat()).0,
+        0
+    );
+    let (code, _, stderr) = evaluate(&run, &["--policies", small.to_str().unwrap()]);
+    assert!(code == 2 && stderr.contains("--policies") && stderr.contains("its catalog is not"), "{stderr}");
+}
+
+#[test]
 fn the_judges_themselves_are_examined_on_their_own_log_and_on_another() {
     let (dir, run) = judged();
     // The same users in the same world: another log only by name.

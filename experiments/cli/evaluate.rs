@@ -19,6 +19,9 @@ pub struct EvaluateArgs {
     /// propensities, and on --data's
     #[arg(long, conflicts_with = "recommendations")]
     pub judges: bool,
+    /// Another run over the same catalog, with a finished pretraining: its policies are judged instead of the run's
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["judges", "recommendations"])]
+    pub policies: Option<PathBuf>,
     /// Parquet file with columns user, item (ids of the log's file) and rank, judged instead of the run's policies
     #[arg(long, value_name = "FILE")]
     pub recommendations: Option<PathBuf>,

@@ -52,8 +52,7 @@ pub(super) fn evaluate(arguments: &EvaluateArgs) -> anyhow::Result<()> {
 fn summarize(arguments: &EvaluateArgs) -> anyhow::Result<Summary> {
     let device = arguments.device.open()?;
     let run = Finished::open(&arguments.run)?;
-    let dataset = run.dataset(arguments)?;
-    let bench = run.bench(dataset, arguments, &device)?;
+    let bench = run.bench(run.dataset(arguments)?, arguments, &device)?;
     let section = &run.config.evaluate;
     let (users, systems) = if let Some(file) = &arguments.recommendations {
         let lists = recommendations::read(file, &bench.dataset)?;
@@ -63,8 +62,10 @@ fn summarize(arguments: &EvaluateArgs) -> anyhow::Result<Summary> {
         (outside.users(), vec![outside.lists(&name, &lists)])
     } else {
         let outside = Outside::sample(section, &bench);
-        let policies = run.policies(&device)?;
-        (outside.users(), policies.iter().map(|policy| outside.policy(policy)).collect())
+        let entrants = run.entrants(arguments, &bench, &device)?;
+        let own = entrants.bench.as_ref().unwrap_or(&bench);
+        let measured = entrants.policies.iter().map(|policy| outside.policy(policy, own));
+        (outside.users(), measured.collect())
     };
     Ok(Summary {
         run: arguments.run.clone(),
@@ -73,6 +74,12 @@ fn summarize(arguments: &EvaluateArgs) -> anyhow::Result<Summary> {
         judges: bench.judges().into_iter().map(|(key, _)| key).collect(),
         systems,
     })
+}
+
+/// Policies, and what they work in where that is not the run's.
+struct Entrants {
+    policies: Vec<NamedPolicy>,
+    bench: Option<Bench>,
 }
 
 /// A run directory with its configuration and stages.
@@ -118,21 +125,44 @@ impl Finished {
         );
         let other = config::load(path, &arguments.overrides)?;
         let (dataset, _) = data::build(&other.data)?;
-        let ids =
-            |dataset: &Dataset| dataset.items.iter().map(|item| item.raw_id.clone()).collect::<Vec<_>>();
-        let (trained, found) = (ids(&own), ids(&dataset));
-        anyhow::ensure!(
-            trained == found,
-            "--data {}: its catalog is not the run's: {}; policies and judges know only the items they were trained on",
-            path.display(),
-            difference(&trained, &found)
-        );
+        same_catalog(&own, &dataset).with_context(|| format!("--data {}", path.display()))?;
         Ok(dataset)
     }
 
-    fn bench(&self, dataset: Dataset, arguments: &EvaluateArgs, device: &Device) -> anyhow::Result<Bench> {
+    fn codebook(&self) -> anyhow::Result<Codebook> {
         let counts = ingest::load(&self.stage("ingest")?.path)?.log.train_counts();
-        let codebook = Codebook::new(tokenize::load(&self.stage("tokenize")?.path)?.ordered_by(&counts));
+        Ok(Codebook::new(tokenize::load(&self.stage("tokenize")?.path)?.ordered_by(&counts)))
+    }
+
+    /// The policies that are judged: this run's, or those of `--policies` under their own semantic IDs.
+    fn entrants(&self, arguments: &EvaluateArgs, bench: &Bench, device: &Device) -> anyhow::Result<Entrants> {
+        let Some(path) = &arguments.policies else {
+            return Ok(Entrants { policies: self.policies(device)?, bench: None });
+        };
+        let other = Self::open(path)?;
+        let theirs = ingest::load(&other.stage("ingest")?.path)?;
+        same_catalog(&bench.dataset, &theirs)
+            .and_then(|()| other.knows_users_of(&theirs, &bench.dataset))
+            .with_context(|| format!("--policies {}", path.display()))?;
+        let mut policies = other.policies(device)?;
+        for policy in &mut policies {
+            policy.name = format!("{}/{}", other.config.run.name, policy.name);
+        }
+        let own = pipeline::surroundings(&other.config, bench.dataset.clone(), other.codebook()?);
+        Ok(Entrants { policies, bench: Some(own) })
+    }
+
+    fn knows_users_of(&self, own: &Dataset, judged: &Dataset) -> anyhow::Result<()> {
+        let buckets = self.config.model.user_buckets;
+        anyhow::ensure!(
+            buckets == 0 || own.users == judged.users,
+            "its policies know the users of their own log (model.user_buckets = {buckets}), not these"
+        );
+        Ok(())
+    }
+
+    fn bench(&self, dataset: Dataset, arguments: &EvaluateArgs, device: &Device) -> anyhow::Result<Bench> {
+        let codebook = self.codebook()?;
         let oracle = match &arguments.data {
             Some(path) => pipeline::oracle(&config::load(path, &arguments.overrides)?),
             None => pipeline::oracle(&self.config),
@@ -169,6 +199,17 @@ impl Finished {
         }
         Ok(policies)
     }
+}
+
+fn same_catalog(own: &Dataset, other: &Dataset) -> anyhow::Result<()> {
+    let ids = |dataset: &Dataset| dataset.items.iter().map(|item| item.raw_id.clone()).collect::<Vec<_>>();
+    let (trained, found) = (ids(own), ids(other));
+    anyhow::ensure!(
+        trained == found,
+        "its catalog is not the run's: {}; policies and judges know only the items they were trained on",
+        difference(&trained, &found)
+    );
+    Ok(())
 }
 
 fn difference(trained: &[String], found: &[String]) -> String {

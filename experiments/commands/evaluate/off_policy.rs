@@ -5,7 +5,7 @@
 //! what a user has seen, as logs do. A round is an interaction that the policies have not learnt from: of the run's own log each
 //! user's last, of `--data` every one but a user's first. Rounds count as independent.
 
-use super::Finished;
+use super::{Entrants, Finished};
 use crate::cli::EvaluateArgs;
 use crate::commands::table;
 use crate::config::Evaluate;
@@ -53,7 +53,7 @@ pub(super) fn examine(arguments: &EvaluateArgs, head: &str) -> anyhow::Result<St
     let mut lines = vec![Line::new("the log itself", &own, most)?];
     lines.extend(match &arguments.recommendations {
         Some(file) => vec![of_file(file, &logged, (rounds, most))?],
-        None => of_policies(&run.policies(&device)?, &logged, (&rounds, most))?,
+        None => of_policies(&run.entrants(arguments, &bench, &device)?, &logged, (&rounds, most))?,
     });
     if arguments.json {
         return lines.iter().map(|line| Ok(serde_json::to_string(line)? + "\n")).collect();
@@ -73,20 +73,21 @@ fn of_file(file: &Path, logged: &Logged<'_>, (rounds, most): (Vec<Session>, f64)
 
 /// What each policy shows given what the user had seen by then.
 fn of_policies(
-    policies: &[NamedPolicy],
+    entrants: &Entrants,
     logged: &Logged<'_>,
     (rounds, most): (&[Session], f64),
 ) -> anyhow::Result<Vec<Line>> {
     let log = &logged.bench.dataset.log;
     let contexts: Vec<_> = rounds.iter().map(|round| log.read(round.user, 0..round.start)).collect();
+    let own = entrants.bench.as_ref().unwrap_or(logged.bench);
     let line = |policy: &NamedPolicy| {
-        let recommender = logged.bench.recommender(&policy.model);
+        let recommender = own.recommender(&policy.model);
         let going_on = |_| Ok::<_, std::convert::Infallible>(());
         let Ok(lists) = recommender.lists(&contexts, logged.width, Seen::Allowed, going_on);
         let lists: Vec<&[ItemId]> = lists.iter().map(Vec::as_slice).collect();
         Line::new(&policy.name, &logged.rounds(rounds, &lists), most)
     };
-    policies.iter().map(line).collect()
+    entrants.policies.iter().map(line).collect()
 }
 
 fn last(bench: &Bench) -> Vec<Session> {

@@ -39,9 +39,9 @@ impl<'a> Outside<'a> {
         let seed = Key::new(0).named("bootstrap").bits();
         system.result(&self.users.slices, (self.section.resamples, seed))
     }
-    /// What a policy shows.
-    pub fn policy(&self, policy: &NamedPolicy) -> SystemResult {
-        let recommender = self.bench.recommender(&policy.model);
+    /// What a policy shows that reads and writes as in `own`, over the same users and items.
+    pub fn policy(&self, policy: &NamedPolicy, own: &Bench) -> SystemResult {
+        let recommender = own.recommender(&policy.model);
         let width = self.section.beam_width;
         let going_on = |_| Ok::<_, std::convert::Infallible>(());
         let Ok(lists) = recommender.lists(&self.users.contexts, width, Seen::Excluded, going_on);
