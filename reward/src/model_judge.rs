@@ -10,6 +10,7 @@ use burn::prelude::*;
 use burn::tensor::{TensorData, activation};
 use policy::history::Log;
 use policy::ids::ItemId;
+use rayon::prelude::*;
 use std::sync::Arc;
 
 /// Requests that share one forward pass of the user tower.
@@ -97,15 +98,16 @@ impl ModelJudge {
         let codec = self.context.config().watch.as_ref()?;
         let mut times = Vec::new();
         for requests in requests.chunks(USERS_PER_PASS) {
-            for outputs in self.outputs(requests) {
-                times.extend(self.model.watch_times(&outputs, codec)?.into_iter().map(f64::from));
+            for found in self.passes(requests, |outputs| self.model.watch_times(&outputs, codec)) {
+                times.extend(found?.into_iter().map(f64::from));
             }
         }
         Some(times)
     }
 
-    /// The outputs for every candidate of these requests, some thousands at a time.
-    fn outputs(&self, requests: &[Request<'_>]) -> impl Iterator<Item = Outputs> {
+    /// What `of` makes of the outputs for every candidate of these requests, some thousands at a time and those side by side:
+    /// a pass is too small to keep several cores busy.
+    fn passes<T: Send>(&self, requests: &[Request<'_>], of: impl Fn(Outputs) -> T + Sync) -> Vec<T> {
         let viewers: Vec<_> =
             requests.iter().map(|request| Viewer { user: request.user, known: request.known }).collect();
         let histories = Histories::new(&self.context, &viewers, |item| item.index() as i64);
@@ -118,10 +120,7 @@ impl ModelJudge {
             })
             .collect();
         let most = if self.model.is_list_wise() { CANDIDATES_PER_PASS } else { POINTWISE_PER_PASS };
-        (0..pairs.len().div_ceil(most)).map(move |pass| {
-            let from = pass * most;
-            self.pass(&users, &pairs[from..(from + most).min(pairs.len())])
-        })
+        pairs.par_chunks(most).map(|pairs| of(self.pass(&users, pairs))).collect()
     }
 
     /// `users: [b, p]`; pairs of (row of `users`, item).
@@ -139,13 +138,11 @@ impl ModelJudge {
     }
 
     fn verdicts(&self, requests: &[Request<'_>]) -> Vec<Vec<Score>> {
-        let (mut heads, mut personal) = (Vec::new(), Vec::new());
-        for outputs in self.outputs(requests) {
-            heads.extend(probabilities(outputs.heads));
-            personal.extend(outputs.personal.map(probabilities).unwrap_or_default());
-        }
+        let both = |outputs: Outputs| (probabilities(outputs.heads), outputs.personal.map(probabilities));
+        let (heads, personal): (Vec<_>, Vec<_>) = self.passes(requests, both).into_iter().unzip();
+        let heads = heads.concat();
+        let mut personal = personal.into_iter().flatten().flatten();
         let mut rows = heads.chunks_exact(self.heads.len()).map(<[f32]>::to_vec);
-        let mut personal = personal.into_iter();
         requests
             .iter()
             .map(|request| {
