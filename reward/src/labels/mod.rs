@@ -153,10 +153,13 @@ impl Feedback<'_> {
     fn value(&self, user: UserId, position: usize, column: usize) -> f32 {
         self.log.history(user).feedback[position * self.log.signals.len() + column]
     }
-    /// Within `[0, MOST_WATCHED durations]`.
+    /// Within `[0, MOST_WATCHED durations]`. A large bound is a whole number, as milliseconds are: one fraction among them would have
+    /// all counted in smaller units ([`crate::watch`]).
     fn watch_time(&self, columns: &Columns, user: UserId, position: usize) -> f64 {
+        const LARGE: f64 = 1e4;
         let Watched { time, duration } = self.raw_watch_time(columns, user, position);
-        time.clamp(0.0, duration.map_or(f64::INFINITY, |duration| MOST_WATCHED * duration))
+        let bound = duration.map_or(f64::INFINITY, |duration| MOST_WATCHED * duration);
+        time.clamp(0.0, if bound >= LARGE { bound.round() } else { bound })
     }
     /// As it was logged.
     fn raw_watch_time(&self, columns: &Columns, user: UserId, position: usize) -> Watched {

@@ -36,12 +36,14 @@ fn every_label_is_restored_and_written_in_few_falling_tokens() {
 
 #[test]
 fn fractions_are_restored_to_a_millionth_of_the_largest() {
-    let labels: Vec<f64> = times(3000, Key::new(9)).into_iter().map(|time| time / 30_000.0).collect();
-    let vocabulary = Vocabulary::fit(&labels);
-    let largest = labels.iter().copied().fold(0.0, f64::max);
-    for &label in &labels {
-        let restored = vocabulary.decode(&vocabulary.encode(label));
-        assert!((restored - label).abs() <= 1e-6 * largest, "{label} is {restored}");
+    for scale in [30_000.0, 30.0, 3.0, 0.3] {
+        let labels: Vec<f64> = times(3000, Key::new(9)).into_iter().map(|time| time / scale).collect();
+        let vocabulary = Vocabulary::fit(&labels);
+        let largest = labels.iter().copied().fold(0.0, f64::max);
+        for &label in &labels {
+            let restored = vocabulary.decode(&vocabulary.encode(label));
+            assert!((restored - label).abs() <= 1e-6 * largest, "{label} is {restored} of {largest}");
+        }
     }
 }
 

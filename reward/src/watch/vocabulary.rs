@@ -14,8 +14,7 @@ use serde::{Deserialize, Serialize};
 const FIRST: f64 = 0.9999;
 const FALL: f64 = 0.99;
 const LEAST: f64 = 0.9;
-/// Labels below this are counted in smaller units: a millionth of the largest.
-const WHOLE_NUMBERS: f64 = 1e4;
+/// Fractions are counted in millionths of the largest label.
 const PRECISION: f64 = 1e6;
 
 /// Tokens that sum up to numbers.
@@ -36,9 +35,9 @@ impl Vocabulary {
     /// The vocabulary of these labels; negative ones count as 0.
     pub fn fit(labels: &[f64]) -> Self {
         let largest = labels.iter().copied().fold(0.0, f64::max);
-        // Milliseconds are whole numbers; shares of a duration are not.
-        let whole = largest >= WHOLE_NUMBERS || labels.iter().all(|label| label.fract() == 0.0);
-        let unit = if whole || largest == 0.0 { 1.0 } else { largest / PRECISION };
+        // Milliseconds are whole numbers, and stay so beside some that were bounded by a duration; shares of a duration are not.
+        let whole = labels.iter().all(|label| label.fract() == 0.0);
+        let unit = if whole || largest <= 0.0 { 1.0 } else { (largest / PRECISION).min(1.0) };
         let mean = labels.iter().map(|label| label.max(0.0)).sum::<f64>() / labels.len().max(1) as f64;
         let mut vocabulary = Self { unit, tokens: Vec::new(), longest: 1, mean };
         let counts: Vec<u64> = labels.iter().map(|&label| vocabulary.count(label)).collect();
