@@ -3,6 +3,12 @@
 //! Exactly what Hugging Face's `T5ForConditionalGeneration` computes with `feed_forward_proj = "relu"` and tied
 //! embeddings: no biases, RMS norms before each sub-block, attention without `1 / sqrt(d)`, one table of relative
 //! position biases per stack, logits `(h * d^-0.5) E^T`. Departure: no dropout on attention weights.
+//!
+//! # Shapes
+//! - tokens of all histories, packed, `[n]`: embedded and encoded `[n, d]`;
+//! - decoder: `rows * t` input tokens, a reader's rows neighbours: states `[rows * t, d]`, each seeing the earlier tokens of its row
+//!   and what its reader sees of the encoding; with a cache one token per row: `[rows, d]`;
+//! - logits of states: `[rows * t, vocab]`, by the table that reads tokens, `[vocab, d]`.
 
 use super::branches::Branches;
 use super::config::{EncoderAttention, OneRecMoeConfig, SizeError, T5Config};

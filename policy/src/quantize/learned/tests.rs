@@ -1,6 +1,7 @@
 //! Gradients past the choice of codes, the loss against PyTorch, and properties of whole trainings.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use super::super::distance::nearest;
 use super::super::{
     LearnedConfig, NewItems, Normalize, QuantizeConfig, Quantized, Quantizer, SweepOrder, quantize,
 };
@@ -191,6 +192,35 @@ fn one_seed_gives_one_training_for_any_number_of_threads() {
         };
         assert!(run(1, 2) == run(2, 2), "{quantizer:?} {gradient:?}");
         assert!(run(1, 2).codes != run(1, 3).codes, "{quantizer:?} {gradient:?}");
+    }
+}
+
+/// Where Lloyd's iterations stop: every code is the mean of the encodings that are nearest to it, level by level.
+#[test]
+fn codebooks_start_at_the_means_of_what_they_hold() {
+    let vectors = vectors(400, 20);
+    for quantizer in [Quantizer::RqVae, Quantizer::ResidualVq] {
+        let config = QuantizeConfig { iterations: 500, ..config(quantizer, Gradient::StraightThrough) };
+        let (mut rests, codebooks) = Training::new(vectors.clone(), None, &config, Key::new(3)).at_start();
+        assert_eq!(codebooks.len(), 3);
+        for codebook in codebooks {
+            let codes = nearest(&rests, &codebook);
+            for code in 0..codebook.rows() {
+                let own: Vec<usize> = (0..rests.rows()).filter(|row| codes[*row] == code as u32).collect();
+                assert!(!own.is_empty(), "{quantizer:?}: nobody has code {code}");
+                for column in 0..rests.width() {
+                    let mean = own.iter().map(|row| rests.row(*row)[column]).sum::<f32>() / own.len() as f32;
+                    let centre = codebook.row(code)[column];
+                    assert!((mean - centre).abs() < 1e-4, "{quantizer:?}: {centre} is not {mean}");
+                }
+            }
+            let width = rests.width();
+            for (row, code) in codes.into_iter().enumerate() {
+                for column in 0..width {
+                    rests.values_mut()[row * width + column] -= codebook.row(code as usize)[column];
+                }
+            }
+        }
     }
 }
 

@@ -227,6 +227,11 @@ fn standard(vectors: &Embeddings) -> Standard {
 
 #[cfg(test)]
 impl Training {
+    /// All encodings, and the codebooks.
+    pub(super) fn at_start(&self) -> (Embeddings, Vec<Embeddings>) {
+        let model = self.model.as_ref().expect("the model is only away during a step");
+        (model.encode(&self.points, &self.device), model.codebooks())
+    }
     /// Puts the codes of a level from `first` on where no item is.
     pub(super) fn strand(&mut self, level: usize, first: usize, device: &Device) {
         let model = self.model.as_mut().expect("the model is only away during a step");
