@@ -118,6 +118,11 @@ fn the_command_estimates_what_the_estimators_do() {
     let (_, stdout, _) = ask("ctr", &["--most-weight", "10"]);
     let cut: Value = serde_json::from_str(stdout.lines().last().unwrap()).unwrap();
     close(&cut, "snips", of_uniform(&rounds, 10.0).snips.value);
+    let same = ["evaluate", run, "--off-policy", "ctr", "--data", config, "--set", &path];
+    let (code, _, stderr) = outcome(&same);
+    assert!(code == 2 && stderr.contains("the log that the policies learnt from"), "{stderr}");
+    let (code, _, stderr) = ask("ctr", &["--most-weight", "0"]);
+    assert!(code == 2 && stderr.contains("expected a number above 0"), "{stderr}");
     for (head, column, problem) in [
         ("ltr", "propensity", "the log tells no such label; it tells [ctr]"),
         ("ctr", "place", "expected a probability above 0"),

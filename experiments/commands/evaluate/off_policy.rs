@@ -12,6 +12,7 @@ use crate::config::Evaluate;
 use crate::data::recommendations;
 use crate::stages::bench::Bench;
 use crate::stages::evaluate::NamedPolicy;
+use crate::stages::ingest;
 use ::reward::judge::{Judge as _, Request, Score};
 use ::reward::labels::Session;
 use ::reward::model_judge::ModelJudge;
@@ -46,9 +47,21 @@ pub(super) fn examine(arguments: &EvaluateArgs, head: &str) -> anyhow::Result<St
     let column = arguments.propensity.as_ref().or(run.config.reward.propensity.as_ref()).context(
         "--off-policy needs to know which feedback column has the probability that an item was shown: --propensity COLUMN",
     )?;
-    let rounds = if arguments.data.is_some() { every_but_the_first(&bench) } else { last(&bench) };
+    let rounds = match &arguments.data {
+        Some(path) => {
+            let learnt = ingest::load(&run.stage("ingest")?.path)?.log;
+            anyhow::ensure!(
+                learnt != bench.dataset.log,
+                "--data {}: this is the log that the policies learnt from; without --data its last interactions are used",
+                path.display()
+            );
+            every_but_the_first(&bench)
+        }
+        None => last(&bench),
+    };
     let logged = Logged::new((&bench, head), column, &run.config.evaluate)?;
     let most = arguments.most_weight.unwrap_or(f64::INFINITY);
+    anyhow::ensure!(most > 0.0, "--most-weight {most}: expected a number above 0");
     let own: Vec<Round> = rounds.iter().map(|round| logged.happened(*round)).collect();
     let mut lines = vec![Line::new("the log itself", &own, most)?];
     lines.extend(match &arguments.recommendations {
