@@ -10,6 +10,7 @@ use burn::prelude::*;
 use burn::tensor::{TensorData, activation};
 use policy::history::Log;
 use policy::ids::ItemId;
+use policy::kernels::on_cpu;
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -120,7 +121,12 @@ impl ModelJudge {
             })
             .collect();
         let most = if self.model.is_list_wise() { CANDIDATES_PER_PASS } else { POINTWISE_PER_PASS };
-        pairs.par_chunks(most).map(|pairs| of(self.pass(&users, pairs))).collect()
+        let passed = |pairs| of(self.pass(&users, pairs));
+        if on_cpu(&self.vectors.device()) {
+            pairs.par_chunks(most).map(passed).collect()
+        } else {
+            pairs.chunks(most).map(passed).collect()
+        }
     }
 
     /// `users: [b, p]`; pairs of (row of `users`, item).

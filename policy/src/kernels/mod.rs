@@ -93,7 +93,8 @@ pub struct FeedForwardInput {
     pub outer: Tensor<2>,
 }
 
-fn on_cpu(device: &Device) -> bool {
+/// Whether tensors there are the host's, so that threads of the host share the work.
+pub fn on_cpu(device: &Device) -> bool {
     *device == Device::flex()
 }
 
