@@ -113,8 +113,8 @@ fn what_the_user_took_next_rewards_and_what_is_near_it() {
 #[test]
 fn items_that_flood_are_worth_less_to_an_arm_with_a_scenario_and_are_shown_less() {
     let (dir, _) = experiment(MINIMAL);
-    fs::write(dir.path().join("flooding.txt"), (0..150).map(|id| format!("{id}\n")).collect::<String>())
-        .unwrap();
+    let ids: Vec<String> = (0..150).map(|id| id.to_string()).collect();
+    fs::write(dir.path().join("flooding.txt"), ids.join("\n")).unwrap();
     let grpo = "objective = { kind = 'grpo', kl_weight = 0.0 }";
     let scenario = format!("{grpo}, scenario = {{ allowed = 0.2, factor = 0.1 }}");
     let (path, arms) =

@@ -247,7 +247,7 @@ fn logits_over_code_tokens_equal_those_of_python() {
 }
 
 /// `tests/golden/make_item_context.py` and `make_lazy_decoder.py`, in plain PyTorch; `make_discrec.py`, in PyTorch and
-/// `transformers`; the others by `make_item_context_choices.py`, in NumPy.
+/// `transformers`; the others by `make_item_context_choices.py`, in `NumPy`.
 #[test]
 fn logits_over_items_equal_those_of_python() {
     let by_pytorch = ["item_context", "item_context_hstu", "item_context_hstu_time", "lazy_decoder"];
