@@ -48,7 +48,7 @@ impl Durations {
                 mended.insert(what.into(), count as u64);
             }
         };
-        note("negative play time, counts as 0", played.iter().filter(|played| **played < 0.0).count());
+        note("negative play time, counts as none", played.iter().filter(|played| **played < 0.0).count());
         note("negative duration, counts as unknown", self.of_row.iter().filter(|own| **own < 0.0).count());
         let name = match watched {
             Watched::Ratio => {
@@ -58,7 +58,7 @@ impl Durations {
                     longest += usize::from(duration > 0.0 && *played > MOST_WATCHED * duration);
                     *played = ratio(*played, duration);
                 }
-                note("played longer than 5 durations, counts as 5", longest);
+                note("played longer than five durations, counts as five", longest);
                 "watch_ratio"
             }
             Watched::Milliseconds => {

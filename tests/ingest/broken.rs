@@ -200,8 +200,8 @@ fn what_cannot_have_happened_is_counted_and_bounded() {
     let (dataset, card) = folder.build(r#"source = { kind = "kuairec", file = "log.csv" }"#).unwrap();
     let mended = [
         ("negative duration, counts as unknown", 2),
-        ("negative play time, counts as 0", 1),
-        ("played longer than 5 durations, counts as 5", 1),
+        ("negative play time, counts as none", 1),
+        ("played longer than five durations, counts as five", 1),
         ("time goes backwards in the file, put in order", 1),
     ];
     assert_eq!(card.mended, mended.map(|(what, count)| (what.to_owned(), count)).into());
