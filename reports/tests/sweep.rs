@@ -281,7 +281,7 @@ fn a_sweep_without_evaluations_shows_training_alone() {
     sweep.until = Some("pretrain".into());
     let files = rendered(&sweep);
     assert!(files["report.md"].contains("Nothing was evaluated on the test split."));
-    assert!(files["report.md"].contains("| item-level | 0.0363 | 15.7 |"), "{}", files["report.md"]);
+    assert!(files["report.md"].contains("| item-level | 0.0363 | 14.2 | 28.2 |"), "{}", files["report.md"]);
     assert!(!files.contains_key("figures/ranking.svg") && files.contains_key("figures/training.csv"));
     sweep.runs.iter_mut().for_each(|run| run.state = State::Unfinished);
     assert!(rendered(&sweep)["report.md"].contains("0 of 12 runs are finished."));
